@@ -1,0 +1,40 @@
+"""Compression methods: one file each, listed in `core.registry`.
+
+A method is its settings: a frozen object that can foresee its effect on shapes and bytes without torch,
+and apply itself to a model with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from core.settings import Settings
+from core.weights import WeightPlan
+
+if TYPE_CHECKING:  # the engine is the only home of torch
+    from core.engine.context import StepContext
+    from core.engine.model import CompressedModel
+
+Kind = Literal["prune", "distill", "quantize"]
+
+
+class Method(Settings):
+    """One step of a recipe."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    kind: ClassVar[Kind]
+    summary: ClassVar[str]
+    paper: ClassVar[str]
+
+    def conflict(self, before: tuple[Method, ...]) -> str | None:
+        """Why this step makes no sense after those, in one sentence that says what would; None if it does."""
+        return None
+
+    def foresee(self, weights: tuple[WeightPlan, ...]) -> tuple[WeightPlan, ...]:
+        """What the step will make of every weight: exact where that can be known before it runs."""
+        return weights
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        """Change the model in place. Raises Cancelled when the context says so."""
+        raise AssertionError(f"{self.name} does not say how it is applied")

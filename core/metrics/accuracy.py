@@ -1,0 +1,24 @@
+"""Multiple-choice accuracy: the choice with the highest log-likelihood is the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from core.metrics import Metric
+from core.results import Measurement
+
+if TYPE_CHECKING:
+    from core.engine.context import MeasureContext
+
+
+class Accuracy(Metric):
+    name: ClassVar[str] = "accuracy"
+    title: ClassVar[str] = "Accuracy"
+    summary: ClassVar[str] = "How many questions it answers rightly, and how many answers changed."
+
+    def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
+        from core.engine.statistics import accuracies
+
+        for scores in context.question_scores():
+            yield accuracies(scores)

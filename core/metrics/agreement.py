@@ -1,0 +1,33 @@
+"""Agreement with the baseline: equal accuracy can hide changed answers (Dutta et al. 2024, arXiv:2407.09141)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from core.metrics import Metric
+from core.results import Measurement
+
+if TYPE_CHECKING:
+    from core.engine.context import MeasureContext
+
+
+class Agreement(Metric):
+    """KL to the baseline and share of equal top tokens, on the text; flipped answers, on the questions.
+
+    Reads the same scores as perplexity and accuracy: nothing is computed twice.
+    """
+
+    name: ClassVar[str] = "agreement"
+    title: ClassVar[str] = "Agreement"
+    summary: ClassVar[str] = "How often it says what the baseline says."
+
+    def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
+        from core.engine.statistics import divergences, flips
+
+        tokens: list[Measurement] = []
+        for scores in context.token_scores():
+            tokens = divergences(scores)
+            yield tokens
+        for answers in context.question_scores():
+            yield tokens + flips(answers)

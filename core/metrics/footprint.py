@@ -1,0 +1,23 @@
+"""Footprint: bytes on disk as really written, bytes of weights in memory, peak memory, zeros achieved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from core.metrics import Metric
+from core.results import Measurement
+
+if TYPE_CHECKING:
+    from core.engine.context import MeasureContext
+
+
+class Footprint(Metric):
+    name: ClassVar[str] = "footprint"
+    title: ClassVar[str] = "Size"
+    summary: ClassVar[str] = "How much room it takes, on disk and in memory."
+
+    def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
+        from core.engine.footprint import footprints
+
+        yield footprints(context)

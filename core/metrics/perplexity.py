@@ -1,0 +1,24 @@
+"""Perplexity: exp(mean negative log-likelihood of a token), on windows without overlap (GPTQ's protocol)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from core.metrics import Metric
+from core.results import Measurement
+
+if TYPE_CHECKING:
+    from core.engine.context import MeasureContext
+
+
+class Perplexity(Metric):
+    name: ClassVar[str] = "perplexity"
+    title: ClassVar[str] = "Perplexity"
+    summary: ClassVar[str] = "How surprised the model is by real text; lower is better."
+
+    def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
+        from core.engine.statistics import perplexities
+
+        for scores in context.token_scores():
+            yield perplexities(scores)

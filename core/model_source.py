@@ -1,0 +1,111 @@
+"""Where a model comes from: the bundled one, a folder, or the Hub. Finds it, checks it, loads no weights."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from core.errors import BadInput
+from core.paths import BUNDLED_MODEL
+
+BUNDLED = "storyteller"
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gpt2")  # model_type of config.json
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
+HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """`name` is what the recipe says; `folder` is None while a Hub model is not on this machine yet."""
+
+    name: str
+    kind: Literal["bundled", "folder", "hub"]
+    folder: Path | None
+
+
+def locate(name: str) -> ModelSource:
+    """Find a model without fetching it; raises BadInput for what can't be a model."""
+    if name == BUNDLED:
+        return ModelSource(name, "bundled", checked(BUNDLED_MODEL, name))
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return ModelSource(name, "folder", checked(folder, name))
+    if folder.is_file():
+        raise BadInput(f"{name} is a file; give the folder that holds config.json and the safetensors weights.")
+    if not HUB_ID.match(name) or name.startswith((".", "/", "~")):
+        raise BadInput(
+            f"There is no folder {name}; give {BUNDLED!r}, an existing folder, or a Hub id such as owner/name."
+        )
+    cached = _cached(name)
+    return ModelSource(name, "hub", checked(cached, name) if cached else None)
+
+
+def fetch(name: str) -> Path:
+    """The folder of a model, downloaded from the Hub where it is not here yet. Raises BadInput."""
+    source = locate(name)
+    if source.folder is not None:
+        return source.folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        return checked(Path(snapshot_download(name, allow_patterns=HUB_FILES)), name)
+    except GatedRepoError:
+        raise BadInput(f"{name} asks for a sign-in on the Hub: accept its terms there and set HF_TOKEN.") from None
+    except RepositoryNotFoundError:
+        raise BadInput(f"The Hub has no model {name}; check the spelling, or give a folder.") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+        raise BadInput(
+            f"{name} is not on this machine and the Hub can't be reached; use {BUNDLED!r} or a folder, or go online."
+        ) from None
+
+
+def _cached(name: str) -> Path | None:
+    """The newest complete snapshot in the Hub's cache, looked up without the network."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = [r for r in scan_cache_dir().repos if r.repo_id == name and r.repo_type == "model"]
+    except CacheNotFound:
+        return None
+    revisions = sorted((v for r in repos for v in r.revisions), key=lambda v: v.last_modified, reverse=True)
+    whole = (v.snapshot_path for v in revisions if any(f.file_name.endswith(".safetensors") for f in v.files))
+    return next(whole, None)
+
+
+def checked(folder: Path, name: str) -> Path:
+    """The folder itself, when it holds what is needed: config.json of a known family, and safetensors."""
+    config = read_config(folder, name)
+    family = config.get("model_type")
+    if family not in FAMILIES:
+        raise BadInput(f"{name} is a {family!r} model; these families are supported: {', '.join(FAMILIES)}.")
+    if "quantization_config" in config:
+        raise BadInput(f"{name} is quantized already; give the full-precision checkpoint that it was made from.")
+    if not list(folder.glob("*.safetensors")):
+        if list(folder.glob("*.bin")) + list(folder.glob("*.pt")) + list(folder.glob("*.pth")):
+            raise BadInput(f"{name} has pickle weights only, which can run code; convert them to safetensors first.")
+        raise BadInput(f"{name} has no safetensors weights in {folder}.")
+    return folder
+
+
+def read_config(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(
+            f"{name} has no config.json in {folder}; give the folder of a Hugging Face checkpoint."
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise BadInput(f"config.json of {name} is not valid JSON; fetch the checkpoint again.") from None
+    if not isinstance(config, dict):
+        raise BadInput(f"config.json of {name} is not a mapping; fetch the checkpoint again.")
+    return config

@@ -1,0 +1,102 @@
+"""How a compressed model is laid out in one safetensors file, to the byte, known before anything runs.
+
+A weight W of shape [rows, columns] is stored as
+- `W`                    its values as they were, where nothing was done to it;
+- `W.mask` `W.values`    one bit a weight and the kept values, where zeros make that the smaller form;
+- `W.codes` `W.scales`   b-bit codes, little-endian bits, and float16 scales [rows, groups];
+- `W.zeros`              b-bit zero points, where the grid is not symmetric;
+- `W.mask` with codes    codes of the kept weights only.
+The estimate and the writer both ask this module, so that the estimate is exact.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil, prod
+
+from core.weights import WeightPlan
+
+BITS = {"F32": 32, "F16": 16, "BF16": 16, "U8": 8}
+FORMAT = {"format": "compresslab", "version": "1"}
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        return prod(self.shape) * BITS[self.dtype] // 8
+
+
+def uses_mask(weight: WeightPlan) -> bool:
+    """Whether one bit a weight and only the kept values are smaller than all values."""
+    if weight.nonzero is None:
+        return False
+    bits = weight.grid.bits if weight.grid else BITS[weight.dtype]
+    return _bytes(weight.count) + _bytes(weight.nonzero * bits) < _bytes(weight.count * bits)
+
+
+def stored_tensors(weight: WeightPlan) -> list[StoredTensor]:
+    """The tensors that one weight becomes in the file."""
+    masked = uses_mask(weight)
+    kept = weight.nonzero if masked and weight.nonzero is not None else weight.count
+    tensors = [StoredTensor(f"{weight.name}.mask", "U8", (_bytes(weight.count),))] if masked else []
+    if weight.grid is None:
+        if not masked:
+            return [StoredTensor(weight.name, weight.dtype, weight.shape)]
+        return [*tensors, StoredTensor(f"{weight.name}.values", weight.dtype, (kept,))]
+    rows, columns = weight.shape
+    groups = weight.grid.groups(columns)
+    tensors.append(StoredTensor(f"{weight.name}.codes", "U8", (_bytes(kept * weight.grid.bits),)))
+    tensors.append(StoredTensor(f"{weight.name}.scales", "F16", (rows, groups)))
+    if not weight.grid.symmetric:
+        zeros = _bytes(rows * groups * weight.grid.bits)
+        tensors.append(StoredTensor(f"{weight.name}.zeros", "U8", (zeros,)))
+    return tensors
+
+
+def metadata(weights: Iterable[WeightPlan]) -> dict[str, str]:
+    """What a reader needs to undo the packing: shape, kept weights and grid of every weight that changed form."""
+    changed = {}
+    for weight in sorted(weights, key=lambda w: w.name):
+        if weight.grid is not None or uses_mask(weight):
+            grid = weight.grid
+            changed[weight.name] = {
+                "shape": list(weight.shape),
+                "dtype": weight.dtype,
+                "nonzero": weight.nonzero if uses_mask(weight) else None,
+                "grid": [grid.bits, grid.group_size, int(grid.symmetric)] if grid else None,
+            }
+    return FORMAT | {"weights": json.dumps(changed, separators=(",", ":"))}
+
+
+def file_bytes(weights: Iterable[WeightPlan]) -> int:
+    """Size of the safetensors file, header included. Exact when every weight is."""
+    weights = list(weights)
+    tensors = [tensor for weight in weights for tensor in stored_tensors(weight)]
+    return _header_bytes(tensors, metadata(weights)) + sum(tensor.bytes for tensor in tensors)
+
+
+def _header_bytes(tensors: list[StoredTensor], about: dict[str, str]) -> int:
+    """safetensors orders tensors by falling alignment, then by name, and pads the header to 8 bytes."""
+    header: dict[str, object] = {"__metadata__": about}
+    offset = 0
+    for tensor in sorted(tensors, key=lambda t: (-BITS[t.dtype], t.name)):
+        end = offset + tensor.bytes
+        header[tensor.name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
+    return 8 + ceil(len(text.encode()) / 8) * 8
+
+
+def _bytes(bits_or_flags: int) -> int:
+    return ceil(bits_or_flags / 8)

@@ -1,0 +1,16 @@
+"""THE list of methods and metrics. A new one is one file and one line here."""
+
+from core.methods import Method
+from core.methods.distill_logits import DistillLogits
+from core.methods.prune_magnitude import PruneMagnitude
+from core.methods.quantize_rtn import QuantizeRtn
+from core.metrics import Metric
+from core.metrics.accuracy import Accuracy
+from core.metrics.agreement import Agreement
+from core.metrics.footprint import Footprint
+from core.metrics.perplexity import Perplexity
+from core.metrics.speed import Speed
+
+METHODS: dict[str, type[Method]] = {m.name: m for m in (PruneMagnitude, DistillLogits, QuantizeRtn)}
+
+METRICS: dict[str, type[Metric]] = {m.name: m for m in (Perplexity, Accuracy, Agreement, Speed, Footprint)}

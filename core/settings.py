@@ -1,0 +1,130 @@
+"""Settings: a range, a unit and two help texts declared once, on the field.
+
+Forms, command-line flags, documentation and validation all derive from the field,
+so a new setting is one line in the class that uses it.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from core.errors import BadInput
+
+ControlKind = Literal["integer", "number", "choice", "flag", "text"]
+
+
+def setting(
+    default: Any,
+    *,
+    label: str,
+    plain: str,
+    help: str,
+    unit: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+    step: float | None = None,
+    offered: tuple[int, ...] = (),
+    advanced: bool = False,
+) -> Any:
+    """A settings field. `plain` is for everyone, `help` for those who know the field's terms.
+
+    `offered` are the values that a form proposes where the range holds more than is useful.
+    """
+    extra: dict[str, Any] = {"plain": plain, "unit": unit, "step": step, "offered": offered, "advanced": advanced}
+    return Field(default, ge=ge, le=le, title=label, description=help, json_schema_extra=extra)
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a form or a flag must know to offer one setting."""
+
+    name: str
+    kind: ControlKind
+    label: str
+    plain: str
+    help: str
+    unit: str
+    default: Any
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[Any, ...] = ()
+    offered: tuple[int, ...] = ()
+    advanced: bool = False
+
+
+class Settings(BaseModel):
+    """Frozen, refuses unknown keys; every field is made with `setting`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def controls(cls) -> list[Control]:
+        return [_control(name, field) for name, field in cls.model_fields.items()]
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], where: str) -> Self:
+        """Validated settings; raises BadInput with one sentence that says what would work."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise BadInput(_sentence(cls, error, where)) from None
+
+
+def _control(name: str, field: FieldInfo) -> Control:
+    extra: dict[str, Any] = field.json_schema_extra or {}  # type: ignore[assignment]
+    bounds = {type(m).__name__: m for m in field.metadata}
+    minimum = getattr(bounds.get("Ge"), "ge", None)
+    maximum = getattr(bounds.get("Le"), "le", None)
+    kind, choices = _kind(field.annotation)
+    return Control(
+        name=name,
+        kind=kind,
+        label=field.title or name,
+        plain=extra.get("plain", ""),
+        help=field.description or "",
+        unit=extra.get("unit", ""),
+        default=field.default,
+        minimum=minimum,
+        maximum=maximum,
+        step=extra.get("step"),
+        choices=choices,
+        offered=tuple(extra.get("offered", ())),
+        advanced=bool(extra.get("advanced")),
+    )
+
+
+def _kind(annotation: Any) -> tuple[ControlKind, tuple[Any, ...]]:
+    if get_origin(annotation) is Literal:
+        return "choice", get_args(annotation)
+    kinds: dict[Any, ControlKind] = {bool: "flag", int: "integer", float: "number"}
+    return kinds.get(annotation, "text"), ()
+
+
+def _sentence(cls: type[Settings], error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "value"
+    known = {control.name: control for control in cls.controls()}
+    if first["type"] == "extra_forbidden":
+        return f"{where} has no setting {name!r}; it has {', '.join(known) or 'none'}."
+    control = known.get(name.split(".")[0])
+    if control is None:
+        return f"{where}: {first['msg']}."
+    return f"{where}.{name} is {first.get('input')!r}; it takes {allowed(control)}."
+
+
+def allowed(control: Control) -> str:
+    """The values a setting takes, in words."""
+    if control.choices:
+        return "one of " + ", ".join(str(choice) for choice in control.choices)
+    if control.kind == "flag":
+        return "true or false"
+    noun = {"integer": "a whole number", "number": "a number"}.get(control.kind, "a text")
+    low, high = control.minimum, control.maximum
+    if low is not None and high is not None:
+        return f"{noun} from {low:g} to {high:g}"
+    if low is not None:
+        return f"{noun} of at least {low:g}"
+    return noun if high is None else f"{noun} of at most {high:g}"

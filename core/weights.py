@@ -1,0 +1,45 @@
+"""A weight as the plan sees it: its shape, its place in the model, and how it will be stored."""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+Role = Literal["linear", "embedding", "head", "other"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The affine grid of a quantized weight: `group_size` 0 means one scale a row."""
+
+    bits: int
+    group_size: int
+    symmetric: bool
+
+    def groups(self, columns: int) -> int:
+        """Scales in one row. The last group of a row may be shorter than the others."""
+        return ceil(columns / self.group_size) if self.group_size else 1
+
+
+@dataclass(frozen=True)
+class WeightPlan:
+    """One stored tensor. `shape` is [out, in] for every matrix, also where a checkpoint keeps it transposed."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str  # as stored in the checkpoint: F32, F16, BF16
+    role: Role
+    layer: int | None = None  # index of the decoder block, None outside the blocks
+    grid: Grid | None = None
+    nonzero: int | None = None  # kept weights where a mask is stored; None: every weight is kept
+    exact: bool = True  # False: `nonzero` is known for the model as a whole only
+
+    @property
+    def count(self) -> int:
+        total = 1
+        for size in self.shape:
+            total *= size
+        return total
+
+    @property
+    def sparsity(self) -> float:
+        return 0.0 if self.nonzero is None else 1 - self.nonzero / self.count

@@ -1,0 +1,27 @@
+"""Shared by all tests: a data folder of their own, so that nobody's runs are touched."""
+
+import pytest
+
+from core.model_facts import ModelFacts
+from core.weights import WeightPlan
+
+pytest_plugins = ["tests.chromium"]
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("COMPRESSLAB_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("COMPRESSLAB_STORE", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def tiny_facts(tmp_path) -> ModelFacts:
+    """Facts of a model that exists on paper alone: for plans and estimates."""
+    weights = (
+        WeightPlan("model.embed_tokens.weight", (64, 32), "F16", "embedding"),
+        WeightPlan("model.layers.0.mlp.up_proj.weight", (96, 32), "F16", "linear", 0),
+        WeightPlan("model.layers.1.mlp.up_proj.weight", (96, 32), "F16", "linear", 1),
+        WeightPlan("model.norm.weight", (32,), "F16", "other"),
+    )
+    return ModelFacts("paper", tmp_path, "llama", 2, 32, 64, 128, True, weights, 0)
