@@ -22,3 +22,9 @@ class Cancelled(CompresslabError):
 
     def __init__(self, reason: str = "Stopped on request.") -> None:
         super().__init__(reason)
+
+
+def first_line(error: BaseException) -> str:
+    """What another library said, cut to its first line; its kind where it said nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

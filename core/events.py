@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from core.errors import RunFailed
 from core.results import Measurement
 
 
@@ -74,7 +75,7 @@ class PaneDone(_Event):
     text: str
     tokens: int
     ttft_seconds: float
-    decode_tokens_per_second: float | None
+    decode_tokens_per_second: float | None = None  # None for one token, and for beams, which come all at once
     kernel: Literal["real", "simulated"] | None = None
     note: str = ""
 
@@ -95,7 +96,14 @@ _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def to_json(event: Event) -> str:
-    return event.model_dump_json(exclude_none=True)
+    """Raises RunFailed for a number that is not finite: JSON has none, and it could not be read back."""
+    text = event.model_dump_json(exclude_none=True)
+    try:
+        _ADAPTER.validate_json(text)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise RunFailed(f"The job reported a number that is not finite ({where}); try milder settings.") from None
+    return text
 
 
 def from_json(text: str) -> Event:

@@ -18,7 +18,7 @@ BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, 
 LARGEST_HEADER = 100 * 2**20  # bytes, the limit of the safetensors format
 BLOCK = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
 CONV1D = re.compile(r"\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$")
-GPT2_BUFFER = re.compile(r"\.attn\.(bias|masked_bias)$")  # causal masks kept by old checkpoints
+BUFFER = re.compile(r"\.attn\.(bias|masked_bias)$|\.rotary_emb\.inv_freq$")  # kept by old checkpoints, not weights
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ def _read_header(file: Path, family: str) -> list[WeightPlan]:
     end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
     if file.stat().st_size != 8 + length + end:
         raise BadInput(f"{file} is cut off or damaged; fetch the checkpoint again.")
-    entries = {_model_name(key, family): entry for key, entry in header.items() if key != "__metadata__"}
-    return [_weight(key, entry, family) for key, entry in entries.items() if not GPT2_BUFFER.search(key)]
+    entries = {model_name(key, family): entry for key, entry in header.items() if key != "__metadata__"}
+    return [_weight(key, entry, family) for key, entry in entries.items() if not BUFFER.search(key)]
 
 
-def _model_name(key: str, family: str) -> str:
+def model_name(key: str, family: str) -> str:
     """The name in the loaded model: old GPT-2 checkpoints leave the leading 'transformer.' away."""
     if family == "gpt2" and not key.startswith(("transformer.", "lm_head.")):
         return "transformer." + key

@@ -18,7 +18,7 @@ from math import ceil, prod
 
 from core.weights import WeightPlan
 
-BITS = {"F32": 32, "F16": 16, "BF16": 16, "U8": 8}
+BITS = {"F32": 32, "BF16": 16, "F16": 16, "U8": 8}  # in the order in which safetensors writes them
 FORMAT = {"format": "compresslab", "version": "1"}
 
 
@@ -83,10 +83,11 @@ def file_bytes(weights: Iterable[WeightPlan]) -> int:
 
 
 def _header_bytes(tensors: list[StoredTensor], about: dict[str, str]) -> int:
-    """safetensors orders tensors by falling alignment, then by name, and pads the header to 8 bytes."""
+    """safetensors orders tensors by dtype, then by name, and pads the header to 8 bytes."""
+    order = list(BITS)
     header: dict[str, object] = {"__metadata__": about}
     offset = 0
-    for tensor in sorted(tensors, key=lambda t: (-BITS[t.dtype], t.name)):
+    for tensor in sorted(tensors, key=lambda t: (order.index(t.dtype), t.name)):
         end = offset + tensor.bytes
         header[tensor.name] = {
             "dtype": tensor.dtype,

@@ -2,7 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core.errors import RunFailed
 
 Variant = Literal["baseline", "compressed"]
 Stage = Literal["estimate", "draft", "final"]
@@ -86,6 +88,16 @@ class RunRecord(_Record):
     losses: list[LossPoint] = []
     notices: list[str] = []
     saved_to: str | None = None  # folder of the packed weights, None for a draft
+
+    def to_json(self) -> str:
+        """Raises RunFailed for a number that is not finite: JSON has none, and it could not be read back."""
+        text = self.model_dump_json()
+        try:
+            type(self).model_validate_json(text)
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise RunFailed(f"The run can't be kept: {where} is not a finite number; try milder settings.") from None
+        return text
 
     def find(self, metric: str, variant: Variant = "compressed") -> Measurement | None:
         """The measurement of that name, or None."""

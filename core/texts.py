@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput
+from core.hub_text import PREFIX, read_hub_text
 from core.paths import EVALUATION
 from core.settings import Settings, setting
 
@@ -23,7 +24,7 @@ class Calibration(Settings):
         "bundled",
         label="Practice text",
         plain="The text it learns from: the one that comes along, or a file of yours.",
-        help="bundled, or the path of a UTF-8 text file.",
+        help="bundled, the path of a UTF-8 text file, or hub:NAME:CONFIG:SPLIT for a dataset of the Hub.",
     )
     samples: int = setting(
         512,
@@ -56,7 +57,7 @@ class Evaluation(Settings):
         "bundled",
         label="Test text",
         plain="The text it is tested on: the one that comes along, or a file of yours.",
-        help="bundled, or the path of a UTF-8 text file.",
+        help="bundled, the path of a UTF-8 text file, or hub:NAME:CONFIG:SPLIT for a dataset of the Hub.",
     )
     context_length: int = setting(
         256,
@@ -111,15 +112,21 @@ class Question:
 
 
 def evaluation_text(name: str) -> str:
-    return read_text(EVALUATION / "stories.txt" if name == "bundled" else Path(name))
+    return _text(name, EVALUATION / "stories.txt")
 
 
 def calibration_text(name: str) -> str:
-    return read_text(EVALUATION / "calibration.txt" if name == "bundled" else Path(name))
+    return _text(name, EVALUATION / "calibration.txt")
+
+
+def _text(name: str, bundled: Path) -> str:
+    if name.startswith(PREFIX):
+        return read_hub_text(name)
+    return read_text(bundled if name == "bundled" else Path(name).expanduser())
 
 
 def evaluation_questions(name: str) -> list[Question]:
-    return read_questions(EVALUATION / "questions.jsonl" if name == "bundled" else Path(name))
+    return read_questions(EVALUATION / "questions.jsonl" if name == "bundled" else Path(name).expanduser())
 
 
 def read_text(path: Path) -> str:

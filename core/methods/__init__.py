@@ -35,6 +35,10 @@ class Method(Settings):
         """What the step will make of every weight: exact where that can be known before it runs."""
         return weights
 
+    def cost(self, sequence_length: int) -> float:
+        """Expected work, in tokens that go through the model once: for the progress bar alone."""
+        return 2_000.0
+
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         """Change the model in place. Raises Cancelled when the context says so."""
         raise AssertionError(f"{self.name} does not say how it is applied")

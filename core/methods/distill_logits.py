@@ -99,6 +99,9 @@ class DistillLogits(Method):
         kept = [w for w in weights if w.layer is None or w.layer in place]
         return tuple(w if w.layer is None else _moved(w, place[w.layer]) for w in kept)
 
+    def cost(self, sequence_length: int) -> float:
+        return 1_000.0 + 4.0 * self.steps * self.batch * sequence_length  # teacher, student and twice that backward
+
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         from core.engine.distiller import distill
 

@@ -57,9 +57,9 @@ class PruneMagnitude(Method):
         if self.sparsity == 0:
             return
         if self.scope == "global":
-            masks = smallest_overall({name: model.weight(name) for name in names}, self.sparsity)
+            masks = smallest_overall({name: model.weight(name) for name in names}, self.sparsity, model.masks)
             for name in context.each(names):
                 model.prune(name, masks[name])
             return
         for name in context.each(names):
-            model.prune(name, smallest(model.weight(name), self.sparsity))
+            model.prune(name, smallest(model.weight(name), self.sparsity, model.masks.get(name)))

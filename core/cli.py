@@ -1,0 +1,342 @@
+"""The command line: one thin command per verb of the Workspace."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.cli_recipe import build_recipe, recipe_options
+from core.errors import BadInput, Cancelled, CompresslabError, RunFailed
+
+if TYPE_CHECKING:
+    from core.generation_request import GenerateRequest, Pane
+    from core.workspace import Workspace
+
+INTERRUPTED = 130  # what a shell expects after Ctrl-C
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; every failure is one sentence on stderr and an exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    try:
+        cli.main([word for word in words if word != "--debug"], prog_name="compresslab", standalone_mode=False)
+        return 0
+    except click.ClickException as error:
+        return _failure(_sentence(error), 2, debug)
+    except (click.Abort, KeyboardInterrupt):
+        return _failure("Stopped.", INTERRUPTED, debug)
+    except CompresslabError as error:
+        return _failure(str(error), error.exit_code, debug)
+    except BrokenPipeError:  # whoever read our output has had enough
+        sys.stderr.close()
+        return 1
+    except Exception as error:  # noqa: BLE001 a defect of ours
+        said = " ".join(str(error).split())[:200].rstrip(".")
+        return _failure(f"An unexpected {type(error).__name__}: {said}; --debug shows where.", 1, debug)
+
+
+def _failure(sentence: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(sentence, err=True)
+    return code
+
+
+def _sentence(error: click.ClickException) -> str:
+    """Click's complaint on one line, with the way out where it has none."""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{said}; see `{context.command_path if context else 'compresslab'} --help`."
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error. May stand anywhere.")
+@click.version_option(package_name="compresslab", prog_name="compresslab")
+def cli(debug: bool) -> None:
+    """Shrink a Transformer language model, and see what that costs in quality and buys in size and speed."""
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, all else on stderr.")
+
+
+def _workspace() -> Workspace:
+    from core.workspace import Workspace
+
+    return Workspace()
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed: the work stops where it leaves nothing half-done. A second one ends it at once."""
+    pressed: list[int] = []
+
+    def press(number: int, _frame: Any) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    except Cancelled:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# -- recipes ------------------------------------------------------------------------------------
+
+
+@cli.command()
+@recipe_options
+@click.option("--draft", is_flag=True, help="A quarter of the measuring, nothing kept.")
+@json_option
+def run(draft: bool, as_json: bool, **recipe: Any) -> None:
+    """Compress and measure in this process; the run is kept."""
+    from core import cli_output as output
+
+    made, workspace = build_recipe(**recipe), _workspace()
+    workspace.plan(made)
+    with _interruptible() as cancelled, output.ProgressBar() as bar:
+        record = workspace.run(made, report=bar.show, cancelled=cancelled, stage="draft" if draft else "final")
+    output.print_json(record.model_dump(mode="json")) if as_json else output.print_record(record)
+
+
+@cli.command()
+@recipe_options
+@click.option("--follow", is_flag=True, help="Show its events until it has ended.")
+@json_option
+def submit(follow: bool, as_json: bool, **recipe: Any) -> None:
+    """Put a run into the queue; a worker does it."""
+    from core import cli_output as output
+
+    workspace = _workspace()
+    job = workspace.submit(build_recipe(**recipe))
+    if not workspace.workers():
+        click.echo("No worker is running; `compresslab worker` starts one.", err=True)
+    if not follow:
+        output.print_json({"job": job}) if as_json else click.echo(job)
+        return
+    click.echo(f"Job {job}; Ctrl-C stops watching, not the job.", err=True)
+    with output.ProgressBar() as bar:
+        run_id = _follow(workspace, job, bar.show)
+    record = workspace.run_record(run_id)
+    output.print_json({"job": job} | record.model_dump(mode="json")) if as_json else output.print_record(record)
+
+
+def _follow(workspace: Workspace, job_id: int, show: Callable[[Any], None]) -> str:
+    """Show events until the job has ended; returns its run. Raises RunFailed, Cancelled."""
+    seen = 0
+    while True:
+        job = workspace.job(job_id)  # before its events: none come after the end
+        for number, event in workspace.events(job_id, seen):
+            show(event)
+            seen = number
+        if job.state == "cancelled":
+            raise Cancelled(job.error or "The job was cancelled.")
+        if job.state == "failed":
+            raise RunFailed(job.error or "The job failed.")
+        if job.state == "done":
+            return str(job.run_id)
+        time.sleep(0.1)
+
+
+@cli.command()
+@recipe_options
+@json_option
+def estimate(as_json: bool, **recipe: Any) -> None:
+    """What can be said before anything runs: bytes, to the last one where that can be known."""
+    from core import cli_output as output
+
+    told = _workspace().estimate(build_recipe(**recipe))
+    data = asdict(told) | {"compression_ratio": told.compression_ratio}
+    output.print_json(data) if as_json else output.print_estimate(told)
+
+
+@cli.command()
+@json_option
+def methods(as_json: bool) -> None:
+    """Every method with its settings, their ranges and defaults."""
+    from core import cli_output as output
+    from core.registry import METHODS
+
+    if not as_json:
+        output.print_methods(METHODS.values())
+        return
+    listed = []
+    for method in METHODS.values():
+        about = {name: getattr(method, name) for name in ("name", "title", "kind", "summary", "paper")}
+        listed.append(about | {"settings": [output.describe_control(control) for control in method.controls()]})
+    output.print_json({"methods": listed})
+
+
+@cli.command()
+@json_option
+def models(as_json: bool) -> None:
+    """The bundled model, and those of earlier runs that are still there."""
+    from core import cli_output as output
+
+    names = _workspace().models()
+    output.print_json({"models": names}) if as_json else click.echo("\n".join(names))
+
+
+# -- runs ---------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many.")
+@json_option
+def runs(limit: int, as_json: bool) -> None:
+    """What was done so far, newest first."""
+    from core import cli_output as output
+
+    records = _workspace().runs(limit)
+    output.print_json({"runs": [r.model_dump(mode="json") for r in records]}) if as_json else output.print_runs(records)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--recipe", "as_recipe", is_flag=True, help="Its recipe as YAML, to run it again.")
+@json_option
+def show(run: str, as_recipe: bool, as_json: bool) -> None:
+    """One run, whole; the start of its id is enough."""
+    from core import cli_output as output
+    from core.recipe import Recipe
+
+    record = _workspace().run_record(run)
+    if as_recipe:
+        click.echo(Recipe.from_dict(record.recipe).to_yaml(), nl=False)
+    else:
+        output.print_json(record.model_dump(mode="json")) if as_json else output.print_record(record)
+
+
+@cli.command()
+@click.argument("run", nargs=-1, required=True)
+@json_option
+def compare(run: tuple[str, ...], as_json: bool) -> None:
+    """Two or more runs side by side."""
+    from core import cli_output as output
+
+    rows = _workspace().compare(run)
+    output.print_json({"metrics": rows}) if as_json else output.print_comparison(rows)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--undo", is_flag=True, help="Bring it back; possible for a day.")
+def delete(run: str, undo: bool) -> None:
+    """Take a run out of sight; its weights leave the disk a day later."""
+    workspace = _workspace()
+    if undo:
+        workspace.restore_run(run)
+        return
+    run_id = workspace.run_record(run).run_id
+    workspace.delete_run(run_id)
+    click.echo(f"Deleted; `compresslab delete --undo {run_id}` brings it back for a day.", err=True)
+
+
+# -- texts ---------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("weights", nargs=-1, required=True, metavar="RUN_OR_MODEL...")
+@click.option("--prompt", required=True, help="What the text begins with.")
+@click.option("--set", "changes", multiple=True, metavar="SETTING=VALUE", help="strategy, max_new_tokens, seed, ...")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@json_option
+def generate(weights: tuple[str, ...], prompt: str, changes: tuple[str, ...], device: str, as_json: bool) -> None:
+    """Write the same prompt on with several weights, one after the other, from the same seed."""
+    from core import cli_output as output
+
+    workspace = _workspace()
+    panes = tuple(_pane(workspace, name) for name in weights)
+    writer = output.PaneWriter(quiet=as_json)
+    request = _request(prompt, panes, changes, device)
+    with _interruptible() as cancelled:
+        workspace.generate(request, writer.show, cancelled)
+    if as_json:
+        output.print_json({"prompt": prompt, "decoding": request.decoding.model_dump(), "panes": writer.panes})
+
+
+def _pane(workspace: Workspace, name: str) -> Pane:
+    """A run by the start of its id; else a model."""
+    from core.generation_request import Pane
+    from core.model_source import locate
+
+    try:
+        record = workspace.run_record(name)
+    except BadInput as not_a_run:
+        if "/" not in name and locate(name).folder is None:
+            raise BadInput(f"There is no model {name!r} on this machine. {not_a_run}") from None
+        return Pane(label=name, source="baseline", model=name)
+    return Pane(label=f"run {record.run_id}", source="run", run_id=record.run_id, model=record.model)
+
+
+def _request(prompt: str, panes: tuple[Pane, ...], changes: tuple[str, ...], device: str) -> GenerateRequest:
+    import yaml
+
+    from core.generation_request import Decoding, GenerateRequest
+
+    values = {}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise BadInput(f"{change!r} is not SETTING=VALUE, for example strategy=sample.")
+        values[name] = yaml.safe_load(text)
+    return GenerateRequest(prompt=prompt, panes=panes, decoding=Decoding.parse(values, "decoding"), device=device)
+
+
+# -- queue ---------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option("--all", "ended_too", is_flag=True, help="Those that have ended, too.")
+@json_option
+def jobs(ended_too: bool, as_json: bool) -> None:
+    """The queue: jobs and workers."""
+    from core import cli_output as output
+
+    workspace = _workspace()
+    states = ("queued", "running", *(("done", "failed", "cancelled") if ended_too else ()))
+    rows, workers = workspace.jobs(states), workspace.workers()
+    if as_json:
+        output.print_json({"jobs": [asdict(row) for row in rows], "workers": [asdict(worker) for worker in workers]})
+    else:
+        output.print_jobs(rows, workers)
+
+
+@cli.command()
+@click.argument("job", type=int)
+def cancel(job: int) -> None:
+    """Stop a job that is queued or running."""
+    _workspace().cancel(job)
+
+
+@cli.command()
+def worker() -> None:
+    """Do the queue's jobs until Ctrl-C. Several workers may share a store."""
+    from core.worker import serve
+
+    serve()
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Where to serve; 8501 or the next free one.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+def dashboard(port: int | None, no_browser: bool) -> None:
+    """Serve the dashboard, with a worker, until Ctrl-C."""
+    from core.launcher import serve
+
+    serve(port, browser=not no_browser, say=lambda text: click.echo(text, err=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,240 @@
+"""What the command line shows: tables on stdout for people, one JSON object for programs, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from core import events
+from core.estimate import Estimate
+from core.methods import Method
+from core.results import Measurement, RunRecord
+from core.settings import Control, allowed
+from core.store import JobRow, WorkerRow
+
+PIPE_WIDTH = 160  # columns, where no terminal says how wide it is
+OUT = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+ERR = Console(stderr=True, highlight=False)
+
+
+def print_json(data: Any) -> None:
+    """One object; a number that JSON does not know is an error, never written."""
+    json.dump(data, sys.stdout, indent=2, allow_nan=False, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+# -- values ---------------------------------------------------------------------------------
+
+
+def number(value: float, unit: str, error: float | None = None) -> str:
+    """A value as people read it, with its standard error."""
+    if unit == "bytes":
+        return f"{value / 1e6:,.2f} MB"
+    if unit == "fraction":
+        return f"{value:.1%}" + (f" ± {error:.1%}" if error is not None else "")
+    shown = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:.4g}"
+    shown += f" ± {error:.2g}" if error is not None else ""
+    return shown if unit in ("", "perplexity") else f"{shown} {unit}"
+
+
+def _measured(measurement: Measurement | None) -> str:
+    return "" if measurement is None else number(measurement.value, measurement.unit, measurement.error)
+
+
+def _change(measurement: Measurement | None) -> str:
+    if measurement is None or measurement.change is None:
+        return ""
+    error = "" if measurement.change_error is None else f" ± {measurement.change_error:.2g}"
+    return f"{measurement.change:+.3g}{error} {measurement.change_unit}".rstrip()
+
+
+def steps_of(record: RunRecord) -> str:
+    """The steps of a run in short: the settings that differ from their defaults."""
+    from core.recipe import Recipe
+
+    return " → ".join(_step(step) for step in Recipe.from_dict(record.recipe).steps) or "baseline"
+
+
+def _step(step: Method) -> str:
+    defaults = {control.name: control.default for control in step.controls()}
+    changed = [f"{name}={value}" for name, value in step.model_dump().items() if value != defaults[name]]
+    return f"{step.name}({', '.join(changed)})"
+
+
+# -- tables ----------------------------------------------------------------------------------
+
+
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(column, no_wrap=place == 0)
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    OUT.print(table)
+
+
+def print_record(record: RunRecord) -> None:
+    hardware = record.hardware
+    OUT.print(
+        f"[bold]Run {record.run_id}[/bold] ({record.stage}) of {escape(record.model)}: {escape(steps_of(record))}"
+    )
+    OUT.print(f"baseline {record.baseline_hash}, compressed {record.compressed_hash}", style="dim")
+    OUT.print(f"{record.seconds:.1f} s on {escape(hardware.device_name)}, {hardware.dtype}", style="dim")
+    names = dict.fromkeys(m.metric for m in record.measurements)
+    rows = []
+    for name in names:
+        baseline, compressed = record.find(name, "baseline"), record.find(name)
+        any_one = compressed or baseline
+        kernel = any_one.kernel if any_one else None
+        rows.append((name, _measured(baseline), _measured(compressed), _change(compressed), kernel or ""))
+    _print_table(("metric", "baseline", "compressed", "change", "kernel"), rows)
+    for notice in record.notices:
+        OUT.print(escape(notice), style="dim")
+
+
+def print_runs(records: list[RunRecord]) -> None:
+    if not records:
+        OUT.print("There are no runs yet; `compresslab run --set quantize_rtn.bits=4` makes one.")
+        return
+    names = ("size_on_disk_bytes", "perplexity", "accuracy")
+    rows = [
+        (r.run_id, r.created[:16].replace("T", " "), r.model, steps_of(r), *(_measured(r.find(name)) for name in names))
+        for r in records
+    ]
+    _print_table(("run", "created (UTC)", "model", "steps", "size", "perplexity", "accuracy"), rows)
+
+
+def print_comparison(rows: list[dict[str, Any]]) -> None:
+    columns = list(rows[0]) if rows else ["metric"]
+    cells = [[row["metric"], *(_cell(row[name]) for name in columns[1:])] for row in rows]
+    _print_table(columns, cells)
+
+
+def _cell(cell: dict[str, Any] | None) -> str:
+    return "" if cell is None else number(cell["value"], cell["unit"], cell["error"])
+
+
+def print_estimate(estimate: Estimate) -> None:
+    about = "" if estimate.exact else "about "
+    OUT.print("[bold]Estimate[/bold], nothing was run")
+    rows = [
+        ("size on disk, baseline", number(estimate.baseline_bytes, "bytes")),
+        ("size on disk, compressed", about + number(estimate.compressed_bytes, "bytes")),
+        ("compression ratio", f"{about}{estimate.compression_ratio:.2f}"),
+        ("bits per weight", f"{about}{estimate.bits_per_weight:.2f}"),
+        ("sparsity of linear layers", number(estimate.sparsity, "fraction")),
+        ("parameters", f"{estimate.parameters:,}"),
+        ("memory needed to run it", number(estimate.memory_need, "bytes")),
+    ]
+    _print_table(("", ""), rows)
+
+
+def print_methods(methods: Iterable[type[Method]]) -> None:
+    for method in methods:
+        OUT.print(f"\n[bold]{method.name}[/bold]  {escape(method.title)}: {escape(method.summary)}")
+        OUT.print(escape(method.paper), style="dim")
+        rows = [
+            (f"{method.name}.{c.name}", c.default, f"{allowed(c)} {c.unit}".strip(), c.help) for c in method.controls()
+        ]
+        _print_table(("setting", "default", "takes", ""), rows)
+
+
+def describe_control(control: Control) -> dict[str, Any]:
+    names = ("name", "kind", "default", "minimum", "maximum", "choices", "unit", "label", "plain", "help")
+    return {name: getattr(control, name) for name in names}
+
+
+def print_jobs(rows: list[JobRow], workers: list[WorkerRow]) -> None:
+    if not workers:
+        OUT.print("No worker is running; `compresslab worker` starts one.")
+    for worker in workers:
+        device = worker.device or "its device not known yet"
+        OUT.print(f"Worker on {escape(worker.host)} (pid {worker.pid}, {device}): {worker.state}", style="dim")
+    if not rows:
+        OUT.print("There are no such jobs.")
+        return
+    times = [time.strftime("%F %T", time.gmtime(row.created)) for row in rows]
+    cells = [
+        (row.id, row.kind, row.stage or "", row.state, created, row.run_id or "", row.error or "")
+        for row, created in zip(rows, times, strict=True)
+    ]
+    _print_table(("job", "kind", "stage", "state", "created (UTC)", "run", "why"), cells)
+
+
+# -- progress --------------------------------------------------------------------------------
+
+
+class ProgressBar:
+    """Draws a job's events on stderr: one bar for the whole job, notices above it."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.fields[told]}"))
+        self._bar = Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True)
+        self._task = self._bar.add_task("waiting", total=1.0, told="")
+        self._left: float | None = None
+        self._seen = ""
+
+    def __enter__(self) -> ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, event: events.Event) -> None:
+        if isinstance(event, events.Progress):
+            self._left = event.seconds_left
+            self._bar.update(self._task, description=event.stage, completed=event.fraction)
+        elif isinstance(event, events.Draft):
+            self._seen = _headline(event.measurements) or self._seen
+        elif isinstance(event, events.Loss):
+            self._seen = f"step {event.step} of {event.total}, loss {event.loss:.3f}"
+        elif isinstance(event, events.Notice):
+            self._bar.console.print(escape(event.text), style="yellow" if event.level == "warning" else "dim")
+        left = "" if self._left is None else f"{self._left:.0f} s left"
+        self._bar.update(self._task, told=escape("  ".join(filter(None, (left, self._seen)))))
+
+
+def _headline(measurements: list[Measurement]) -> str:
+    for measurement in measurements:
+        if measurement.variant == "compressed" and measurement.metric in ("perplexity", "accuracy"):
+            return f"{measurement.metric} {_measured(measurement)}"
+    return ""
+
+
+class PaneWriter:
+    """Writes generated texts to stdout as they come, and keeps what a JSON answer needs."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.panes: list[dict[str, Any]] = []
+        self._quiet = quiet
+
+    def show(self, event: events.Event) -> None:
+        if isinstance(event, events.PaneStarted):
+            self.panes.append({"label": event.label, "weights_hash": event.weights_hash})
+            self._say(f"[bold]{escape(event.label)}[/bold] [dim]weights {event.weights_hash}[/dim]\n")
+        elif isinstance(event, events.Token):
+            self._say(escape(event.text))
+        elif isinstance(event, events.PaneDone):
+            self.panes[-1] |= event.model_dump(exclude={"kind", "pane"}) | {"kernel": event.kernel}
+            self._say(f"\n[dim]{_pace(event)}[/dim]\n\n")
+        elif isinstance(event, events.Notice):
+            ERR.print(escape(event.text), style="dim")
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            OUT.print(text, end="", soft_wrap=True)
+
+
+def _pace(done: events.PaneDone) -> str:
+    pace = f", {done.decode_tokens_per_second:.1f} tokens/s" if done.decode_tokens_per_second else ""
+    kernel = f", {done.kernel} kernel" if done.kernel else ""
+    return f"{done.tokens} tokens, first after {done.ttft_seconds:.2f} s{pace}{kernel}"

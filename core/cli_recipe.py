@@ -1,0 +1,54 @@
+"""How the command line takes a recipe: a file, options that change it, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from core.errors import BadInput
+
+if TYPE_CHECKING:
+    from core.recipe import Recipe
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def recipe_options(command: Command) -> Command:
+    options = [
+        click.argument("recipe", required=False, metavar="[RECIPE.YAML]"),
+        click.option("--model", help="The bundled 'storyteller', a folder, or a Hub id."),
+        click.option("--set", "changes", multiple=True, metavar="NAME.SETTING=VALUE", help="Change or add a step."),
+        click.option("--device", help="auto, cpu, cuda or mps."),
+        click.option("--dtype", help="auto, float32, bfloat16 or float16."),
+        click.option("--seed", help="A whole number; the same seed gives the same result."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def build_recipe(recipe: str | None, changes: tuple[str, ...], **fields: str | None) -> Recipe:
+    """The file, or an empty recipe, with what the options change. A model's folder becomes absolute."""
+    from core.model_source import BUNDLED
+    from core.recipe import Recipe
+
+    made = Recipe.from_yaml(_text(recipe)) if recipe else Recipe()
+    seed = fields.pop("seed", None)
+    made = Recipe.from_dict(made.to_dict() | {name: value for name, value in fields.items() if value is not None})
+    for change in (*changes, *([f"seed={seed}"] if seed is not None else [])):
+        made = made.assign(change)
+    folder = Path(made.model).expanduser()
+    return made.replace(model=str(folder.resolve())) if made.model != BUNDLED and folder.is_dir() else made
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"There is no recipe file {file}; leave it out to start from the model alone.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise BadInput(f"The recipe file {file} can't be read ({reason.lower()}).") from None

@@ -1,0 +1,186 @@
+"""The connection to the store: SQLite by default, PostgreSQL by URL; brings the tables up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Double,
+    Engine,
+    create_engine,
+    event,
+    func,
+    inspect,
+    literal_column,
+    make_url,
+    text,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuchModuleError
+from sqlalchemy.sql import ColumnElement
+
+from core.errors import BadInput, CompresslabError, RunFailed
+from core.migrations import FOLDER, VERSION_TABLE, head
+
+BUSY_SECONDS = 10  # how long a statement waits for another process to end its write
+MIGRATION_LOCK = 0x636C6162  # any number that no one else locks in PostgreSQL
+ELSEWHERE = "set COMPRESSLAB_STORE to another one"
+
+
+class Database:
+    """Short transactions on one store. Every failure is a CompresslabError of one sentence."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _parsed(url)
+        self.name = self.url.database if self.sqlite else self.url.render_as_string(hide_password=True)
+        self.engine = _engine(self.url)
+        self._bring_up_to_date()
+
+    @property
+    def sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def now(self) -> ColumnElement[float]:
+        """Seconds since 1970 by the one clock that all hosts share."""
+        if self.sqlite:
+            return literal_column("(julianday('now') - 2440587.5) * 86400.0", Double)
+        return func.extract("epoch", func.clock_timestamp()).cast(Double)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._readable_errors(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: committed at the end, rolled back on any error."""
+        writer = self.engine.execution_options(writes=True)
+        with self._readable_errors(), writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    # -- versions ---------------------------------------------------------------------
+
+    def _bring_up_to_date(self) -> None:
+        with self.read() as connection:
+            if self._is_current(connection):
+                return
+        with self.write() as connection:
+            if not self.sqlite:  # SQLite's write transaction is a lock already
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            if not self._is_current(connection):  # another process may have been quicker
+                _upgrade(connection)
+
+    def _is_current(self, connection: Connection) -> bool:
+        if not inspect(connection).has_table(VERSION_TABLE):
+            return False
+        version = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() or ""
+        if version > head():
+            raise BadInput(
+                f"The store {self.name} was written by a newer compresslab (store version {version}, this one "
+                f"knows {head()}); update compresslab, or {ELSEWHERE}."
+            )
+        return bool(version == head())
+
+    # -- failures ---------------------------------------------------------------------
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._readable(error) from error
+
+    def _readable(self, error: DBAPIError) -> CompresslabError:
+        said = " ".join(str(error.orig).split())
+        for sign, kind, sentence in _FAILURES:
+            if sign in said:
+                return kind(sentence.format(name=self.name))
+        return RunFailed(f"The store {self.name} failed: {said.rstrip('.')}.")
+
+
+_FAILURES: tuple[tuple[str, type[CompresslabError], str], ...] = (
+    ("locked", RunFailed, "The store {name} is locked by another program; close that program and try again."),
+    ("disk is full", RunFailed, "The disk that holds the store {name} is full; free some space and try again."),
+    (
+        "disk I/O error",
+        RunFailed,
+        "The store {name} can't be read or written (disk I/O error); check the disk and its free space.",
+    ),
+    (
+        "unable to open",
+        BadInput,
+        f"The store {{name}} can't be opened; check the folder's permissions, or {ELSEWHERE}.",
+    ),
+    ("readonly", BadInput, f"The store {{name}} can't be written; check its permissions, or {ELSEWHERE}."),
+    (
+        "not a database",
+        BadInput,
+        f"{{name}} is not a store of compresslab, or it is damaged; move it away, or {ELSEWHERE}.",
+    ),
+    (
+        "malformed",
+        BadInput,
+        f"The store {{name}} is damaged; restore it from a backup or move it away, or {ELSEWHERE}.",
+    ),
+    ("connection failed", RunFailed, "The store {name} can't be reached; check that the database runs and the URL."),
+    ("failed to resolve", RunFailed, "The store {name} can't be reached; check the host's name in the URL."),
+)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise BadInput(
+            f"{url!r} is not the URL of a store; give sqlite:///file.db or postgresql://host/name."
+        ) from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise BadInput(f"A store is SQLite or PostgreSQL; {parsed.get_backend_name()!r} is neither.")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise BadInput("A store in memory can't be shared with the worker; give a file, sqlite:///file.db.")
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() == "postgresql":
+            return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, connect_args={"timeout": float(url.query.get("timeout", BUSY_SECONDS))})  # type: ignore[arg-type]
+    except (ModuleNotFoundError, NoSuchModuleError, InvalidRequestError) as error:
+        driver = "psycopg[binary]" if getattr(error, "name", "") == "psycopg" else url.drivername
+        raise BadInput(f"The store's driver {driver} is not installed; install it with pip, or {ELSEWHERE}.") from None
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Readers never wait for the writer (WAL); a power cut may cost the last moment, never the file."""
+    connection.isolation_level = None  # the driver's own idea of transactions is in the way of BEGIN IMMEDIATE
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes its lock at once: a read that turns into a write half-way could only fail."""
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

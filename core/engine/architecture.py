@@ -1,0 +1,63 @@
+"""transformers models, made of weights that are in memory already. Every matrix is [out, in] here.
+
+GPT-2 keeps its matrices as Conv1D, transposed; in the engine they are nn.Linear, so that no method has to know.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from core.errors import BadInput, first_line
+from core.model_facts import CONV1D
+
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
+
+
+def module_of(config: Any, values: dict[str, Tensor], dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+    """The model that the config describes, with these weights, in evaluation mode. Raises BadInput."""
+    kind: Any = AutoModelForCausalLM._model_mapping[type(config)]
+    transposed = config.model_type == "gpt2"
+    state = {name: _as_stored(name, value.to(dtype), transposed) for name, value in values.items()}
+    try:
+        module, info = kind.from_pretrained(
+            None, config=copy.deepcopy(config), state_dict=state, dtype=dtype, output_loading_info=True
+        )
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise BadInput(f"The config.json does not make a model: {first_line(error)}") from None
+    wrong = sorted(info["missing_keys"]) or sorted(name for name, *_ in info["mismatched_keys"])
+    if wrong:
+        raise BadInput(f"The checkpoint does not fit its config.json: {wrong[0]} is missing or has another shape.")
+    _linear_for_conv1d(module)
+    module.to(device)
+    ready: PreTrainedModel = module.eval().requires_grad_(False)
+    return ready
+
+
+def replace_parameter(module: nn.Module, name: str, new: nn.Parameter) -> None:
+    """Put a parameter in the place of another, under every name that shares it (tied embeddings)."""
+    old = module.get_parameter(name)
+    for part in module.modules():
+        for key, parameter in part._parameters.items():
+            if parameter is old:
+                part._parameters[key] = new
+
+
+def _as_stored(name: str, value: Tensor, transposed: bool) -> Tensor:
+    return value.T.contiguous() if transposed and CONV1D.search(name) else value
+
+
+def _linear_for_conv1d(module: nn.Module) -> None:
+    for name, conv in [(n, m) for n, m in module.named_modules() if isinstance(m, Conv1D)]:
+        columns, rows = conv.weight.shape  # Conv1D: [in, out]
+        linear = nn.Linear(columns, rows, device="meta")
+        linear.weight = nn.Parameter(conv.weight.T.contiguous(), requires_grad=False)
+        linear.bias = conv.bias
+        module.set_submodule(name, linear)

@@ -1,0 +1,63 @@
+"""Reading a checkpoint: safetensors and config.json, never code, never pickles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoConfig, AutoTokenizer
+
+from core.engine.architecture import module_of
+from core.engine.device import Choice
+from core.engine.model import CompressedModel
+from core.errors import BadInput, first_line
+from core.model_facts import CONV1D, ModelFacts, model_name, read_facts
+from core.model_source import fetch
+
+
+def load_baseline(name: str, choice: Choice) -> CompressedModel:
+    """The uncompressed model, fetched from the Hub where it is not here yet. Raises BadInput."""
+    folder = fetch(name)
+    facts = read_facts(name)
+    tensors = _read_tensors(folder, facts)
+    config, tokenizer = read_config(folder), read_tokenizer(folder)
+    values = {key: tensor.float() for key, tensor in tensors.items()}
+    return CompressedModel(
+        facts=facts,
+        weights={weight.name: weight for weight in facts.weights},
+        stored={key: tensor.to(choice.device) for key, tensor in tensors.items()},
+        masks={},
+        module=module_of(config, values, choice.dtype, choice.device),
+        tokenizer=tokenizer,
+        device=choice.device,
+        dtype=choice.dtype,
+    )
+
+
+def _read_tensors(folder: Path, facts: ModelFacts) -> dict[str, Tensor]:
+    """Every weight that the facts name, [out, in] for matrices, in the dtype of the checkpoint."""
+    tensors: dict[str, Tensor] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        for key, tensor in load_file(file).items():
+            name = model_name(key, facts.family)
+            turned = facts.family == "gpt2" and CONV1D.search(name)
+            tensors[name] = tensor.T.contiguous() if turned else tensor
+    return {weight.name: tensors[weight.name] for weight in facts.weights}
+
+
+def read_config(folder: Path) -> Any:
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"config.json in {folder} can't be used: {first_line(error)}") from None
+
+
+def read_tokenizer(folder: Path) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"There is no tokenizer that can be used in {folder} ({first_line(error)}); it needs tokenizer.json."
+        ) from None

@@ -1,0 +1,150 @@
+"""What methods and metrics may ask of the job that they are part of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from torch import Tensor
+
+from core.engine.model import CompressedModel
+from core.engine.progress import Report, Tracker
+from core.engine.scores import QuestionScores, Shared, TokenScores, score_questions, score_tokens
+from core.engine.tokens import label
+from core.errors import BadInput, Cancelled
+from core.events import Loss, Notice
+from core.recipe import Recipe
+from core.results import LossPoint, Stage
+
+if TYPE_CHECKING:
+    from core.engine.session import Session
+
+T = TypeVar("T")
+DRAFT_SHARE = 0.25  # of tokens and questions
+
+
+@dataclass
+class Job:
+    """One piece of work on its way: whom it tells, and whether it shall stop."""
+
+    report: Report
+    cancelled: Callable[[], bool]
+    tracker: Tracker
+    notices: list[str] = field(default_factory=list)
+    remembered: list[str] = field(default_factory=list)  # for the record: what was used, by content
+
+    def check(self) -> None:
+        """Raises Cancelled when the work shall stop."""
+        if self.cancelled():
+            raise Cancelled
+
+    def notice(self, text: str) -> None:
+        """Say something once that the reader must know."""
+        if text not in self.notices:
+            self.notices.append(text)
+            self.report(Notice(text=text))
+
+    def remember(self, text: str) -> None:
+        """Write something into the record of the run, without bothering anyone who watches."""
+        if text not in self.remembered:
+            self.remembered.append(text)
+
+
+@dataclass
+class StepContext:
+    """What a method works with, beside the model that it changes."""
+
+    job: Job
+    session: Session
+    recipe: Recipe
+    baseline: CompressedModel
+    losses: list[LossPoint] = field(default_factory=list)
+
+    @property
+    def seed(self) -> int:
+        return self.recipe.seed
+
+    def check(self) -> None:
+        self.job.check()
+
+    def each(self, items: Sequence[T]) -> Iterator[T]:
+        """The items one by one, with progress told and cancellation seen between them."""
+        for done, item in enumerate(items):
+            self.job.check()
+            self.job.tracker.advance(done, len(items))
+            yield item
+
+    def calibration(self) -> Tensor:
+        """int64 [samples, sequence_length] of the recipe's calibration text, in the order of the seed."""
+        return self.session.calibration(self.recipe, self.baseline, self.job)
+
+    def loss(self, step: int, total: int, value: float) -> None:
+        """Keep one point of the training curve and tell it."""
+        self.losses.append(LossPoint(step=step, loss=value))
+        self.job.report(Loss(step=step, total=total, loss=value))
+
+
+@dataclass
+class MeasureContext:
+    """What a metric works with: both models, their paired scores, the job."""
+
+    job: Job
+    session: Session
+    recipe: Recipe
+    baseline: CompressedModel
+    compressed: CompressedModel
+    stage: Stage
+    written: Path | None = None  # the packed file of a final run
+
+    def check(self) -> None:
+        self.job.check()
+
+    def token_scores(self) -> Iterable[TokenScores]:
+        """Growing scores on the evaluation text. Every metric may read them; they are computed once."""
+        return self._token_scores
+
+    def question_scores(self) -> Iterable[QuestionScores]:
+        """Growing scores on the questions. Every metric may read them; they are computed once."""
+        return self._question_scores
+
+    @property
+    def tokens_seen(self) -> int:
+        """Tokens of the evaluation text that both models have read so far."""
+        scores = self.__dict__.get("_token_scores")
+        return int(scores.latest.tokens.sum()) if scores is not None and scores.latest is not None else 0
+
+    @property
+    def done(self) -> float:
+        """Share of text and questions that is scored, of those that some metric asked for."""
+        asked = [self.__dict__[name] for name in ("_token_scores", "_question_scores") if name in self.__dict__]
+        return sum(scores.done for scores in asked) / max(1, len(asked))
+
+    @cached_property
+    def _token_scores(self) -> Shared[TokenScores]:
+        evaluation = self.recipe.evaluation
+        windows, key = self.session.evaluation_windows(self.recipe, self.baseline, self.job)
+        dataset = f"{label(evaluation.text)}, context {windows.shape[1]}"
+        most = self._share_of(len(windows))
+        cache = self.session.scores
+        models = self.baseline, self.compressed
+        source = score_tokens(*models, windows, most, dataset, cache, key, self.check)
+        return Shared(source, lambda scores: len(scores.tokens) / most)
+
+    @cached_property
+    def _question_scores(self) -> Shared[QuestionScores]:
+        questions, key = self.session.questions(self.recipe, self.baseline, self.job)
+        if not questions:
+            raise BadInput("There are no questions in the file; it needs at least one line.")
+        name = self.recipe.evaluation.questions
+        dataset = "bundled questions" if name == "bundled" else label(name)
+        most = self._share_of(len(questions))
+        cache = self.session.scores
+        models = self.baseline, self.compressed
+        source = score_questions(*models, questions, most, dataset, cache, key, self.check)
+        return Shared(source, lambda scores: len(scores.answers) / most)
+
+    def _share_of(self, count: int) -> int:
+        return max(1, round(count * DRAFT_SHARE)) if self.stage == "draft" else count

@@ -1,0 +1,95 @@
+"""Affine grids: rounding weights to them, and back.
+
+The scale of a group is rounded to float16, as it will be stored, *before* the codes are computed: the file gives
+back the very weights that were measured. Zero is always on the grid, so that pruned weights stay exactly zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from core.weights import Grid
+
+SMALLEST_SCALE = 2.0**-24  # the smallest float16 above zero
+LARGEST_SCALE = 65504.0  # the largest float16
+
+
+@dataclass(frozen=True)
+class QuantizedWeight:
+    """A weight on its grid: weight = (code - zero) * scale, in float32."""
+
+    codes: Tensor  # uint8 [rows, columns]
+    scales: Tensor  # float16 [rows, groups]
+    zeros: Tensor | None  # uint8 [rows, groups]; None on a symmetric grid, whose zero is 2^(bits-1)
+    grid: Grid
+
+    def dequantize(self) -> Tensor:
+        """The weight that the codes stand for: float32 [rows, columns]."""
+        offsets = self.codes.float() - self._spread(self._zeros().float())
+        return offsets * self._spread(self.scales.float())
+
+    def with_zeros(self, mask: Tensor) -> QuantizedWeight:
+        """The same grid, with the code of zero wherever the mask is True."""
+        zeros = self._spread(self._zeros())
+        return replace(self, codes=torch.where(mask, zeros, self.codes))
+
+    def _zeros(self) -> Tensor:
+        if self.zeros is not None:
+            return self.zeros
+        return torch.full(self.scales.shape, 2 ** (self.grid.bits - 1), dtype=torch.uint8, device=self.codes.device)
+
+    def _spread(self, groups: Tensor) -> Tensor:
+        """[rows, groups] -> [rows, columns]: each group's value for all of its weights."""
+        columns = self.codes.shape[1]
+        size = self.grid.group_size or columns
+        return groups.repeat_interleave(size, dim=1)[:, :columns]
+
+
+def round_to_nearest(weight: Tensor, grid: Grid) -> QuantizedWeight:
+    """Every weight moved to the nearest point of its group's grid. `weight` is float32 [rows, columns]."""
+    grouped = _grouped(weight, grid)  # [rows, groups, size]
+    scales, zeros = _symmetric(grouped, grid) if grid.symmetric else _asymmetric(grouped, grid)
+    steps = grouped / scales.float().unsqueeze(2)
+    codes = (steps.round() + zeros.float().unsqueeze(2)).clamp_(0, 2**grid.bits - 1).to(torch.uint8)
+    codes = codes.flatten(1)[:, : weight.shape[1]].contiguous()
+    return QuantizedWeight(codes, scales, None if grid.symmetric else zeros, grid)
+
+
+def _grouped(weight: Tensor, grid: Grid) -> Tensor:
+    """[rows, groups, size]; a short last group is filled up with zeros, which move no grid."""
+    rows, columns = weight.shape
+    size = grid.group_size or columns
+    missing = grid.groups(columns) * size - columns
+    if missing:
+        weight = torch.nn.functional.pad(weight, (0, missing))
+    return weight.view(rows, -1, size) if weight.is_contiguous() else weight.reshape(rows, -1, size)
+
+
+def _symmetric(grouped: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+    """Scale so that the weight of largest magnitude falls on the lowest code, -2^(bits-1), whatever its sign.
+
+    So all 2^bits levels are in use; the scale is negative where that weight is positive.
+    """
+    half = 2 ** (grid.bits - 1)
+    largest = grouped.gather(2, grouped.abs().argmax(2, keepdim=True)).squeeze(2)
+    scales = _float16(largest / -half)
+    return scales, torch.full(scales.shape, half, dtype=torch.uint8, device=grouped.device)
+
+
+def _asymmetric(grouped: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+    """Scale and integer zero point so that the range from lowest to highest weight, zero included, is covered."""
+    levels = 2**grid.bits - 1
+    low, high = grouped.amin(2).clamp(max=0), grouped.amax(2).clamp(min=0)
+    scales = _float16((high - low) / levels)
+    zeros = (-low / scales.float()).round().clamp(0, levels).to(torch.uint8)
+    return scales, zeros
+
+
+def _float16(scales: Tensor) -> Tensor:
+    """As stored: never infinite, and never zero, so that one can divide by it."""
+    small = scales.abs() < SMALLEST_SCALE
+    sign = torch.where(scales < 0, -1.0, 1.0)
+    return torch.where(small, sign * SMALLEST_SCALE, scales.clamp(-LARGEST_SCALE, LARGEST_SCALE)).half()

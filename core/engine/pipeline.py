@@ -1,0 +1,213 @@
+"""The pipeline of one run: load, every step, save, measure. It knows no method and no metric by name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+
+from core.engine import packing
+from core.engine.context import Job, MeasureContext
+from core.engine.device import Choice
+from core.engine.model import CompressedModel
+from core.engine.progress import Report, Tracker
+from core.errors import RunFailed
+from core.events import Draft, Event, Measured
+from core.metrics import Metric
+from core.model_facts import read_facts
+from core.paths import run_folder
+from core.plan import make_plan
+from core.recipe import Recipe
+from core.results import Hardware, Measurement, RunRecord, Stage
+
+if TYPE_CHECKING:
+    from core.engine.session import Session
+
+NO_MEMORY = "There is not enough memory for this run; take a smaller model, batch or context_length, or another device."
+
+
+def run(
+    session: Session, recipe: Recipe, run_id: str, stage: Stage, report: Report, cancelled: Callable[[], bool]
+) -> RunRecord:
+    """See `Session.run`."""
+    begun = time.monotonic()
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    tracker = Tracker(_shares(recipe, stage), report)
+    job = Job(report, cancelled, tracker)
+    with clear_failures():
+        job.check()
+        tracker.begin("load")
+        choice = session.choice(recipe)
+        make_plan(recipe, read_facts(recipe.model))
+        baseline = session.baseline(recipe)
+        compressed, losses = session.compress(recipe, job)
+        context = MeasureContext(job, session, recipe, baseline, compressed, stage)
+        if stage == "final":
+            measurements, saved_to = _save_and_measure(context, run_id)
+        else:
+            measurements, saved_to = measure(context), None
+        tracker.end()
+    return RunRecord(
+        run_id=run_id,
+        recipe=recipe.to_dict(),
+        recipe_hash=recipe.content_hash,
+        model=recipe.model,
+        stage=stage,
+        created=created,
+        seconds=time.monotonic() - begun,
+        stages=tracker.seconds,
+        baseline_hash=baseline.weights_hash(),
+        compressed_hash=compressed.weights_hash(),
+        hardware=hardware(choice),
+        measurements=measurements,
+        weights=compressed.reports(),
+        losses=losses,
+        notices=[*job.notices, *job.remembered],
+        saved_to=saved_to,
+    )
+
+
+def measure_only(
+    session: Session, recipe: Recipe, baseline: CompressedModel, compressed: CompressedModel
+) -> list[Measurement]:
+    """All metrics of the recipe for two models that are in memory; nothing is saved."""
+
+    def ignore(event: Event) -> None:
+        """Nobody watches one-line use."""
+
+    job = Job(ignore, lambda: False, Tracker({}, ignore))
+    with clear_failures():
+        return measure(MeasureContext(job, session, recipe, baseline, compressed, "final"))
+
+
+def warm_up(session: Session, recipe: Recipe) -> None:
+    """Load the baseline and keep what it says of a draft's text and questions."""
+
+    def ignore(event: Event) -> None:
+        """Nobody watches a process getting warm."""
+
+    with clear_failures():
+        baseline = session.baseline(recipe)
+        job = Job(ignore, lambda: False, Tracker({}, ignore))
+        measure(MeasureContext(job, session, recipe, baseline, baseline, "draft"))
+
+
+# -- measuring ----------------------------------------------------------------------------
+
+
+def _save_and_measure(context: MeasureContext, run_id: str) -> tuple[list[Measurement], str]:
+    """The folder takes its name when everything is measured: a run that fails leaves nothing."""
+    folder = run_folder(run_id)
+    with packing.new_folder(folder) as temporary:
+        context.job.tracker.begin("save")
+        packing.write_folder(context.compressed, temporary, context.recipe.to_yaml())
+        context.written = temporary / packing.WEIGHTS
+        measurements = measure(context)
+    return measurements, str(folder)
+
+
+def measure(context: MeasureContext) -> list[Measurement]:
+    """All metrics: those that may share the machine in turn, then those that must be alone, one by one."""
+    metrics = [m for m in context.recipe.metrics if m.in_draft or context.stage != "draft"]
+    results: dict[int, list[Measurement]] = {}
+    together = {n: metric for n, metric in enumerate(metrics) if not metric.alone}
+    if together:
+        context.job.tracker.begin("evaluate")
+        results |= _in_turn(together, context)
+    for number, metric in enumerate(metrics):
+        if metric.alone:
+            context.job.tracker.begin(metric.name)
+            results |= _in_turn({number: metric}, context)
+    return [measurement for number in sorted(results) for measurement in results[number]]
+
+
+def _in_turn(metrics: dict[int, Metric], context: MeasureContext) -> dict[int, list[Measurement]]:
+    """Advance every metric by one item, again and again, until all have ended; tell what is known each time."""
+    running = {number: metric.measure(context) for number, metric in metrics.items()}
+    latest: dict[int, list[Measurement]] = {}
+    while running:
+        for number, source in list(running.items()):
+            context.check()
+            found = next(source, None)
+            if found is None:
+                del running[number]
+                latest[number] = [m.model_copy(update={"stage": context.stage}) for m in latest.get(number, [])]
+                context.job.report(Measured(measurements=latest[number]))
+                continue
+            latest[number] = found
+            drafts = [m.model_copy(update={"stage": "draft"}) for m in found]
+            context.job.report(Draft(measurements=drafts, samples=context.tokens_seen))
+        if not any(metric.alone for metric in metrics.values()):
+            context.job.tracker.advance(context.done, 1.0)
+    return latest
+
+
+# -- shares, hardware, failures -------------------------------------------------------------
+
+
+def _shares(recipe: Recipe, stage: Stage) -> dict[str, float]:
+    """Expected cost of every stage, in tokens that go through the model once."""
+    evaluation = recipe.evaluation
+    part = 0.25 if stage == "draft" else 1.0
+    shares = {"load": 1_000.0, "save": 2_000.0 if stage == "final" else 0.0}
+    for step in recipe.steps:
+        shares[step.name] = shares.get(step.name, 0.0) + step.cost(recipe.calibration.sequence_length)
+    for metric in recipe.metrics:
+        if metric.in_draft or stage == "final":
+            name = metric.name if metric.alone else "evaluate"
+            cost = 20_000.0 if metric.alone else part * (evaluation.max_tokens + 100 * evaluation.max_questions) / 2
+            shares[name] = shares.get(name, 0.0) + cost
+    return shares
+
+
+def hardware(choice: Choice) -> Hardware:
+    """The machine that measures."""
+    packages = ("torch", "transformers", "compresslab")
+    return Hardware(
+        device=choice.device.type,
+        device_name=_device_name(choice.device),
+        device_reason=choice.reason,
+        dtype=choice.dtype_name,
+        dtype_reason=choice.dtype_reason,
+        threads=torch.get_num_threads(),
+        memory_bytes=psutil.virtual_memory().total,
+        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in packages},
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@contextmanager
+def clear_failures() -> Iterator[None]:
+    """What torch and the disk raise, as one sentence with the way out."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise RunFailed(NO_MEMORY) from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise RunFailed(NO_MEMORY) from error
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunFailed(f"The disk is full; free some space ({os.strerror(errno.ENOSPC)}).") from error
+        raise

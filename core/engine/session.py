@@ -1,0 +1,268 @@
+"""The warm state of one process: baselines, tokenised texts, what baselines said, models compressed lately."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from core.engine import packing, pipeline, tokens
+from core.engine.checkpoint import load_baseline
+from core.engine.context import Job, StepContext
+from core.engine.device import Choice, available, choose
+from core.engine.generation import write_pane
+from core.engine.model import CompressedModel
+from core.engine.progress import Report, Tracker
+from core.engine.scores import EncodedQuestion, ScoreCache, encode_question
+from core.errors import BadInput
+from core.events import Event
+from core.generation_request import Decoding, GenerateRequest, Pane
+from core.methods import Method
+from core.model_facts import read_facts
+from core.model_source import fetch
+from core.paths import run_folder
+from core.recipe import Recipe
+from core.results import LossPoint, Measurement, RunRecord, Stage
+from core.texts import calibration_text, evaluation_questions, evaluation_text
+
+T = TypeVar("T")
+BASELINES, COMPRESSED, TEXTS = 2, 6, 8  # how many of each are kept
+
+
+class Session:
+    """What one process keeps between jobs. One job at a time: nothing here is locked."""
+
+    def __init__(self) -> None:
+        self.scores = ScoreCache()
+        self._baselines: _Recent[CompressedModel] = _Recent(BASELINES)
+        self._compressed: _Recent[tuple[CompressedModel, list[LossPoint]]] = _Recent(COMPRESSED)
+        self._ids: _Recent[Tensor] = _Recent(TEXTS)
+        self._questions: _Recent[list[EncodedQuestion]] = _Recent(TEXTS)
+        self._written: _Recent[int] = _Recent(TEXTS)
+
+    @property
+    def device(self) -> str:
+        """What "auto" stands for on this machine."""
+        return available()[0]
+
+    # -- jobs -----------------------------------------------------------------------------
+
+    def warm(self, model: str, device: str = "auto", dtype: str = "auto") -> None:
+        """Load the baseline and score a little with it, so that the first job is quick."""
+        recipe = Recipe(model=model).replace(device=device, dtype=dtype)
+        pipeline.warm_up(self, recipe)
+
+    def run(
+        self, recipe: Recipe, *, run_id: str, stage: Stage, report: Report, cancelled: Callable[[], bool]
+    ) -> RunRecord:
+        """Compress and measure; a final run is saved to its folder. Raises BadInput, RunFailed, Cancelled."""
+        return pipeline.run(self, recipe, run_id, stage, report, cancelled)
+
+    def generate(self, request: GenerateRequest, *, report: Report, cancelled: Callable[[], bool]) -> None:
+        """Panes one after the other, each alone. Raises BadInput, RunFailed, Cancelled."""
+        job = Job(report, cancelled, Tracker({}, report))
+        with pipeline.clear_failures():
+            for number, pane in enumerate(request.panes):
+                model = self._pane(pane, request, job)
+                job.check()
+                write_pane(model, request.prompt, request.decoding, number, pane.label, job)
+
+    # -- one-line use ---------------------------------------------------------------------
+
+    def apply(
+        self, step: Method, model: str | CompressedModel, teacher: str | CompressedModel | None = None
+    ) -> CompressedModel:
+        """A new model with the step applied, the argument untouched."""
+        start = self._resolve(model)
+        recipe = Recipe(model=start.facts.name, steps=(step,))
+        context = StepContext(_silent(), self, recipe, self._resolve(teacher if teacher is not None else model))
+        result = start.copy()
+        with pipeline.clear_failures():
+            step.apply(result, context)
+        return result
+
+    def evaluate(self, model: str | CompressedModel, recipe: Recipe) -> list[Measurement]:
+        """Every measurement of the recipe, beside the model's own baseline."""
+        compressed = self._resolve(model)
+        recipe = recipe.replace(model=compressed.facts.name)
+        return pipeline.measure_only(self, recipe, self._baseline_of(compressed), compressed)
+
+    def generate_text(self, model: CompressedModel, prompt: str, decoding: Decoding) -> str:
+        with pipeline.clear_failures():
+            return write_pane(model, prompt, decoding, 0, "", _silent())
+
+    def _resolve(self, model: str | CompressedModel) -> CompressedModel:
+        return self.baseline(Recipe(model=model)) if isinstance(model, str) else model
+
+    def _baseline_of(self, model: CompressedModel) -> CompressedModel:
+        dtype: Any = str(model.dtype).removeprefix("torch.")
+        device: Any = model.device.type
+        return self.baseline(Recipe(model=model.facts.name, device=device, dtype=dtype))
+
+    # -- what stays warm ------------------------------------------------------------------
+
+    def choice(self, recipe: Recipe) -> Choice:
+        """Device and dtype; fetches the model where it is not here yet."""
+        fetch(recipe.model)
+        return choose(recipe.device, recipe.dtype, read_facts(recipe.model))
+
+    def baseline(self, recipe: Recipe) -> CompressedModel:
+        choice = self.choice(recipe)
+        facts = read_facts(recipe.model)
+        key = (*_identity(facts.folder), str(choice.device), choice.dtype)
+        return self._baselines.get(key, lambda: load_baseline(recipe.model, choice))
+
+    def compress(self, recipe: Recipe, job: Job) -> tuple[CompressedModel, list[LossPoint]]:
+        """The model after every step. Starts from the longest beginning of the recipe that is still in memory."""
+        baseline = self.baseline(recipe)
+        done = len(recipe.steps)
+        while done and self._key(recipe, done) not in self._compressed:
+            done -= 1
+        found = self._compressed.peek(self._key(recipe, done)) if done else None
+        model, losses = (found[0].copy(), list(found[1])) if found else (baseline.copy(), [])
+        for step in recipe.steps[:done]:
+            job.tracker.begin(step.name)
+        for place in range(done, len(recipe.steps)):
+            step = recipe.steps[place]
+            job.check()
+            job.tracker.begin(step.name)
+            context = StepContext(job, self, recipe, baseline, losses)
+            step.apply(model, context)
+            kept = (model.copy(), list(losses))
+            self._compressed.put(self._key(recipe, place + 1), kept)
+        return model, losses
+
+    def _key(self, recipe: Recipe, steps: int) -> tuple[Any, ...]:
+        """What decides the weights after so many steps."""
+        choice = self.choice(recipe)
+        plain = [{step.name: step.model_dump()} for step in recipe.steps[:steps]]
+        text = json.dumps([plain, recipe.calibration.model_dump(), recipe.seed], sort_keys=True)
+        return (*_identity(read_facts(recipe.model).folder), str(choice.device), choice.dtype, text)
+
+    def evaluation_windows(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[Tensor, tuple[Any, ...]]:
+        """int64 [windows, context_length] of the evaluation text, and what names them in the score cache."""
+        evaluation = recipe.evaluation
+        length = self._fitting(evaluation.context_length, "context_length", baseline, job)
+        ids, fingerprint = self._tokens(evaluation_text(evaluation.text), baseline)
+        job.remember(f"Evaluation text {tokens.label(evaluation.text)}: sha256 {fingerprint}.")
+        found = tokens.windows(ids, length, evaluation.max_tokens, evaluation.text)
+        return found, ("tokens", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint, length)
+
+    def questions(
+        self, recipe: Recipe, baseline: CompressedModel, job: Job
+    ) -> tuple[list[EncodedQuestion], tuple[Any, ...]]:
+        """Tokenised questions, as many as the recipe asks, and what names them in the score cache."""
+        name, most = recipe.evaluation.questions, recipe.evaluation.max_questions
+        asked = evaluation_questions(name)[:most]
+        fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
+        key = (fingerprint, str(baseline.facts.folder))
+        encoded = self._questions.get(
+            key, lambda: [encode_question(baseline.tokenizer, q, baseline.context_length) for q in asked]
+        )
+        job.remember(f"Questions {'bundled' if name == 'bundled' else tokens.label(name)}: sha256 {fingerprint}.")
+        cut = sum(question.cut for question in encoded)
+        if cut:
+            job.notice(f"{cut} questions are longer than the model's context; they lost their beginning.")
+        return encoded, ("questions", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint)
+
+    def calibration(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> Tensor:
+        """int64 [samples, sequence_length], in the order of the recipe's seed."""
+        calibration = recipe.calibration
+        length = self._fitting(calibration.sequence_length, "sequence_length", baseline, job)
+        ids, fingerprint = self._tokens(calibration_text(calibration.text), baseline)
+        job.remember(f"Calibration text {tokens.label(calibration.text)}: sha256 {fingerprint}.")
+        found = tokens.calibration_sequences(ids, length, calibration.samples, recipe.seed, calibration.text)
+        if len(found) < calibration.samples:
+            job.notice(f"The calibration text gives only {len(found)} sequences of {length} tokens.")
+        return found
+
+    def written_bytes(self, model: CompressedModel) -> int:
+        """Size of the packed file of a model, really written once to a temporary folder."""
+
+        def write() -> int:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / packing.WEIGHTS
+                file.write_bytes(packing.pack(model))
+                return file.stat().st_size
+
+        return self._written.get((model.weights_hash(),), write)
+
+    # -- inside ---------------------------------------------------------------------------
+
+    def _tokens(self, text: str, model: CompressedModel) -> tuple[Tensor, str]:
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
+        key = (fingerprint, str(model.facts.folder))
+        return self._ids.get(key, lambda: torch.tensor(tokens.tokenize(model.tokenizer, text))), fingerprint
+
+    def _fitting(self, length: int, name: str, model: CompressedModel, job: Job) -> int:
+        if length > model.context_length:
+            job.notice(f"{name} {length} is more than the model's context; {model.context_length} was taken.")
+        return min(length, model.context_length)
+
+    def _pane(self, pane: Pane, request: GenerateRequest, job: Job) -> CompressedModel:
+        where: dict[str, Any] = {"device": request.device, "dtype": request.dtype}
+        if pane.source == "baseline":
+            return self.baseline(Recipe(model=pane.model, **where))
+        if pane.source == "recipe":
+            recipe = Recipe.from_dict((pane.recipe or {}) | where)
+            return self.compress(recipe, job)[0]
+        folder = run_folder(pane.run_id or "")
+        file = folder / packing.RECIPE
+        if not pane.run_id or not file.exists():
+            raise BadInput(f"There is no saved run {pane.run_id}; it was deleted or never finished. Run it again.")
+        recipe = Recipe.from_yaml(file.read_text(encoding="utf-8")).replace(**where)
+        choice = self.choice(recipe)
+        key = ("run", pane.run_id, file.stat().st_mtime_ns, str(choice.device), choice.dtype)
+        return self._compressed.get(key, lambda: (packing.load_packed(folder, read_facts(recipe.model), choice), []))[0]
+
+
+class _Recent(Generic[T]):
+    """The most recently used few of something."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._items: OrderedDict[tuple[Any, ...], T] = OrderedDict()
+
+    def __contains__(self, key: tuple[Any, ...]) -> bool:
+        return key in self._items
+
+    def peek(self, key: tuple[Any, ...]) -> T:
+        self._items.move_to_end(key)
+        return self._items[key]
+
+    def put(self, key: tuple[Any, ...], item: T) -> None:
+        self._items[key] = item
+        self._items.move_to_end(key)
+        while len(self._items) > self._most:
+            self._items.popitem(last=False)
+
+    def get(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        if key not in self._items:
+            self.put(key, make())
+        return self.peek(key)
+
+
+def _identity(folder: Path) -> tuple[str, int]:
+    """Names a checkpoint as it is now: a file that was written again is another one."""
+    return str(folder), max(file.stat().st_mtime_ns for file in folder.glob("*.safetensors"))
+
+
+def _silent() -> Job:
+    def ignore(event: Event) -> None:
+        """Nobody watches one-line use."""
+
+    return Job(ignore, lambda: False, Tracker({}, ignore))
+
+
+@lru_cache(maxsize=1)
+def shared_session() -> Session:
+    """The one session of this process."""
+    return Session()

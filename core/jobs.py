@@ -1,0 +1,93 @@
+"""The life of a job outside its worker: submitted, superseded, reaped when its worker is gone."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated, Any, Literal
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from core.generation_request import GenerateRequest
+from core.results import Stage
+from core.run_store import remove_folder
+from core.store import JobRow, Store, WorkerRow
+
+SILENT_SECONDS = 2.5  # a worker of this host beats every second: silent for so long, with its process gone, it is dead
+
+
+class _Job(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunJob(_Job):
+    """Compress and measure. `recipe` is plain data; `run_id` names the run before it exists."""
+
+    kind: Literal["run"] = "run"
+    recipe: dict[str, Any]
+    stage: Stage = "final"
+    run_id: str
+
+
+class GenerateJob(_Job):
+    """Write texts side by side."""
+
+    kind: Literal["generate"] = "generate"
+    request: GenerateRequest
+
+
+class WarmJob(_Job):
+    """Load a baseline, so that the first job on it need not wait."""
+
+    kind: Literal["warm"] = "warm"
+    model: str
+
+
+Job = RunJob | GenerateJob | WarmJob
+_ADAPTER: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
+
+
+def parse(payload: dict[str, Any]) -> Job:
+    return _ADAPTER.validate_python(payload)
+
+
+def submit(store: Store, job: Job, *, owner: str = "", live: bool = False) -> int:
+    """Put a job into the queue; a live one takes the place of the owner's live job of the same kind."""
+    return store.create_job(job.kind, job.model_dump_json(), priority=_priority(job, live), owner=owner, live=live)
+
+
+def _priority(job: Job, live: bool) -> int:
+    """Whoever waits in front of the screen goes first: the lower, the sooner."""
+    if isinstance(job, RunJob):
+        return 1 if live else 3 if job.stage == "final" else 2
+    return 0 if isinstance(job, GenerateJob) else 2
+
+
+def reap(store: Store) -> list[int]:
+    """Fail the running jobs whose worker is gone, saying so; returns their numbers."""
+    reaped = [job for job in store.orphans() if _fail(store, job, "The worker that ran it is gone")]
+    for worker in store.workers(stale=True):
+        reason = _gone(worker)
+        if reason:
+            reaped += [job for job in store.running_of(worker.worker_id) if _fail(store, job, reason)]
+            store.forget_worker(worker.worker_id)
+    return [job.id for job in reaped]
+
+
+def _gone(worker: WorkerRow) -> str | None:
+    if not worker.alive:
+        return f"The worker on {worker.host} has given no sign of life for {worker.age:.0f} seconds"
+    here = worker.host == socket.gethostname()
+    if here and worker.age > SILENT_SECONDS and not psutil.pid_exists(worker.pid):
+        return "The worker was killed or crashed while this job ran"
+    return None
+
+
+def _fail(store: Store, job: JobRow, reason: str) -> bool:
+    if job.cancel_reason is not None:
+        finished = store.finish(job.id, "cancelled", job.cancel_reason)
+    else:
+        finished = store.finish(job.id, "failed", f"{reason}; submit it again.")
+    if finished and job.run_id:
+        remove_folder(job.run_id)
+    return finished

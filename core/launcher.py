@@ -1,0 +1,196 @@
+"""`compresslab dashboard`: the worker and the Streamlit server together, started, watched over and ended as one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from core.errors import BadInput, CompresslabError, RunFailed
+from core.paths import home, store_url
+from core.store import Store
+from core.warm_child import log_file
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST_PORT, PORTS = 8501, 100
+START_SECONDS, END_SECONDS = 60.0, 6.0
+STEADY_SECONDS = 60.0  # a worker that ran for so long did not die of how it was started
+LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business on this machine
+
+Say = Callable[[str], None]
+
+
+def serve(port: int | None, *, browser: bool, say: Say) -> None:
+    """Serve until Ctrl-C or SIGTERM. Raises BadInput (port taken, store unusable) and RunFailed (server died)."""
+    store = Store(store_url())
+    chosen = free_port(port)
+    if port is None and chosen != FIRST_PORT:
+        say(f"Port {FIRST_PORT} is taken; using {chosen}.")
+    with _stop_signals():
+        worker = WorkerProcess(store, say)
+        server = _start_server(chosen)
+        try:
+            worker.keep()
+            _wait_until_up(server, chosen)
+            url = f"http://localhost:{chosen}"
+            say(f"compresslab is at {url} (data in {home()}). Ctrl-C ends it.")
+            if browser and _has_display():
+                webbrowser.open(url)
+            while server.poll() is None:
+                worker.keep()
+                time.sleep(0.2)
+            raise RunFailed(_ended(server))
+        except KeyboardInterrupt:
+            say("Stopped.")
+        finally:
+            _end(server)
+            worker.end()
+
+
+class WorkerProcess:
+    """Keeps one worker alive on this host, unless another one of this store already is."""
+
+    def __init__(self, store: Store, say: Say) -> None:
+        self._store = store
+        self._say = say
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._deaths = 0  # in a row
+        self._next_look = 0.0
+
+    def keep(self) -> None:
+        """Start the worker if there is none; one that keeps dying is given more and more time."""
+        now = time.monotonic()
+        if self._process is not None and self._process.poll() is not None:
+            self._deaths = 1 if now - self._started > STEADY_SECONDS else self._deaths + 1
+            wait = min(30.0, 2.0 ** (self._deaths - 1))
+            self._say(f"The worker ended (exit code {self._process.returncode}); a new one starts in {wait:.0f} s.")
+            self._process, self._next_look = None, now + wait
+        if self._process is None and now >= self._next_look:
+            self._next_look = now + 2.0
+            if not self._someone_works_here():
+                self._start()
+
+    def _someone_works_here(self) -> bool:
+        """A worker that was killed a moment ago may still look alive: it does no harm to wait and look again."""
+        try:
+            return any(worker.host == socket.gethostname() for worker in self._store.workers())
+        except CompresslabError:
+            return False
+
+    def _start(self) -> None:
+        self._started = time.monotonic()
+        self._process = _start([sys.executable, "-m", "core.worker"], "worker.log")
+
+    def end(self) -> None:
+        if self._process is not None:
+            _end(self._process)
+
+
+def free_port(asked: int | None) -> int:
+    """The port asked for, or the first free one from 8501 on. Raises BadInput."""
+    if asked is not None:
+        if _is_free(asked):
+            return asked
+        raise BadInput(f"Port {asked} is taken or not allowed; give another one, or leave --port out.")
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
+        if _is_free(port):
+            return port
+    raise BadInput(f"Ports {FIRST_PORT} to {FIRST_PORT + PORTS - 1} are all taken; give a free one with --port.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def _start_server(port: int) -> subprocess.Popen[bytes]:
+    flags = {
+        "server.address": "localhost",  # Streamlit's own default is every interface
+        "server.port": port,
+        "server.headless": "true",  # the browser is opened here, once the server answers
+        "browser.gatherUsageStats": "false",
+        "server.fileWatcherType": "none",
+    }
+    options = [f"--{name}={value}" for name, value in flags.items()]
+    app = ROOT / "dashboard" / "app.py"
+    return _start([sys.executable, "-m", "streamlit", "run", str(app), *options], "dashboard.log")
+
+
+def _start(command: list[str], log_name: str) -> subprocess.Popen[bytes]:
+    """In a session of its own, so that Ctrl-C reaches only this process, which then ends the others in order."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with log_file(log_name).open("ab") as log:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,  # where .streamlit/config.toml lies
+            env=os.environ | {"PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _wait_until_up(server: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RunFailed(_ended(server))
+        try:
+            with LOCAL.open(f"http://localhost:{port}/_stcore/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise RunFailed(
+        f"The dashboard did not answer within {START_SECONDS:.0f} seconds; see {log_file('dashboard.log')}."
+    )
+
+
+def _ended(server: subprocess.Popen[bytes]) -> str:
+    return f"The dashboard ended by itself (exit code {server.returncode}); see {log_file('dashboard.log')}."
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _has_display() -> bool:
+    """On a Linux without a screen `webbrowser` would open a text browser in this very terminal."""
+    return not sys.platform.startswith("linux") or any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal end it as Ctrl-C does."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,56 @@
+"""One-line use from Python: each verb takes a model, by name or as another verb returned it, and gives one back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.methods import Method
+from core.methods.distill_logits import DistillLogits
+from core.recipe import Recipe
+from core.registry import METHODS
+
+if TYPE_CHECKING:
+    from core.engine.model import CompressedModel
+    from core.results import Measurement
+
+
+def prune(
+    model: str | CompressedModel, *, method: Literal["magnitude"] = "magnitude", **settings: Any
+) -> CompressedModel:
+    """`prune("storyteller", sparsity=0.5)`: a new model with that share of its linear weights at zero."""
+    return _apply(model, _step(f"prune_{method}", settings))
+
+
+def quantize(model: str | CompressedModel, *, method: Literal["rtn"] = "rtn", **settings: Any) -> CompressedModel:
+    """`quantize("storyteller", bits=8)`: a new model with its linear weights on a grid of that many bits."""
+    return _apply(model, _step(f"quantize_{method}", settings))
+
+
+def distill(
+    teacher: str | CompressedModel, student: str | CompressedModel | None = None, **settings: Any
+) -> CompressedModel:
+    """`distill(teacher, student)`: a new model, trained from the student to answer as the teacher does.
+
+    Without a student the teacher itself is the start, for example with `student_layers=4`.
+    """
+    from core.engine.session import shared_session
+
+    step = DistillLogits.parse(settings, DistillLogits.name)
+    return shared_session().apply(step, student if student is not None else teacher, teacher=teacher)
+
+
+def evaluate(model: str | CompressedModel, recipe: Recipe | None = None) -> list[Measurement]:
+    """Every measurement of the recipe (all metrics unless given), beside the model's own baseline."""
+    from core.engine.session import shared_session
+
+    return shared_session().evaluate(model, recipe or Recipe())
+
+
+def _step(name: str, settings: dict[str, Any]) -> Method:
+    return METHODS[name].parse(settings, name)
+
+
+def _apply(model: str | CompressedModel, step: Method) -> CompressedModel:
+    from core.engine.session import shared_session
+
+    return shared_session().apply(step, model)

@@ -1,0 +1,234 @@
+"""The store: jobs, their events, runs and workers, in one SQL database that every process may open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Row, and_, delete, func, insert, not_, or_, select, update
+
+from core.errors import BadInput
+from core.events import Event, from_json
+from core.run_store import RunStore
+from core.tables import EVENTS, JOBS, WORKERS
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+OPEN: tuple[State, ...] = ("queued", "running")
+STALE_SECONDS = 10.0  # a worker that has not beaten for so long is taken for dead
+KEPT_LIVE_JOBS = 200  # of which the events are kept
+SUPERSEDED = "A newer request took its place."
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job as the store has it. Times are seconds since 1970, UTC."""
+
+    id: int
+    kind: Literal["run", "generate", "warm"]
+    payload: dict[str, Any]
+    owner: str
+    live: bool
+    priority: int
+    state: State
+    error: str | None
+    cancel_reason: str | None
+    worker_id: str | None
+    created: float
+    started: float | None
+    finished: float | None
+
+    @property
+    def over(self) -> bool:
+        return self.state not in OPEN
+
+    @property
+    def run_id(self) -> str | None:
+        return self.payload.get("run_id")
+
+    @property
+    def stage(self) -> str | None:
+        return self.payload.get("stage")
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """A worker that is said to run. `age` is seconds since its last heartbeat."""
+
+    worker_id: str
+    host: str
+    pid: int
+    device: str
+    state: Literal["starting", "idle", "busy"]
+    started: float
+    heartbeat: float
+    age: float
+
+    @property
+    def alive(self) -> bool:
+        return self.age < STALE_SECONDS
+
+
+class Store(RunStore):
+    """Every query on jobs, events and workers; those on runs are inherited. Raises CompresslabError."""
+
+    # -- jobs: submitting and watching --------------------------------------------------
+
+    def create_job(self, kind: str, payload: str, *, priority: int, owner: str = "", live: bool = False) -> int:
+        """Returns the job's number. A live job ends the owner's live jobs of its kind, in the same transaction."""
+        fresh = insert(JOBS).values(
+            kind=kind,
+            payload=payload,
+            owner=owner,
+            live=live,
+            priority=priority,
+            state="queued",
+            created=self.database.now,
+        )
+        with self.database.write() as connection:
+            if live and owner:
+                for statement in self._stop(SUPERSEDED, JOBS.c.owner == owner, JOBS.c.live, JOBS.c.kind == kind):
+                    connection.execute(statement)
+            return int(connection.execute(fresh.returning(JOBS.c.id)).scalar_one())
+
+    def request_cancel(self, job_id: int, reason: str = "Stopped on request.") -> None:
+        """A queued job ends at once, a running one as soon as its worker hears of it, an ended one stays as it is."""
+        self.job(job_id)
+        with self.database.write() as connection:
+            for statement in self._stop(reason, JOBS.c.id == job_id):
+                connection.execute(statement)
+
+    def _stop(self, reason: str, *which: Any) -> list[Any]:
+        ended = {"state": "cancelled", "error": reason, "finished": self.database.now}
+        return [
+            update(JOBS).where(*which, JOBS.c.state == "queued").values(**ended),
+            update(JOBS)
+            .where(*which, JOBS.c.state == "running", JOBS.c.cancel_reason.is_(None))
+            .values(cancel_reason=reason),
+        ]
+
+    def job(self, job_id: int) -> JobRow:
+        with self.database.read() as connection:
+            row = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).first()
+        if row is None:
+            raise BadInput(f"There is no job {job_id}; `compresslab jobs` lists those that are queued or running.")
+        return _job(row)
+
+    def jobs(self, states: Iterable[str] = OPEN, limit: int = 1000) -> list[JobRow]:
+        """Newest first."""
+        query = select(JOBS).where(JOBS.c.state.in_(list(states))).order_by(JOBS.c.id.desc()).limit(limit)
+        with self.database.read() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+    def queue_place(self, job_id: int) -> int:
+        """How many jobs are done before this one, the running ones included; 0 when it is running or over."""
+        job = self.job(job_id)
+        if job.state != "queued":
+            return 0
+        earlier = or_(
+            JOBS.c.state == "running",
+            and_(
+                JOBS.c.state == "queued",
+                or_(JOBS.c.priority < job.priority, and_(JOBS.c.priority == job.priority, JOBS.c.id < job_id)),
+            ),
+        )
+        with self.database.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(JOBS).where(earlier)).scalar_one())
+
+    # -- jobs: working -------------------------------------------------------------------
+
+    def claim(self, worker_id: str) -> JobRow | None:
+        """The next job, now this worker's own, or None. One statement: no two workers get the same."""
+        waiting = select(JOBS.c.id).where(JOBS.c.state == "queued").order_by(JOBS.c.priority, JOBS.c.id).limit(1)
+        with self.database.read() as connection:  # the usual case, without a lock: nothing to do
+            if connection.execute(waiting).first() is None:
+                return None
+        first = waiting.with_for_update(skip_locked=True).scalar_subquery()  # SQLite needs no row lock, writes none
+        take = (
+            update(JOBS)
+            .where(JOBS.c.id == first, JOBS.c.state == "queued")
+            .values(state="running", worker_id=worker_id, started=self.database.now)
+            .returning(*JOBS.c)
+        )
+        with self.database.write() as connection:
+            row = connection.execute(take).first()
+        return None if row is None else _job(row)
+
+    def finish(self, job_id: int, state: State, error: str | None = None) -> bool:
+        """Write down how a running job ended; False when it was no longer running."""
+        ended = {"state": state, "error": error, "finished": self.database.now}
+        with self.database.write() as connection:
+            done = connection.execute(
+                update(JOBS).where(JOBS.c.id == job_id, JOBS.c.state == "running").values(**ended)
+            )
+        return bool(done.rowcount)
+
+    def running_of(self, worker_id: str | None) -> list[JobRow]:
+        query = select(JOBS).where(JOBS.c.state == "running", JOBS.c.worker_id == worker_id)
+        with self.database.read() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+    # -- events --------------------------------------------------------------------------
+
+    def append_events(self, job_id: int, bodies: Sequence[str]) -> None:
+        """Events as JSON, in order; they get the next numbers of their job, from 1 on."""
+        if not bodies:
+            return
+        last = select(func.coalesce(func.max(EVENTS.c.seq), 0)).where(EVENTS.c.job_id == job_id)
+        with self.database.write() as connection:
+            start = connection.execute(last).scalar_one() + 1
+            rows = [{"job_id": job_id, "seq": start + n, "body": body} for n, body in enumerate(bodies)]
+            connection.execute(insert(EVENTS), rows)
+
+    def events(self, job_id: int, after: int = 0) -> list[tuple[int, Event]]:
+        """Events with a number greater than `after`, in order."""
+        query = (
+            select(EVENTS.c.seq, EVENTS.c.body)
+            .where(EVENTS.c.job_id == job_id, EVENTS.c.seq > after)
+            .order_by(EVENTS.c.seq)
+        )
+        with self.database.read() as connection:
+            return [(row.seq, from_json(row.body)) for row in connection.execute(query)]
+
+    def prune_events(self, keep: int = KEPT_LIVE_JOBS) -> None:
+        """Forget what the live jobs before the newest `keep` reported: no one looks at them again."""
+        ended = select(JOBS.c.id).where(JOBS.c.live, JOBS.c.state.not_in(OPEN)).order_by(JOBS.c.id.desc())
+        kept = ended.limit(keep).subquery()
+        old = select(JOBS.c.id).where(JOBS.c.live, JOBS.c.state.not_in(OPEN), JOBS.c.id.not_in(select(kept.c.id)))
+        with self.database.write() as connection:
+            connection.execute(delete(EVENTS).where(EVENTS.c.job_id.in_(old)))
+
+    # -- workers -------------------------------------------------------------------------
+
+    def beat(self, worker_id: str, *, host: str, pid: int, device: str, state: str) -> None:
+        """A sign of life; the first one puts the worker on the list."""
+        now = self.database.now
+        fields = {"host": host, "pid": pid, "device": device, "state": state, "heartbeat": now}
+        with self.database.write() as connection:
+            known = connection.execute(update(WORKERS).where(WORKERS.c.worker_id == worker_id).values(**fields))
+            if not known.rowcount:
+                connection.execute(insert(WORKERS).values(worker_id=worker_id, started=now, **fields))
+
+    def forget_worker(self, worker_id: str) -> None:
+        with self.database.write() as connection:
+            connection.execute(delete(WORKERS).where(WORKERS.c.worker_id == worker_id))
+
+    def workers(self, *, stale: bool = False) -> list[WorkerRow]:
+        """Those alive, or with `stale` all that have not been forgotten; the longest-serving first."""
+        age = (self.database.now - WORKERS.c.heartbeat).label("age")
+        with self.database.read() as connection:
+            rows = [WorkerRow(**row._mapping) for row in connection.execute(select(*WORKERS.c, age))]
+        return sorted((row for row in rows if stale or row.alive), key=lambda row: row.started)
+
+    def orphans(self) -> list[JobRow]:
+        """Running jobs whose worker is not even on the list."""
+        known = select(WORKERS.c.worker_id)
+        query = select(JOBS).where(JOBS.c.state == "running", not_(JOBS.c.worker_id.in_(known)))
+        with self.database.read() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+
+def _job(row: Row[Any]) -> JobRow:
+    fields = dict(row._mapping)
+    return JobRow(**fields | {"payload": json.loads(fields["payload"])})

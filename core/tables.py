@@ -1,0 +1,58 @@
+"""The tables of the store. Times are seconds since 1970, UTC, by the database's clock."""
+
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, false
+
+METADATA = MetaData()
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),  # run, generate, warm
+    Column("payload", Text, nullable=False),  # JSON of the job's model in core.jobs
+    Column("owner", String(64), nullable=False),
+    Column("live", Boolean, nullable=False, server_default=false()),
+    Column("priority", Integer, nullable=False),  # the lowest goes first
+    Column("state", String(16), nullable=False),
+    Column("error", Text),
+    Column("cancel_reason", Text),  # set as soon as someone asks the job to stop
+    Column("worker_id", String(128)),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Index("jobs_by_turn", "state", "priority", "id"),
+    Index("jobs_by_owner", "owner", "state"),
+    sqlite_autoincrement=True,  # a number is never given twice
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("job_id", Integer, ForeignKey("jobs.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+)
+
+RUNS = Table(
+    "runs",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("job_id", Integer),
+    Column("model", Text, nullable=False),
+    Column("created", String(40), nullable=False),  # ISO 8601, UTC, as in the record
+    Column("record", Text, nullable=False),
+    Column("deleted", Float),
+    Index("runs_by_time", "created"),
+)
+
+WORKERS = Table(
+    "workers",
+    METADATA,
+    Column("worker_id", String(128), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # starting, idle, busy
+    Column("started", Float, nullable=False),
+    Column("heartbeat", Float, nullable=False),
+)

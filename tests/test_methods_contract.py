@@ -1,0 +1,230 @@
+"""What every method must keep to, on tiny models of every supported family."""
+
+from math import prod
+
+import pytest
+import torch
+
+from core.engine.packing import WEIGHTS, load_packed
+from core.engine.scores import log_probabilities
+from core.engine.session import Session
+from core.estimate import estimate
+from core.model_facts import read_facts
+from core.packed_layout import file_bytes
+from core.paths import run_folder
+from core.plan import make_plan
+from core.registry import METHODS
+from core.weights import Grid
+from tests.tiny_models import FAMILIES
+
+STEPS = {
+    "prune_magnitude": [
+        {"prune_magnitude": {"sparsity": 0.37}},
+        {"prune_magnitude": {"sparsity": 0.5, "scope": "global"}},
+        {"prune_magnitude": {"sparsity": 0.03}},
+    ],
+    "quantize_rtn": [
+        {"quantize_rtn": {"bits": 3, "group_size": 16}},
+        {"quantize_rtn": {"bits": 8, "group_size": 0}},
+        {"quantize_rtn": {"bits": 5, "group_size": 32, "symmetric": False, "embeddings": True}},
+    ],
+    "distill_logits": [
+        {"distill_logits": {"steps": 3, "batch": 2}},
+        {"distill_logits": {"steps": 2, "batch": 2, "student_layers": 2}},
+    ],
+}
+CASES = [step for steps in STEPS.values() for step in steps]
+COMBINED = [
+    [{"prune_magnitude": {"sparsity": 0.4}}, {"quantize_rtn": {"bits": 4, "group_size": 16}}],
+    [{"quantize_rtn": {"bits": 4, "symmetric": False}}, {"prune_magnitude": {"sparsity": 0.6}}],
+    [
+        {"prune_magnitude": {"sparsity": 0.5}},
+        {"distill_logits": {"steps": 2, "batch": 2, "student_layers": 2}},
+        {"quantize_rtn": {"bits": 3, "embeddings": True}},
+    ],
+    [{"prune_magnitude": {"sparsity": 0.3}}, {"prune_magnitude": {"sparsity": 0.6}}],
+]
+every_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+def quiet(event):
+    """Nobody watches."""
+
+
+@pytest.fixture(scope="module")
+def session():
+    return Session()
+
+
+@pytest.fixture
+def compress(session, tiny_recipe):
+    """`compress(family, *steps)`: the recipe, its baseline and the compressed model."""
+    from core.engine.context import Job
+    from core.engine.progress import Tracker
+
+    def run(family, *steps, warm=session, **fields):
+        recipe = tiny_recipe(family, *steps, **fields)
+        model, _ = warm.compress(recipe, Job(quiet, lambda: False, Tracker({}, quiet)))
+        return recipe, warm.baseline(recipe), model
+
+    return run
+
+
+def logits(model):
+    batch = torch.arange(2 * 24).view(2, 24) % 300
+    return log_probabilities(model, batch)
+
+
+def test_every_method_has_cases():
+    assert set(STEPS) == set(METHODS)
+
+
+@every_family
+@pytest.mark.parametrize("steps", [[], [{"prune_magnitude": {"sparsity": 0}}], [{"distill_logits": {"steps": 0}}]])
+def test_nothing_asked_is_nothing_changed(compress, family, steps):
+    _, baseline, model = compress(family, *steps)
+    assert model.weights_hash() == baseline.weights_hash()
+    assert torch.equal(logits(model), logits(baseline))
+    assert model.kernel == "real"
+    shared = dict(baseline.module.named_parameters())
+    assert all(parameter is shared[name] for name, parameter in model.module.named_parameters())
+
+
+@every_family
+def test_the_engine_answers_as_transformers_does(compress, tiny_folders, family):
+    from transformers import AutoModelForCausalLM
+
+    plain = AutoModelForCausalLM.from_pretrained(tiny_folders[family], dtype=torch.float32)
+    batch = torch.arange(40).view(1, 40)
+    _, baseline, _ = compress(family)
+    expected = plain(batch).logits[:, :-1].log_softmax(-1)
+    assert torch.allclose(log_probabilities(baseline, batch), expected, atol=1e-5)
+
+
+@every_family
+@pytest.mark.parametrize("step", CASES, ids=str)
+def test_it_changes_only_what_it_was_asked_to(compress, family, step):
+    (name, settings), *_ = step.items()
+    _, baseline, model = compress(family, step)
+    if name == "distill_logits":
+        assert set(model.linear_names()) <= set(baseline.linear_names())
+        return
+    touched = set(baseline.linear_names())
+    touched |= set(baseline.embedding_names()) if settings.get("embeddings") else set()
+    changed = {n for n in baseline.stored if not torch.equal(baseline.weight(n), model.weight(n))}
+    assert changed and changed <= touched
+    assert baseline.weights_hash() == Session().baseline(_recipe_of(baseline)).weights_hash()
+
+
+def _recipe_of(baseline):
+    from core.recipe import Recipe
+
+    return Recipe(model=baseline.facts.name, device="cpu", dtype="float32")
+
+
+@every_family
+@pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9])
+def test_pruning_meets_its_target_in_every_matrix(compress, family, sparsity):
+    _, baseline, model = compress(family, {"prune_magnitude": {"sparsity": sparsity}})
+    for name in model.linear_names():
+        w, before = model.weight(name), baseline.weight(name)
+        zeros = w == 0
+        assert int(zeros.sum()) == round(sparsity * w.numel())
+        assert torch.equal(w[~zeros], before[~zeros])
+        assert before[zeros].abs().max() <= before[~zeros].abs().min()
+
+
+@every_family
+def test_global_pruning_meets_its_target_in_all(compress, family):
+    _, _, model = compress(family, {"prune_magnitude": {"sparsity": 0.4, "scope": "global"}})
+    weights = [model.weight(name) for name in model.linear_names()]
+    total = sum(w.numel() for w in weights)
+    assert sum(int((w == 0).sum()) for w in weights) == round(0.4 * total)
+    assert model.sparsity() == pytest.approx(0.4, abs=1 / total)
+
+
+@every_family
+@pytest.mark.parametrize(("bits", "group_size"), [(2, 0), (3, 16), (4, 32)])
+def test_quantizing_leaves_that_many_levels(compress, family, bits, group_size):
+    _, _, model = compress(family, {"quantize_rtn": {"bits": bits, "group_size": group_size}})
+    for name in model.linear_names():
+        row = model.weight(name)[0]
+        size = group_size or len(row)
+        assert all(len(row[s : s + size].unique()) <= 2**bits for s in range(0, len(row), size))
+        assert model.layout()[0].grid is None or model.layout()[0].grid == Grid(bits, group_size, True)
+    assert model.kernel == "simulated"
+
+
+@every_family
+def test_a_shallower_student_is_made_of_its_teachers_layers(compress, family):
+    _, baseline, model = compress(family, {"distill_logits": {"steps": 0, "student_layers": 2}})
+    assert (baseline.depth, model.depth) == (3, 2)
+    assert model.module.config.num_hidden_layers == 2
+    second = [n for n in model.linear_names() if ".1." in n]
+    assert second
+    for name in second:
+        assert torch.equal(model.weight(name), baseline.weight(name.replace(".1.", ".2.", 1)))
+
+
+@every_family
+@pytest.mark.parametrize("later", CASES, ids=str)
+def test_earlier_zeros_stay_zeros(compress, family, later):
+    first = {"prune_magnitude": {"sparsity": 0.5}}
+    _, _, pruned = compress(family, first)
+    _, _, model = compress(family, first, later)
+    names = model.linear_names() if model.depth == pruned.depth else [n for n in model.linear_names() if ".0." in n]
+    for name in names:
+        assert bool((model.weight(name)[pruned.masks[name]] == 0).all())
+        assert int(model.masks[name].sum()) >= round(0.5 * model.weight(name).numel()) - 1
+
+
+def test_zeros_that_quantizing_made_are_not_taken_for_pruned_ones(compress):
+    steps = {"prune_magnitude": {"sparsity": 0.2}}, {"quantize_rtn": {"bits": 2}}, {"prune_magnitude": {"sparsity": 0.5}}
+    recipe, _, model = compress("llama", *steps)
+    plan = make_plan(recipe, read_facts(recipe.model))
+    assert {w.name: w.nonzero for w in plan.weights} == {w.name: w.nonzero for w in model.layout()}
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("step", CASES, ids=str)
+def test_the_same_seed_gives_the_same_weights(compress, family, step):
+    _, _, first = compress(family, step, warm=Session(), seed=5)
+    _, _, again = compress(family, step, warm=Session(), seed=5)
+    assert first.weights_hash() == again.weights_hash()
+
+
+@every_family
+@pytest.mark.parametrize("steps", [[step] for step in CASES] + COMBINED + [[]], ids=str)
+def test_saved_and_loaded_it_is_the_same_model(session, compress, family, steps, tmp_path):
+    recipe, baseline, model = compress(family, *steps)
+    model.save(tmp_path / "saved")
+    again = load_packed(tmp_path / "saved", baseline.facts, session.choice(recipe))
+    assert again.weights_hash() == model.weights_hash()
+    assert torch.equal(logits(again), logits(model))
+    assert file_bytes(model.layout()) == (tmp_path / "saved" / WEIGHTS).stat().st_size
+
+
+@every_family
+@pytest.mark.parametrize("steps", [[step] for step in CASES] + COMBINED + [[]], ids=str)
+def test_the_estimate_is_the_size_of_the_file_to_the_byte(compress, family, steps, tmp_path):
+    recipe, _, model = compress(family, *steps)
+    model.save(tmp_path / "saved")
+    foreseen = estimate(make_plan(recipe, read_facts(recipe.model)))
+    written = (tmp_path / "saved" / WEIGHTS).stat().st_size
+    if foreseen.exact:
+        assert foreseen.compressed_bytes == written
+    else:
+        assert foreseen.compressed_bytes == pytest.approx(written, rel=0.1)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_whole_run_is_saved_with_what_it_says(session, tiny_recipe, family):
+    recipe = tiny_recipe(family, *COMBINED[0], metrics=["footprint"])
+    record = session.run(recipe, run_id="whole", stage="final", report=quiet, cancelled=lambda: False)
+    folder = run_folder("whole")
+    assert record.saved_to == str(folder)
+    again = load_packed(folder, read_facts(recipe.model), session.choice(recipe))
+    assert again.weights_hash() == record.compressed_hash != record.baseline_hash
+    assert record.find("size_on_disk_bytes").value == (folder / WEIGHTS).stat().st_size
+    assert {r.bits for r in record.weights if ".layers." in r.name or ".h." in r.name} == {4}
+    assert all(prod(r.shape) for r in record.weights)

@@ -1,0 +1,77 @@
+"""Texts and questions: what is read, and one sentence for what can't be."""
+
+import sys
+import types
+
+import pytest
+
+from core.errors import BadInput
+from core.hub_text import read_hub_text
+from core.texts import Question, evaluation_text, read_questions, read_text
+
+GOOD = '{"prompt": "The sky is", "choices": [" blue", " loud"], "answer": 0, "kind": "sky"}'
+
+
+def test_questions_of_ones_own(tmp_path):
+    file = tmp_path / "mine.jsonl"
+    file.write_text(GOOD + "\n\n" + GOOD.replace("0", "1") + "\n")
+    assert read_questions(file) == [
+        Question("The sky is", (" blue", " loud"), 0, "sky"),
+        Question("The sky is", (" blue", " loud"), 1, "sky"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "line 2 is not valid JSON"),
+        ("[1]", "line 2 needs the keys"),
+        ('{"prompt": "a", "choices": ["b", "c"]}', "line 2 needs the keys"),
+        ('{"prompt": "", "choices": ["b", "c"], "answer": 0}', "line 2: prompt must be"),
+        ('{"prompt": "a", "choices": ["b"], "answer": 0}', "line 2: choices must be"),
+        ('{"prompt": "a", "choices": ["b", "c"], "answer": 2}', "from 0 to 1"),
+        ('{"prompt": "a", "choices": ["b", "c"], "answer": true}', "from 0 to 1"),
+    ],
+)
+def test_a_wrong_question_is_named_by_its_line(tmp_path, line, says):
+    file = tmp_path / "mine.jsonl"
+    file.write_text(f"{GOOD}\n{line}\n")
+    with pytest.raises(BadInput, match=says):
+        read_questions(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "is empty"), (b" \n", "is empty"), (b"\xff\xfe\x00", "not UTF-8"), (b"a\x00b", "binary data")],
+)
+def test_what_is_no_text_is_refused(tmp_path, content, says):
+    file = tmp_path / "text.txt"
+    file.write_bytes(content)
+    with pytest.raises(BadInput, match=says):
+        read_text(file)
+
+
+def test_missing_files_and_folders_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="There is no file"):
+        evaluation_text(str(tmp_path / "none.txt"))
+    with pytest.raises(BadInput, match="is a folder"):
+        evaluation_text(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["hub:", "hub:only", "hub:a:b:c:d", "hub:a::test"])
+def test_a_dataset_is_named_in_full(name):
+    with pytest.raises(BadInput, match="does not name a dataset"):
+        read_hub_text(name)
+
+
+def test_without_the_extra_the_way_out_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(BadInput, match=r"pip install \"compresslab\[hub\]\""):
+        evaluation_text("hub:owner/name:test")
+
+
+def test_rows_are_joined_and_bounded(monkeypatch):
+    rows = [{"id": 1, "text": "one"}, {"id": 2, "text": "two"}, {"id": 3, "text": "x" * 2**24}]
+    fake = types.SimpleNamespace(load_dataset=lambda *names, split, streaming: rows)
+    monkeypatch.setitem(sys.modules, "datasets", fake)
+    assert read_hub_text("hub:owner/name:config:test") == "one\n\ntwo"

@@ -1,0 +1,130 @@
+"""Tiny random checkpoints of every supported family, with a real byte-level BPE tokenizer. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+from core.texts import SEPARATOR
+
+VOCABULARY = 320
+NAMES, THINGS, COLORS = ["Mia", "Tom", "Ana", "Ben"], ["kite", "hat", "boat", "ball"], ["red", "blue", "green", "pink"]
+SHARED: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 52,  # divides by no group size on offer
+    "max_position_embeddings": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+    "initializer_range": 0.1,
+}
+GPT2 = {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64, "initializer_range": 0.1}
+CONFIGS: dict[str, Any] = {
+    "llama": lambda: LlamaConfig(**SHARED, tie_word_embeddings=True, head_dim=8),
+    "mistral": lambda: MistralConfig(**SHARED, tie_word_embeddings=False, head_dim=8),
+    "qwen2": lambda: Qwen2Config(**SHARED, tie_word_embeddings=True),
+    "qwen3": lambda: Qwen3Config(**SHARED, tie_word_embeddings=False, head_dim=16),
+    "gpt2": lambda: GPT2Config(**GPT2, bos_token_id=0, eos_token_id=0, pad_token_id=0),
+}
+DTYPES = {"llama": torch.float16, "qwen2": torch.bfloat16}  # the others: float32
+FAMILIES = list(CONFIGS)
+
+
+def stories(count: int) -> list[str]:
+    """Little stories that differ, the same ones every time."""
+    return [
+        f"{NAMES[n % 4]} had a {COLORS[n // 4 % 4]} {THINGS[n // 16 % 4]}. "
+        f"{NAMES[(n + 1 + n // 64) % 4]} saw the {THINGS[n // 16 % 4]} and was happy number {n}."
+        for n in range(count)
+    ]
+
+
+def write_texts(folder: Path) -> tuple[Path, Path]:
+    """A text of stories and a file of questions."""
+    text, questions = folder / "stories.txt", folder / "questions.jsonl"
+    text.write_text(SEPARATOR.join(stories(120)), encoding="utf-8")
+    lines = [
+        {
+            "prompt": f"{NAMES[n % 4]} had a {COLORS[n % 3]} {THINGS[n % 4]}. The color was",
+            "choices": [" " + color for color in COLORS],
+            "answer": n % 3,
+            "kind": "color" if n % 2 else "hue",
+        }
+        for n in range(40)
+    ]
+    questions.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    return text, questions
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE, trained here and now on the stories."""
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY, special_tokens=[SEPARATOR], initial_alphabet=alphabet, show_progress=False
+    )
+    raw.train_from_iterator(stories(120), trainer)
+    special = {"bos_token": SEPARATOR, "eos_token": SEPARATOR, "pad_token": SEPARATOR}
+    return PreTrainedTokenizerFast(tokenizer_object=raw, **special)
+
+
+def write_checkpoint(folder: Path, family: str, seed: int = 0) -> Path:
+    """A random checkpoint in Hugging Face form; the weights are the same for the same seed."""
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(CONFIGS[family]())
+    model.to(DTYPES.get(family, torch.float32)).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return write_texts(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="session")
+def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A checkpoint folder for every family."""
+    folder = tmp_path_factory.mktemp("models")
+    return {family: write_checkpoint(folder / family, family) for family in FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny_folders: dict[str, Path], tiny_texts: tuple[Path, Path]) -> Any:
+    """`tiny_recipe(family, *steps, **fields)`: a recipe on tiny models and tiny texts, in float32 on the CPU."""
+    from core.recipe import Recipe
+
+    text, questions = (str(path) for path in tiny_texts)
+
+    def make(family: str, *steps: Any, **fields: Any) -> Recipe:
+        plain = {
+            "model": str(tiny_folders[family]),
+            "steps": list(steps),
+            "calibration": {"text": text, "samples": 64, "sequence_length": 32},
+            "evaluation": {"text": text, "context_length": 32, "max_tokens": 2048, "questions": questions},
+            "device": "cpu",
+            "dtype": "float32",
+        }
+        return Recipe.from_dict(plain | fields)
+
+    return make
