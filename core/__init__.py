@@ -1,8 +1,20 @@
-"""compresslab's Python interface. Nothing here loads torch until work begins."""
+"""compresslab's Python interface. A name is imported when it is first used, so that a command starts at once."""
 
-from core.oneline import distill, evaluate, prune, quantize
-from core.recipe import Recipe
-from core.registry import METHODS, METRICS
-from core.workspace import Workspace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.oneline import distill, evaluate, prune, quantize
+    from core.recipe import Recipe
+    from core.registry import METHODS, METRICS
+    from core.workspace import Workspace
 
 __all__ = ["METHODS", "METRICS", "Recipe", "Workspace", "distill", "evaluate", "prune", "quantize"]
+
+_HOMES = {"METHODS": "registry", "METRICS": "registry", "Recipe": "recipe", "Workspace": "workspace"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'core' has no attribute {name!r}")
+    return getattr(import_module(f"core.{_HOMES.get(name, 'oneline')}"), name)

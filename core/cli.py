@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -104,8 +104,7 @@ def run(draft: bool, as_json: bool, **recipe: Any) -> None:
     from core import cli_output as output
 
     made, workspace = build_recipe(**recipe), _workspace()
-    workspace.plan(made)
-    with _interruptible() as cancelled, output.ProgressBar() as bar:
+    with redirect_stdout(sys.stderr), _interruptible() as cancelled, output.ProgressBar() as bar:
         record = workspace.run(made, report=bar.show, cancelled=cancelled, stage="draft" if draft else "final")
     output.print_json(record.model_dump(mode="json")) if as_json else output.print_record(record)
 
@@ -260,7 +259,7 @@ def generate(weights: tuple[str, ...], prompt: str, changes: tuple[str, ...], de
     panes = tuple(_pane(workspace, name) for name in weights)
     writer = output.PaneWriter(quiet=as_json)
     request = _request(prompt, panes, changes, device)
-    with _interruptible() as cancelled:
+    with redirect_stdout(sys.stderr) if as_json else nullcontext(), _interruptible() as cancelled:
         workspace.generate(request, writer.show, cancelled)
     if as_json:
         output.print_json({"prompt": prompt, "decoding": request.decoding.model_dump(), "panes": writer.panes})

@@ -41,8 +41,13 @@ def number(value: float, unit: str, error: float | None = None) -> str:
     if unit == "fraction":
         return f"{value:.1%}" + (f" ± {error:.1%}" if error is not None else "")
     shown = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e6 else f"{value:.4g}"
-    shown += f" ± {error:.2g}" if error is not None else ""
+    shown += f" ± {_short(error)}" if error is not None else ""
     return shown if unit in ("", "perplexity") else f"{shown} {unit}"
+
+
+def _short(value: float) -> str:
+    """Two digits that matter, never an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
 def _measured(measurement: Measurement | None) -> str:
@@ -52,21 +57,26 @@ def _measured(measurement: Measurement | None) -> str:
 def _change(measurement: Measurement | None) -> str:
     if measurement is None or measurement.change is None:
         return ""
-    error = "" if measurement.change_error is None else f" ± {measurement.change_error:.2g}"
+    if measurement.change_unit == "fraction":
+        return f"{measurement.change:+.1%}" + (f" ± {measurement.change_error:.1%}" if measurement.change_error else "")
+    error = "" if measurement.change_error is None else f" ± {_short(measurement.change_error)}"
     return f"{measurement.change:+.3g}{error} {measurement.change_unit}".rstrip()
 
 
 def steps_of(record: RunRecord) -> str:
-    """The steps of a run in short: the settings that differ from their defaults."""
+    """The steps of a run in short: the first setting, which says most, and those that differ from their defaults."""
     from core.recipe import Recipe
 
     return " → ".join(_step(step) for step in Recipe.from_dict(record.recipe).steps) or "baseline"
 
 
 def _step(step: Method) -> str:
-    defaults = {control.name: control.default for control in step.controls()}
-    changed = [f"{name}={value}" for name, value in step.model_dump().items() if value != defaults[name]]
-    return f"{step.name}({', '.join(changed)})"
+    shown = [
+        f"{control.name}={getattr(step, control.name)}"
+        for place, control in enumerate(step.controls())
+        if place == 0 or getattr(step, control.name) != control.default
+    ]
+    return f"{step.name}({', '.join(shown)})"
 
 
 # -- tables ----------------------------------------------------------------------------------
@@ -177,7 +187,7 @@ class ProgressBar:
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.fields[told]}"))
-        self._bar = Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True)
+        self._bar = Progress(*columns, TimeElapsedColumn(), console=ERR, transient=True, disable=not ERR.is_terminal)
         self._task = self._bar.add_task("waiting", total=1.0, told="")
         self._left: float | None = None
         self._seen = ""

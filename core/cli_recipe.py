@@ -31,8 +31,7 @@ def recipe_options(command: Command) -> Command:
 
 
 def build_recipe(recipe: str | None, changes: tuple[str, ...], **fields: str | None) -> Recipe:
-    """The file, or an empty recipe, with what the options change. A model's folder becomes absolute."""
-    from core.model_source import BUNDLED
+    """The file, or an empty recipe, with what the options change."""
     from core.recipe import Recipe
 
     made = Recipe.from_yaml(_text(recipe)) if recipe else Recipe()
@@ -40,8 +39,20 @@ def build_recipe(recipe: str | None, changes: tuple[str, ...], **fields: str | N
     made = Recipe.from_dict(made.to_dict() | {name: value for name, value in fields.items() if value is not None})
     for change in (*changes, *([f"seed={seed}"] if seed is not None else [])):
         made = made.assign(change)
-    folder = Path(made.model).expanduser()
-    return made.replace(model=str(folder.resolve())) if made.model != BUNDLED and folder.is_dir() else made
+    return _absolute(made)
+
+
+def _absolute(recipe: Recipe) -> Recipe:
+    """With whole paths: a worker, and whoever repeats the run, may stand in another folder."""
+    from core.model_source import BUNDLED
+
+    data = recipe.to_dict()
+    places = [(data, "model"), (data["calibration"], "text"), (data["evaluation"], "text")]
+    for owner, name in (*places, (data["evaluation"], "questions")):
+        path = Path(owner[name]).expanduser()
+        if owner[name] not in (BUNDLED, "bundled") and path.exists():
+            owner[name] = str(path.resolve())
+    return recipe.from_dict(data)
 
 
 def _text(file: str) -> str:

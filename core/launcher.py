@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FIRST_PORT, PORTS = 8501, 100
 START_SECONDS, END_SECONDS = 60.0, 6.0
 STEADY_SECONDS = 60.0  # a worker that ran for so long did not die of how it was started
+STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business on this machine
 
 Say = Callable[[str], None]
@@ -53,8 +54,10 @@ def serve(port: int | None, *, browser: bool, say: Say) -> None:
         except KeyboardInterrupt:
             say("Stopped.")
         finally:
-            _end(server)
+            for number in STOP_SIGNALS:
+                signal.signal(number, signal.SIG_IGN)  # an impatient second Ctrl-C would leave processes behind
             worker.end()
+            _end(server)
 
 
 class WorkerProcess:
@@ -187,8 +190,7 @@ def _stop_signals() -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = {number: signal.signal(number, stop) for number in numbers}
+    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
     try:
         yield
     finally:

@@ -30,6 +30,7 @@ class WarmChild:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8"
             )
         self.heard = time.monotonic()  # when it last gave any sign of life
+        self._was_told_to_end = False
         self._messages: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -66,6 +67,7 @@ class WarmChild:
                 return received
 
     def kill(self) -> None:
+        self._was_told_to_end = True
         self._process.kill()
         self._process.wait()
         self._reader.join(timeout=1)
@@ -75,6 +77,8 @@ class WarmChild:
         code = self._process.wait()
         with suppress(BrokenPipeError):
             self._process.communicate()
+        if self._was_told_to_end:
+            return "was ended by the worker"
         if code == -signal.SIGKILL:
             return "was killed by the system, most likely because memory ran out"
         if code < 0:

@@ -54,6 +54,11 @@ class Workspace:
     def estimate(self, recipe: Recipe) -> Estimate:
         return estimate(self.plan(recipe))
 
+    def _check(self, recipe: Recipe) -> None:
+        """Refuse nonsense before anything is loaded; a model that is still to be fetched is checked when it is here."""
+        if locate(recipe.model).folder is not None:
+            self.plan(recipe)
+
     # -- work in this process -----------------------------------------------------------
 
     @cached_property
@@ -70,6 +75,7 @@ class Workspace:
         stage: Stage = "final",
     ) -> RunRecord:
         """Compress and measure here and now; a final run is kept in the store. Raises CompresslabError."""
+        self._check(recipe)
         record = self._session.run(recipe, run_id=new_run_id(), stage=stage, report=report, cancelled=cancelled)
         if stage == "final":
             self.store.save_run(record)
@@ -91,8 +97,7 @@ class Workspace:
 
         A live job takes the place of the owner's live job before it.
         """
-        if locate(recipe.model).folder is not None:
-            self.plan(recipe)
+        self._check(recipe)
         job = RunJob(recipe=recipe.to_dict(), stage=stage, run_id=new_run_id())
         return jobs.submit(self.store, job, owner=owner, live=live)
 

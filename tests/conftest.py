@@ -5,7 +5,7 @@ import pytest
 from core.model_facts import ModelFacts
 from core.weights import WeightPlan
 
-pytest_plugins = ["tests.chromium", "tests.tiny_models"]
+pytest_plugins = ["tests.chromium", "tests.dashboard_server", "tests.tiny_models"]
 
 
 @pytest.fixture(autouse=True)

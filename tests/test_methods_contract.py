@@ -179,7 +179,11 @@ def test_earlier_zeros_stay_zeros(compress, family, later):
 
 
 def test_zeros_that_quantizing_made_are_not_taken_for_pruned_ones(compress):
-    steps = {"prune_magnitude": {"sparsity": 0.2}}, {"quantize_rtn": {"bits": 2}}, {"prune_magnitude": {"sparsity": 0.5}}
+    steps = (
+        {"prune_magnitude": {"sparsity": 0.2}},
+        {"quantize_rtn": {"bits": 2}},
+        {"prune_magnitude": {"sparsity": 0.5}},
+    )
     recipe, _, model = compress("llama", *steps)
     plan = make_plan(recipe, read_facts(recipe.model))
     assert {w.name: w.nonzero for w in plan.weights} == {w.name: w.nonzero for w in model.layout()}

@@ -37,7 +37,7 @@ def choose(device: str, dtype: str, facts: ModelFacts) -> Choice:
     kind, reason = _device(device)
     if dtype != "auto":
         return Choice(torch.device(kind), DTYPES[dtype], reason, "asked for")
-    name, dtype_reason = _fastest(kind, facts.hidden_size)
+    name, dtype_reason = _fastest(kind, facts.hidden_size, _half_precision(kind, facts))
     return Choice(torch.device(kind), DTYPES[name], reason, dtype_reason)
 
 
@@ -65,16 +65,26 @@ def _device(asked: str) -> tuple[str, str]:
     return asked, "asked for"
 
 
+def _half_precision(kind: str, facts: ModelFacts) -> str | None:
+    """The half precision that the checkpoint itself is stored in. Any other would round its weights once more,
+    and what a setting costs could not be told from what that rounding costs.
+    """
+    stored = {weight.dtype for weight in facts.weights}
+    if stored == {"BF16"}:
+        return "bfloat16"
+    return "float16" if stored == {"F16"} and kind != "cpu" else None
+
+
 @lru_cache(maxsize=32)
-def _fastest(kind: str, hidden: int) -> tuple[str, str]:
+def _fastest(kind: str, hidden: int, half: str | None) -> tuple[str, str]:
     """The quickest dtype for a prefill-shaped matmul of this width, measured once per process."""
-    rivals = ["bfloat16"] if kind == "cpu" else ["bfloat16", "float16"]
-    seconds = _trial(torch.device(kind), hidden, ["float32", *rivals])
-    best = min(rivals, key=lambda name: seconds[name])
-    ratio = seconds["float32"] / seconds[best]
+    if half is None:
+        return "float32", "holds the checkpoint's weights without rounding them again"
+    seconds = _trial(torch.device(kind), hidden, ["float32", half])
+    ratio = seconds["float32"] / seconds[half]
     if ratio >= WORTH_IT:
-        return best, f"{best} matmul measured {ratio:.2f} times as fast as float32 here"
-    return "float32", f"{best} matmul measured only {ratio:.2f} times as fast as float32 here"
+        return half, f"{half} matmul measured {ratio:.2f} times as fast as float32 here"
+    return "float32", f"{half} matmul measured only {ratio:.2f} times as fast as float32 here"
 
 
 def _trial(device: torch.device, hidden: int, names: list[str]) -> dict[str, float]:

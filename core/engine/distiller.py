@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from core.engine.architecture import replace_parameter
 from core.engine.context import StepContext
 from core.engine.model import CompressedModel
-from core.errors import RunFailed
+from core.errors import BadInput, RunFailed
 
 if TYPE_CHECKING:
     from core.methods.distill_logits import DistillLogits
@@ -27,8 +27,13 @@ TELL_SECONDS = 0.1
 def distill(model: CompressedModel, settings: DistillLogits, context: StepContext) -> None:
     """Train every weight of the model, in float32, with the baseline as teacher. Zeros stay zeros.
 
-    Raises Cancelled between steps, RunFailed when the loss is no number any more.
+    Raises BadInput for another vocabulary, Cancelled between steps, RunFailed when the loss is no number any more.
     """
+    if context.baseline.facts.vocab_size != model.facts.vocab_size:
+        raise BadInput(
+            f"Teacher and student must share one vocabulary: they have {context.baseline.facts.vocab_size:,} and "
+            f"{model.facts.vocab_size:,} tokens."
+        )
     student = _Student(model)
     optimizer = torch.optim.AdamW(student.parameters, lr=settings.learning_rate, weight_decay=0.0)
     rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings.steps))

@@ -24,9 +24,7 @@ from core.engine.progress import Report, Tracker
 from core.errors import RunFailed
 from core.events import Draft, Event, Measured
 from core.metrics import Metric
-from core.model_facts import read_facts
 from core.paths import run_folder
-from core.plan import make_plan
 from core.recipe import Recipe
 from core.results import Hardware, Measurement, RunRecord, Stage
 
@@ -47,10 +45,8 @@ def run(
     with clear_failures():
         job.check()
         tracker.begin("load")
-        choice = session.choice(recipe)
-        make_plan(recipe, read_facts(recipe.model))
-        baseline = session.baseline(recipe)
         compressed, losses = session.compress(recipe, job)
+        baseline, choice = session.baseline(recipe), session.choice(recipe)
         context = MeasureContext(job, session, recipe, baseline, compressed, stage)
         if stage == "final":
             measurements, saved_to = _save_and_measure(context, run_id)

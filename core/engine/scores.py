@@ -24,8 +24,10 @@ from core.texts import Question
 T = TypeVar("T")
 Array = np.ndarray[Any, np.dtype[Any]]
 FIRST_WINDOWS, MOST_WINDOWS = 4, 16  # small at first: a first answer soon
-QUESTIONS = 16  # scored together
+QUESTIONS = 16  # scored together at the most
 LOGITS_BYTES = 64 * 2**20  # of one batch, float32
+CPU_FLOPS = 10**11  # of one batch
+BATCH_FLOPS = {"cuda": 10**14, "mps": 10**12}
 CACHE_BYTES = 512 * 2**20
 
 
@@ -65,7 +67,7 @@ class Shared(Generic[T]):
     @property
     def done(self) -> float:
         """Share of the whole that is computed."""
-        return self._done(self._items[-1]) if self._items else 0.0
+        return min(1.0, self._done(self._items[-1])) if self._items else 0.0
 
     def __iter__(self) -> Iterator[T]:
         place = 0
@@ -116,12 +118,13 @@ def score_tokens(
 ) -> Iterator[TokenScores]:
     """Scores of all windows so far, one batch further each time. `key` names baseline and text in the cache."""
     rows: list[Array] = []
-    for start, stop in _batches(windows, baseline.facts.vocab_size, most_windows):
+    for start, stop in _batches(baseline, windows, most_windows):
         check()
         batch = windows[start:stop].to(baseline.device)
         before = cache.get((*key, start, stop), partial(log_probabilities, baseline, batch))
         check()
-        rows.append(_compare(before, log_probabilities(compressed, batch), batch[:, 1:]))
+        after = before if compressed is baseline else log_probabilities(compressed, batch)
+        rows.append(_compare(before, after, batch[:, 1:]))
         nll, nll_compressed, divergence, same = np.concatenate(rows, axis=1)
         tokens = np.full(len(nll), windows.shape[1] - 1)
         yield TokenScores(dataset, tokens, nll, nll_compressed, divergence, same)
@@ -134,13 +137,19 @@ def log_probabilities(model: CompressedModel, batch: Tensor) -> Tensor:
         return torch.log_softmax(logits.float(), dim=-1)
 
 
-def _batches(windows: Tensor, vocabulary: int, most_windows: int) -> Iterator[tuple[int, int]]:
-    fits = max(1, LOGITS_BYTES // (windows.shape[1] * vocabulary * 4))
+def _batches(model: CompressedModel, windows: Tensor, most_windows: int) -> Iterator[tuple[int, int]]:
+    fits = max(1, _most_tokens(model) // windows.shape[1])
     start, size = 0, min(FIRST_WINDOWS, fits)
     while start < min(most_windows, len(windows)):
         stop = min(start + size, len(windows))
         yield start, stop
-        start, size = stop, min(MOST_WINDOWS, fits)
+        start, size = stop, min(MOST_WINDOWS - stop % MOST_WINDOWS, fits)
+
+
+def _most_tokens(model: CompressedModel) -> int:
+    """Tokens of a batch: as many as memory allows, and few enough that a stop is seen within a second or so."""
+    per_token = 2 * max(1, model.facts.parameters)
+    return min(LOGITS_BYTES // (4 * model.facts.vocab_size), BATCH_FLOPS.get(model.device.type, CPU_FLOPS) // per_token)
 
 
 def _compare(before: Tensor, after: Tensor, targets: Tensor) -> Array:
@@ -151,10 +160,10 @@ def _compare(before: Tensor, after: Tensor, targets: Tensor) -> Array:
         nll_compressed = -after.gather(2, places).squeeze(2)
         divergence = (before.exp() * (before - after)).sum(2)
         same = before.argmax(2) == after.argmax(2)
-        sums = torch.stack([part.sum(1, dtype=torch.float64) for part in (nll, nll_compressed, divergence, same)])
+        sums = torch.stack([nll, nll_compressed, divergence, same.float()]).cpu().double().sum(2)
     if not bool(sums.isfinite().all()):
         raise RunFailed("The model's outputs are no numbers any more; use dtype float32, or milder settings.")
-    return sums.cpu().numpy()
+    return sums.numpy()
 
 
 # -- questions ----------------------------------------------------------------------------
@@ -195,12 +204,14 @@ def score_questions(
 ) -> Iterator[QuestionScores]:
     """Answers to all questions so far, one batch further each time."""
     picks: list[Array] = []
-    for start in range(0, min(most_questions, len(questions)), QUESTIONS):
+    size = min(QUESTIONS, max(1, _most_tokens(baseline) // max((len(q.prompt) for q in questions), default=1)))
+    for start in range(0, min(most_questions, len(questions)), size):
         check()
-        batch = questions[start : start + QUESTIONS]
+        batch = questions[start : start + size]
         before = cache.get((*key, start, len(batch)), partial(choose, baseline, batch))
         check()
-        picks.append(torch.stack([before, choose(compressed, batch)]).numpy())
+        after = before if compressed is baseline else choose(compressed, batch)
+        picks.append(torch.stack([before, after]).numpy())
         done = np.concatenate(picks, axis=1)
         asked = questions[: done.shape[1]]
         answers = np.array([question.answer for question in asked])

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -23,18 +24,19 @@ from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
 from core.engine.scores import EncodedQuestion, ScoreCache, encode_question
 from core.errors import BadInput
-from core.events import Event
+from core.events import Event, Loss
 from core.generation_request import Decoding, GenerateRequest, Pane
 from core.methods import Method
 from core.model_facts import read_facts
 from core.model_source import fetch
 from core.paths import run_folder
+from core.plan import make_plan
 from core.recipe import Recipe
 from core.results import LossPoint, Measurement, RunRecord, Stage
 from core.texts import calibration_text, evaluation_questions, evaluation_text
 
 T = TypeVar("T")
-BASELINES, COMPRESSED, TEXTS = 2, 6, 8  # how many of each are kept
+BASELINES, COMPRESSED, LOADED, TEXTS = 2, 6, 3, 8  # how many of each are kept
 
 
 class Session:
@@ -43,7 +45,8 @@ class Session:
     def __init__(self) -> None:
         self.scores = ScoreCache()
         self._baselines: _Recent[CompressedModel] = _Recent(BASELINES)
-        self._compressed: _Recent[tuple[CompressedModel, list[LossPoint]]] = _Recent(COMPRESSED)
+        self._compressed: _Recent[_Compressed] = _Recent(COMPRESSED)
+        self._loaded: _Recent[CompressedModel] = _Recent(LOADED)
         self._ids: _Recent[Tensor] = _Recent(TEXTS)
         self._questions: _Recent[list[EncodedQuestion]] = _Recent(TEXTS)
         self._written: _Recent[int] = _Recent(TEXTS)
@@ -122,12 +125,16 @@ class Session:
 
     def compress(self, recipe: Recipe, job: Job) -> tuple[CompressedModel, list[LossPoint]]:
         """The model after every step. Starts from the longest beginning of the recipe that is still in memory."""
+        fetch(recipe.model)
+        make_plan(recipe, read_facts(recipe.model))  # refuses what makes no sense, before any weight is loaded
         baseline = self.baseline(recipe)
         done = len(recipe.steps)
         while done and self._key(recipe, done) not in self._compressed:
             done -= 1
-        found = self._compressed.peek(self._key(recipe, done)) if done else None
-        model, losses = (found[0].copy(), list(found[1])) if found else (baseline.copy(), [])
+        if done:
+            model, losses = self._compressed.peek(self._key(recipe, done)).taken_up(job)
+        else:
+            model, losses = baseline.copy(), []
         for step in recipe.steps[:done]:
             job.tracker.begin(step.name)
         for place in range(done, len(recipe.steps)):
@@ -136,7 +143,7 @@ class Session:
             job.tracker.begin(step.name)
             context = StepContext(job, self, recipe, baseline, losses)
             step.apply(model, context)
-            kept = (model.copy(), list(losses))
+            kept = _Compressed(model.copy(), list(losses), list(job.notices), list(job.remembered))
             self._compressed.put(self._key(recipe, place + 1), kept)
         return model, losses
 
@@ -214,14 +221,38 @@ class Session:
         if pane.source == "recipe":
             recipe = Recipe.from_dict((pane.recipe or {}) | where)
             return self.compress(recipe, job)[0]
-        folder = run_folder(pane.run_id or "")
+        return self._saved_run(pane.run_id or "", where)
+
+    def _saved_run(self, run_id: str, where: dict[str, Any]) -> CompressedModel:
+        """The model in the folder of a run, loaded once."""
+        folder = run_folder(run_id)
         file = folder / packing.RECIPE
-        if not pane.run_id or not file.exists():
-            raise BadInput(f"There is no saved run {pane.run_id}; it was deleted or never finished. Run it again.")
+        if folder.name != run_id or not file.exists():
+            raise BadInput(f"There is no saved run {run_id!r}; it was deleted or never finished. Run it again.")
         recipe = Recipe.from_yaml(file.read_text(encoding="utf-8")).replace(**where)
         choice = self.choice(recipe)
-        key = ("run", pane.run_id, file.stat().st_mtime_ns, str(choice.device), choice.dtype)
-        return self._compressed.get(key, lambda: (packing.load_packed(folder, read_facts(recipe.model), choice), []))[0]
+        key = (run_id, file.stat().st_mtime_ns, str(choice.device), choice.dtype)
+        return self._loaded.get(key, lambda: packing.load_packed(folder, read_facts(recipe.model), choice))
+
+
+@dataclass(frozen=True)
+class _Compressed:
+    """A model as it was after some steps, and what was said on the way."""
+
+    model: CompressedModel
+    losses: list[LossPoint]
+    notices: list[str]
+    remembered: list[str]
+
+    def taken_up(self, job: Job) -> tuple[CompressedModel, list[LossPoint]]:
+        """A copy to go on with; the job is told what it would have been told."""
+        for text in self.notices:
+            job.notice(text)
+        for text in self.remembered:
+            job.remember(text)
+        for point in self.losses:
+            job.report(Loss(step=point.step, total=self.losses[-1].step, loss=point.loss))
+        return self.model.copy(), list(self.losses)
 
 
 class _Recent(Generic[T]):

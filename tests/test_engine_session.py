@@ -1,0 +1,342 @@
+"""The session and its pipeline: what it reports, keeps warm, stops, and never leaves behind."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from core.engine import packing, scores
+from core.engine.device import available, choose
+from core.engine.progress import Tracker
+from core.engine.scores import ScoreCache
+from core.engine.session import Session
+from core.errors import BadInput, Cancelled, RunFailed
+from core.events import from_json, to_json
+from core.model_facts import read_facts
+from core.paths import home, run_folder
+
+STEPS = [
+    {"prune_magnitude": {"sparsity": 0.4}},
+    {"distill_logits": {"steps": 6, "batch": 2}},
+    {"quantize_rtn": {"bits": 4}},
+]
+SPEED = {"speed": {"repeats": 2, "prompt_tokens": 8, "new_tokens": 4}}
+ALL = ["perplexity", "accuracy", "agreement", SPEED, "footprint"]
+
+
+@pytest.fixture(scope="module")
+def session():
+    return Session()
+
+
+def run(session, recipe, stage="final", run_id="r1", cancelled=lambda: False):
+    events = []
+    record = session.run(recipe, run_id=run_id, stage=stage, report=events.append, cancelled=cancelled)
+    return record, events
+
+
+def left_behind():
+    folder = home() / "runs"
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+# -- what a run reports ---------------------------------------------------------------------
+
+
+def test_a_final_run_reports_measures_and_saves(session, tiny_recipe):
+    recipe = tiny_recipe("llama", *STEPS, metrics=ALL)
+    record, events = run(session, recipe)
+    assert left_behind() == ["r1"]
+    assert set(record.stages) == {
+        "load",
+        "prune_magnitude",
+        "distill_logits",
+        "quantize_rtn",
+        "save",
+        "evaluate",
+        "speed",
+    }
+    assert sum(record.stages.values()) == pytest.approx(record.seconds, abs=0.5)
+    measured = [m for event in events if event.kind == "measured" for m in event.measurements]
+    assert {(m.metric, m.variant) for m in measured} == {(m.metric, m.variant) for m in record.measurements}
+    assert all(m.stage == "final" for m in record.measurements)
+    assert len({m.metric for m in record.measurements}) == 12
+    assert [from_json(to_json(event)) for event in events] == events
+    assert record == type(record).model_validate_json(record.to_json())
+
+
+def test_drafts_converge_with_every_batch(session, tiny_recipe):
+    _, events = run(session, tiny_recipe("llama", STEPS[0], metrics=["perplexity"]))
+    drafts = [event for event in events if event.kind == "draft"]
+    seen = [draft.samples for draft in drafts]
+    assert len(seen) >= 4 and seen == sorted(set(seen))
+    assert seen[0] <= 4 * 32
+    assert all(m.stage == "draft" for draft in drafts for m in draft.measurements)
+
+
+def test_a_draft_reads_a_quarter_and_saves_nothing(session, tiny_recipe):
+    recipe = tiny_recipe("llama", STEPS[0], metrics=ALL)
+    draft, _ = run(session, recipe, "draft")
+    final, _ = run(session, recipe, "final", "r2")
+    assert left_behind() == ["r2"] and draft.saved_to is None
+    assert draft.find("perplexity").samples == final.find("perplexity").samples / 4
+    assert draft.find("accuracy").samples == 16  # whole batches, so that a final run can use them again
+    assert draft.find("decode_tokens_per_second") is None
+    assert draft.compressed_hash == final.compressed_hash
+
+
+def test_progress_never_goes_back_and_ends_whole(session, tiny_recipe):
+    _, events = run(session, tiny_recipe("llama", *STEPS, metrics=ALL))
+    fractions = [event.fraction for event in events if event.kind == "progress"]
+    assert fractions == sorted(fractions)
+    assert 0 <= fractions[0] < 0.1 and fractions[-1] <= 1.0
+
+
+def test_time_left_is_unknown_at_first_and_honest_later(monkeypatch):
+    now, told = [0.0], []
+    monkeypatch.setattr("core.engine.progress.time.monotonic", lambda: now[0])
+    tracker = Tracker({"a": 1.0, "b": 3.0}, told.append)
+    tracker.begin("a")
+    assert told[-1].seconds_left is None
+    now[0] = 10.0
+    tracker.begin("b")
+    now[0] = 20.0
+    tracker.advance(1, 3)
+    assert told[-1].fraction == pytest.approx(0.5)
+    assert told[-1].seconds_left == pytest.approx(20.0)
+
+
+def test_losses_fall_and_are_kept(session, tiny_recipe):
+    harsh = [
+        {"prune_magnitude": {"sparsity": 0.7}},
+        {"distill_logits": {"steps": 60, "learning_rate": 0.003, "kd_weight": 1.0}},
+    ]
+    recipe = tiny_recipe("llama", *harsh, metrics=["agreement"])
+    record, events = run(session, recipe, "draft")
+    losses = [event for event in events if event.kind == "loss"]
+    assert [(loss.step, loss.loss) for loss in losses] == [(point.step, point.loss) for point in record.losses]
+    assert losses[0].step == 1 and losses[-1].step == losses[-1].total == 60
+    assert losses[-1].loss < 0.7 * losses[0].loss
+    pruned, _ = run(session, tiny_recipe("llama", harsh[0], metrics=["agreement"]), "draft")
+    assert record.find("kl_divergence").value < 0.7 * pruned.find("kl_divergence").value
+
+
+def test_a_training_that_breaks_says_what_to_change(session, tiny_recipe, monkeypatch):
+    from core.engine import distiller
+
+    monkeypatch.setattr(distiller, "_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
+    with pytest.raises(RunFailed, match="smaller learning_rate"):
+        run(session, tiny_recipe("mistral", STEPS[1], metrics=["perplexity"]))
+    assert left_behind() == []
+
+
+# -- what stays warm --------------------------------------------------------------------------
+
+
+def test_a_changed_last_step_starts_from_the_step_before(tiny_recipe, monkeypatch):
+    session, applied = Session(), []
+    recipe = tiny_recipe("llama", *STEPS, metrics=["perplexity"])
+    for step in recipe.steps:
+        original = type(step).apply
+
+        def apply(self, model, context, original=original):
+            applied.append(self.name)
+            original(self, model, context)
+
+        monkeypatch.setattr(type(step), "apply", apply)
+    first, _ = run(session, recipe, "draft")
+    assert applied == ["prune_magnitude", "distill_logits", "quantize_rtn"]
+    changed, _ = run(session, recipe.assign("quantize_rtn.bits=8"), "draft")
+    assert applied[3:] == ["quantize_rtn"]
+    assert changed.losses == first.losses
+    run(session, recipe, "final")
+    assert len(applied) == 4
+    other, _ = run(session, recipe.assign("seed=1"), "draft")
+    assert len(applied) == 7 and other.compressed_hash != first.compressed_hash
+    cold, _ = run(Session(), recipe.assign("quantize_rtn.bits=8"), "draft")
+    assert cold.compressed_hash == changed.compressed_hash
+
+
+def test_what_the_baseline_said_is_not_asked_again(tiny_recipe, monkeypatch):
+    session = Session()
+    recipe = tiny_recipe("llama", STEPS[0], metrics=["perplexity", "accuracy"])
+    first, _ = run(session, recipe)
+    asked = []
+    for name in ("log_probabilities", "choose"):
+        original = getattr(scores, name)
+
+        def ask(model, batch, original=original):
+            asked.append(model)
+            return original(model, batch)
+
+        monkeypatch.setattr(scores, name, ask)
+    again, _ = run(session, recipe.assign("prune_magnitude.sparsity=0.5"))
+    assert asked and not any(model is session.baseline(recipe) for model in asked)
+    assert again.find("perplexity", "baseline").value == first.find("perplexity", "baseline").value
+
+
+def test_a_checkpoint_that_was_written_again_is_loaded_again(tiny_texts, tmp_path, tiny_recipe):
+    from tests.tiny_models import write_checkpoint
+
+    session = Session()
+    recipe = tiny_recipe("llama", metrics=["perplexity"]).replace(model=str(tmp_path / "m"))
+    write_checkpoint(tmp_path / "m", "llama", seed=1)
+    first, _ = run(session, recipe, "draft")
+    write_checkpoint(tmp_path / "m", "llama", seed=2)
+    second, _ = run(session, recipe, "draft")
+    assert first.baseline_hash != second.baseline_hash
+
+
+def test_the_score_cache_keeps_to_its_budget():
+    cache = ScoreCache(budget=4 * 100)
+    computed = []
+
+    def make(n, size):
+        return lambda: computed.append(n) or torch.full((size,), float(n))
+
+    for n in (1, 2, 1, 3, 1):  # two fit
+        assert cache.get((n,), make(n, 50))[0] == n
+    assert computed == [1, 2, 3]
+    assert cache.get((2,), make(2, 50))[0] == 2 and computed[-1] == 2
+    assert cache.get((9,), make(9, 500)).numel() == 500  # never kept, and nothing thrown out for it
+    assert cache.get((2,), make(2, 50)) is not None and computed == [1, 2, 3, 2, 9]
+
+
+# -- stop, and failures -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stage", ["load", "prune_magnitude", "distill_logits", "quantize_rtn", "save", "evaluate", "speed"]
+)
+def test_stop_is_seen_in_every_stage_and_leaves_nothing(tiny_recipe, stage):
+    reached = []
+
+    def report(event):
+        if event.kind == "progress" and event.stage == stage:
+            reached.append(event)
+
+    with pytest.raises(Cancelled):
+        Session().run(
+            tiny_recipe("llama", *STEPS, metrics=ALL),
+            run_id="stopped",
+            stage="final",
+            report=report,
+            cancelled=lambda: bool(reached),
+        )
+    assert left_behind() == []
+
+
+def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing(session, tiny_recipe, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(packing, "pack", full)
+    with pytest.raises(RunFailed, match=r"could not be written .*No space left"):
+        run(session, tiny_recipe("llama", STEPS[0], metrics=["perplexity"]))
+    assert left_behind() == []
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("not enough memory")])
+def test_out_of_memory_comes_with_advice(session, tiny_recipe, monkeypatch, error):
+    def too_large(*_):
+        raise error
+
+    monkeypatch.setattr("core.engine.scores.log_probabilities", too_large)
+    monkeypatch.setattr(session, "scores", ScoreCache())
+    with pytest.raises(RunFailed, match=r"not enough memory.*smaller"):
+        run(session, tiny_recipe("llama", STEPS[0], metrics=["perplexity"]))
+    assert left_behind() == []
+
+
+def test_a_run_of_the_same_name_is_replaced_whole(session, tiny_recipe):
+    run(session, tiny_recipe("llama", STEPS[0], metrics=["footprint"]), run_id="same")
+    record, _ = run(session, tiny_recipe("llama", STEPS[2], metrics=["footprint"]), run_id="same")
+    recipe = tiny_recipe("llama")
+    again = packing.load_packed(run_folder("same"), read_facts(recipe.model), session.choice(recipe))
+    assert again.weights_hash() == record.compressed_hash
+
+
+def test_a_checkpoint_without_tokenizer_is_refused(tiny_folders, tiny_recipe, tmp_path):
+    import shutil
+
+    shutil.copytree(tiny_folders["llama"], tmp_path / "m")
+    for file in (tmp_path / "m").glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(BadInput, match="no tokenizer"):
+        run(Session(), tiny_recipe("llama").replace(model=str(tmp_path / "m")))
+
+
+def test_weights_that_do_not_fit_the_config_are_refused(tiny_folders, tiny_recipe, tmp_path):
+    import json
+    import shutil
+
+    shutil.copytree(tiny_folders["llama"], tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 4}))
+    with pytest.raises(BadInput, match=r"does not fit its config\.json"):
+        run(Session(), tiny_recipe("llama").replace(model=str(tmp_path / "m")))
+
+
+# -- devices ------------------------------------------------------------------------------------
+
+
+def test_a_device_that_is_not_there_is_refused(tiny_folders):
+    facts = read_facts(str(tiny_folders["llama"]))
+    missing = next(name for name in ("cuda", "mps") if name not in available())
+    with pytest.raises(BadInput, match=f"no {missing} device here; use"):
+        choose(missing, "auto", facts)
+
+
+def stored_as(facts, dtype):
+    return replace(facts, weights=tuple(replace(weight, dtype=dtype) for weight in facts.weights))
+
+
+def test_auto_says_what_it_chose_and_why(tiny_folders):
+    facts = read_facts(str(tiny_folders["llama"]))
+    choice = choose("auto", "auto", stored_as(facts, "BF16"))
+    assert choice.device.type == available()[0]
+    assert choice.reason
+    assert "measured" in choice.dtype_reason and "times as fast as float32" in choice.dtype_reason
+
+
+@pytest.mark.parametrize("dtype", ["F16", "F32"])
+def test_auto_never_rounds_the_checkpoint_once_more(tiny_folders, dtype):
+    choice = choose("cpu", "auto", stored_as(read_facts(str(tiny_folders["llama"])), dtype))
+    assert choice.dtype_name == "float32"
+    assert "without rounding them again" in choice.dtype_reason
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_every_dtype_keeps_zeros_and_the_exact_weights(tiny_recipe, dtype):
+    recipe = tiny_recipe("llama", *STEPS, metrics=["perplexity"], dtype=dtype)
+    session = Session()
+    record, _ = run(session, recipe)
+    again = packing.load_packed(run_folder("r1"), read_facts(recipe.model), session.choice(recipe))
+    assert again.weights_hash() == record.compressed_hash
+    assert record.hardware.dtype == dtype and record.hardware.dtype_reason == "asked for"
+    plain, _ = run(session, recipe.replace(steps=()))
+    assert plain.baseline_hash == plain.compressed_hash
+    assert plain.find("perplexity").change == 0.0
+
+
+def test_pruning_and_rounding_do_not_depend_on_the_compute_dtype(tiny_recipe):
+    steps = STEPS[0], STEPS[2]
+    hashes = {
+        run(Session(), tiny_recipe("llama", *steps, metrics=["footprint"], dtype=dtype), "draft")[0].compressed_hash
+        for dtype in ("float32", "bfloat16")
+    }
+    assert len(hashes) == 1
+
+
+def test_warm_loads_and_scores_ahead(tiny_recipe, monkeypatch, tiny_texts):
+    from core import texts
+
+    folder = tiny_texts[0].parent
+    monkeypatch.setattr(texts, "EVALUATION", folder)
+    session = Session()
+    recipe = tiny_recipe("llama")
+    session.warm(recipe.model, "cpu", "float32")
+    loads = []
+    monkeypatch.setattr("core.engine.session.load_baseline", lambda *_: loads.append(1))
+    run(session, recipe.replace(metrics=recipe.metrics[:1]), "draft")
+    assert loads == []

@@ -1,0 +1,278 @@
+"""The worker and its child, with a fake session: how jobs end, whatever happens to the processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core import jobs
+from core.generation_request import GenerateRequest, Pane
+from core.jobs import GenerateJob, RunJob, WarmJob
+from core.paths import store_url
+from core.store import Store
+from core.worker import Limits, Worker
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND = (sys.executable, "-m", "core.child", "--warm", "fake", "--session", "tests.fake_session:FakeSession")
+
+
+@pytest.fixture
+def store(own_home, monkeypatch):
+    monkeypatch.chdir(ROOT)  # where the child finds tests.fake_session
+    return Store(store_url())
+
+
+@pytest.fixture
+def start(store):
+    """Starts workers in threads of this process and ends them after the test."""
+    running = []
+
+    def begin(command=COMMAND, **limits):
+        worker = Worker(Store(store_url()), command, replace(Limits(after_cancel=1.0), **limits))
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        running.append((worker, thread))
+        return worker
+
+    yield begin
+    for worker, _ in running:
+        worker.stop()
+    for _, thread in running:
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
+def submit(store, behaviour, *, stage="final", run_id="r1", **options):
+    return jobs.submit(store, RunJob(recipe={"model": f"fake/{behaviour}"}, stage=stage, run_id=run_id), **options)
+
+
+def wait(condition, seconds=15.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"still not so after {seconds} seconds")
+
+
+def ended(store, job_id):
+    return wait(lambda: store.job(job_id) if store.job(job_id).over else None)
+
+
+def reported(store, job_id):
+    return [event for _, event in store.events(job_id)]
+
+
+def child_of(worker):
+    return wait(lambda: worker._device and worker._child).pid
+
+
+def test_a_run_is_done_and_kept(store, start):
+    start()
+    job = submit(store, "quick", run_id="abc")
+    assert ended(store, job).state == "done"
+    assert store.run("abc").find("perplexity").value == 3.7
+    assert [event.text for event in reported(store, job)] == ["quick"]
+
+
+def test_a_draft_is_done_and_not_kept(store, start):
+    start()
+    assert ended(store, submit(store, "quick", stage="draft", live=True, owner="me")).state == "done"
+    assert store.runs() == []
+
+
+def test_generation_and_warming(store, start):
+    start()
+    request = GenerateRequest(prompt="once upon a time", panes=(Pane(label="baseline", source="baseline"),))
+    job = jobs.submit(store, GenerateJob(request=request), owner="me", live=True)
+    warm = jobs.submit(store, WarmJob(model="storyteller"))
+    assert ended(store, job).state == ended(store, warm).state == "done"
+    assert [e.text for e in reported(store, job) if e.kind == "token"] == ["once", "upon", "a", "time"]
+
+
+def test_every_event_arrives_in_order(store, start):
+    start()
+    job = submit(store, "many")
+    assert ended(store, job).state == "done"
+    numbers, events = zip(*store.events(job), strict=True)
+    assert numbers == tuple(range(1, 5002))
+    assert [event.done for event in events[1:]] == list(range(5000))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("bad", "The text is empty; give another one."),
+        ("failing", "The loss is not finite any more; use a smaller learning rate."),
+        ("defect", "An unexpected KeyError ended the job: 'layers.7'; see child.log."),
+        ("exits", "exit code 3"),
+        ("segfault", "SIGSEGV"),
+        ("oom", "memory ran out"),
+        ("nan", "measurements.1.value is not a finite number"),
+    ],
+)
+def test_a_failure_is_said_in_words_and_the_queue_goes_on(store, start, own_home, behaviour, said):
+    start()
+    failing, next_one = submit(store, behaviour), submit(store, "quick", run_id="r2")
+    row = ended(store, failing)
+    assert row.state == "failed"
+    assert said in row.error
+    assert ended(store, next_one).state == "done"
+    if behaviour == "defect":
+        assert "Traceback" in (own_home / "logs" / "child.log").read_text()
+
+
+def test_a_recipe_that_is_none_fails_its_job(store, start):
+    start()
+    job = jobs.submit(store, RunJob(recipe={"steps": ["nonsense"]}, run_id="r1"))
+    assert "no method 'nonsense'" in ended(store, job).error
+
+
+def test_cancel_stops_a_running_job_within_two_seconds(store, start):
+    worker = start()
+    job = submit(store, "long")
+    wait(lambda: reported(store, job))
+    pid, begin = child_of(worker), time.monotonic()
+    store.request_cancel(job)
+    row = ended(store, job)
+    assert (row.state, row.error) == ("cancelled", "Stopped on request.")
+    assert time.monotonic() - begin < 2.0
+    assert child_of(worker) == pid  # the child stayed warm
+    assert store.runs() == []
+
+
+def test_a_child_that_does_not_obey_is_killed(store, start):
+    worker = start()
+    job, next_one = submit(store, "deaf"), submit(store, "quick", run_id="r2")
+    wait(lambda: reported(store, job))
+    pid, begin = child_of(worker), time.monotonic()
+    store.request_cancel(job)
+    assert ended(store, job).state == "cancelled"
+    assert time.monotonic() - begin < 5.0
+    assert ended(store, next_one).state == "done"
+    assert not psutil.pid_exists(pid)
+
+
+def test_the_default_patience_with_a_cancelled_job_is_under_five_seconds():
+    assert 2.0 <= Limits().after_cancel < 4.0
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "limits", "said"),
+    [("frozen", {"without_beat": 2.0}, "froze for 2 seconds"), ("deaf", {"without_event": 1.5}, "reported nothing")],
+)
+def test_a_hanging_child_is_killed(store, start, behaviour, limits, said):
+    worker = start(**limits)
+    child_of(worker)
+    job = submit(store, behaviour)
+    assert said in ended(store, job).error
+    worker._limits = Limits()  # the next child may take longer to start than that
+    next_one = submit(store, "quick", run_id="r2")
+    assert ended(store, next_one).state == "done"
+
+
+def test_the_latest_live_job_wins(store, start):
+    start()
+    first = submit(store, "long", stage="draft", owner="me", live=True)
+    wait(lambda: reported(store, first))
+    second = submit(store, "long", stage="draft", owner="me", live=True)
+    third = submit(store, "quick", stage="draft", owner="me", live=True)
+    assert ended(store, third).state == "done"
+    assert [store.job(job).state for job in (first, second)] == ["cancelled", "cancelled"]
+    assert store.job(first).error == "A newer request took its place."
+
+
+def test_the_worker_shows_itself_and_what_it_does(store, start):
+    worker = start()
+    (row,) = wait(lambda: [row for row in store.workers() if row.state == "idle"])
+    assert (row.worker_id, row.pid, row.device, row.alive) == (worker.worker_id, os.getpid(), "cpu", True)
+    submit(store, "long")
+    wait(lambda: store.workers()[0].state == "busy")
+
+
+def test_stopping_the_worker_fails_its_job_and_ends_the_child(store, start):
+    worker = start()
+    job = submit(store, "long")
+    wait(lambda: reported(store, job))
+    pid = child_of(worker)
+    worker.stop()
+    assert ended(store, job).error == "The worker was stopped while this job ran; submit it again."
+    wait(lambda: not psutil.pid_exists(pid) and not store.workers())
+
+
+def test_a_child_that_can_not_start_fails_the_job_that_waits_for_it(store, start):
+    worker = start((*COMMAND[:-1], "tests.fake_session:BrokenSession"))
+    job = submit(store, "quick")
+    row = ended(store, job)
+    assert row.state == "failed"
+    assert "exit code 1" in row.error
+    assert worker._next_start > time.monotonic() - 2.0  # and the next one is given time
+
+
+def process(store):
+    """A worker in a process of its own, as `compresslab worker` starts it."""
+    script = (
+        "from core.worker import *; import signal;"
+        f"worker = Worker(Store(store_url()), {COMMAND!r});"
+        "signal.signal(signal.SIGTERM, lambda *_: worker.stop()); worker.run()"
+    )
+    started = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
+    wait(lambda: [row for row in store.workers() if row.pid == started.pid and row.device])
+    return started
+
+
+def test_a_killed_worker_leaves_no_trace_but_a_failed_job(store, start):
+    killed = process(store)
+    children = psutil.Process(killed.pid).children()
+    job, next_one = submit(store, "long"), submit(store, "quick", run_id="r2")
+    wait(lambda: reported(store, job))
+    killed.kill()
+    killed.wait()
+    assert children
+    wait(lambda: not any(psutil.pid_exists(child.pid) and child.is_running() for child in children), 5.0)
+    start()
+    row = ended(store, job)
+    assert row.state == "failed"
+    assert "worker was killed or crashed" in row.error
+    assert ended(store, next_one).state == "done"
+    assert len(store.workers(stale=True)) == 1
+
+
+def test_a_child_killed_from_outside_costs_one_job(store, start):
+    worker = start()
+    job, next_one = submit(store, "long"), submit(store, "quick", run_id="r2")
+    wait(lambda: reported(store, job))
+    os.kill(child_of(worker), signal.SIGKILL)
+    assert "was killed by the system" in ended(store, job).error
+    assert ended(store, next_one).state == "done"
+
+
+def test_sigterm_ends_worker_and_child_cleanly(store):
+    worker = process(store)
+    children = psutil.Process(worker.pid).children()
+    job = submit(store, "long")
+    wait(lambda: reported(store, job))
+    worker.terminate()
+    assert worker.wait(timeout=10) == 0
+    assert store.job(job).state == "failed"
+    assert not any(psutil.pid_exists(child.pid) for child in children)
+
+
+def test_two_workers_share_the_queue(store, start):
+    start(), start()
+    submitted = [submit(store, "quick", run_id=f"r{n}") for n in range(12)]
+    assert {ended(store, job).state for job in submitted} == {"done"}
+    assert len(store.runs()) == 12
+
+
+def test_the_worker_never_imports_torch():
+    code = "import sys, core.worker, core.launcher, core.cli; sys.exit(bool({'torch', 'streamlit'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
