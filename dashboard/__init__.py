@@ -1,0 +1,1 @@
+"""The web dashboard: one observer of the store. It never imports torch."""

@@ -1,0 +1,23 @@
+"""The Studio: make a recipe, see what it costs and buys, read both models' answers."""
+
+from __future__ import annotations
+
+from dashboard import frame, live, state
+from dashboard.studio import actions
+from dashboard.studio.result_panel import result_panel
+from dashboard.studio.side_by_side import side_by_side
+from dashboard.studio.sidebar import sidebar
+
+
+def page() -> None:
+    state.read_url()
+    sidebar()
+    frame.foot()
+    session = state.current()
+    frame.notices()
+    live.catch_up(session)
+    actions.draft_if_due(session)
+    actions.follow(session)
+    result_panel()
+    side_by_side()
+    state.write_url()

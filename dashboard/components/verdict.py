@@ -1,0 +1,222 @@
+"""The verdict: one sentence that anyone understands, then size, quality and speed, each labelled as what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+import streamlit as st
+
+from core.estimate import Estimate
+from core.results import Kernel, Measurement, Stage
+from dashboard import formats
+from dashboard.charts import Pace, disk_bytes, find, paces
+from dashboard.texts import Words
+
+CLEAR = 1.0  # percent of perplexity: a wider error says nothing about quality yet
+NOTICEABLE = 0.02  # sizes and speeds closer than this are called the same
+Tone = Literal["better", "worse", "same"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One number of the three. `headline` is empty until something is known; then `hint` says how to get it."""
+
+    title: str
+    headline: str = ""
+    before: str = ""
+    after: str = ""
+    detail: str = ""
+    note: str = ""  # what it was measured on, how the kernel ran
+    hint: str = ""
+    stage: Stage | None = None
+    kernel: Kernel | None = None
+    tone: Tone = "same"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    sentence: str
+    cards: tuple[Card, ...]
+
+
+def verdict(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> None:
+    """Draw it; its height is the same whatever is known (style.css)."""
+    st.html(verdict_html(make_verdict(estimate, measurements, words), words))
+
+
+def make_verdict(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> Verdict:
+    return Verdict(
+        _sentence(estimate, measurements, words),
+        (
+            _size(estimate, measurements, words),
+            _quality(measurements, words),
+            _speed(measurements, words),
+        ),
+    )
+
+
+# -- the sentence ----------------------------------------------------------------------------------------------
+
+
+def _sentence(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> str:
+    parts = [
+        _size_words(estimate, measurements, words),
+        _speed_words(measurements, words),
+        _quality_words(measurements, words),
+        _flipped_words(measurements, words),
+    ]
+    said = [part for part in parts if part]
+    if not said:
+        return words("verdict.nothing")
+    measured = find(measurements, "perplexity", "compressed") is not None
+    sentence = words("verdict.comma").join(said) + ("" if measured else words("verdict.unmeasured"))
+    return sentence[0].upper() + sentence[1:] + words("verdict.stop")
+
+
+def _size_words(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> str:
+    before, after = _bytes(estimate, measurements)
+    return _ratio_words(before / after, ("larger", "same_size", "smaller"), words) if before and after else ""
+
+
+def _speed_words(measurements: Sequence[Measurement], words: Words) -> str:
+    pace = _decode(measurements)
+    return _ratio_words(pace.ratio, ("slower", "same_speed", "faster"), words) if pace else ""
+
+
+def _ratio_words(ratio: float, names: tuple[str, str, str], words: Words) -> str:
+    less, same, more = names
+    if abs(ratio - 1) < NOTICEABLE:
+        return words(f"verdict.{same}")
+    name, shown = (more, ratio) if ratio > 1 else (less, 1 / ratio)
+    return words(f"verdict.{name}", times=formats.number(shown, 2))
+
+
+def _quality_words(measurements: Sequence[Measurement], words: Words) -> str:
+    found = find(measurements, "perplexity", "compressed")
+    if found is None or found.change is None:
+        return ""
+    tone = _tone(found)
+    if tone == "same":
+        clear = found.change_error is not None and 2 * found.change_error <= CLEAR
+        return words("verdict.same_quality" if clear else "verdict.unclear")
+    return words(f"verdict.{tone}", percent=formats.number(abs(found.change), 2))
+
+
+def _flipped_words(measurements: Sequence[Measurement], words: Words) -> str:
+    found = find(measurements, "flipped_answers", "compressed")
+    if found is None or not found.samples:
+        return ""
+    return words("verdict.flipped", changed=round(found.value * found.samples), asked=found.samples)
+
+
+# -- the cards -------------------------------------------------------------------------------------------------
+
+
+def _size(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> Card:
+    title = words("verdict.size")
+    before, after = _bytes(estimate, measurements)
+    if not before or not after:
+        return Card(title, hint=words("verdict.size.hint"))
+    found = find(measurements, "size_on_disk_bytes", "compressed")
+    memory = find(measurements, "weight_memory_bytes", "compressed")
+    return Card(
+        title,
+        headline=formats.times(before / after),
+        before=formats.file_size(before),
+        after=formats.file_size(after),
+        detail=words("verdict.bits", bits=formats.number(estimate.bits_per_weight, 2)) if estimate else "",
+        note=words("verdict.memory", size=formats.file_size(memory.value)) if memory else "",
+        stage=found.stage if found else "estimate",
+        tone="same" if abs(before / after - 1) < NOTICEABLE else "better" if before > after else "worse",
+    )
+
+
+def _quality(measurements: Sequence[Measurement], words: Words) -> Card:
+    title = words("verdict.quality")
+    before = find(measurements, "perplexity", "baseline")
+    after = find(measurements, "perplexity", "compressed")
+    if after is None or before is None:
+        return Card(title, hint=words("verdict.quality.hint"))
+    accuracy = find(measurements, "accuracy", "compressed")
+    return Card(
+        title,
+        headline="" if after.change is None else formats.change(after.change, after.change_error),
+        before=formats.with_error(before.value, before.error),
+        after=formats.with_error(after.value, after.error),
+        detail=_accuracy_words(accuracy, words) if accuracy else "",
+        note=after.dataset or "",
+        stage=after.stage,
+        tone=_tone(after),
+    )
+
+
+def _accuracy_words(accuracy: Measurement, words: Words) -> str:
+    before = accuracy.value - (accuracy.change or 0.0)
+    return words("verdict.accuracy", before=formats.share(before), after=formats.share(accuracy.value))
+
+
+def _speed(measurements: Sequence[Measurement], words: Words) -> Card:
+    title = words("verdict.speed")
+    pace = _decode(measurements)
+    if pace is None:
+        return Card(title, hint=words("verdict.speed.hint"))
+    first = find(measurements, "ttft_seconds", "compressed")
+    old, new = pace.baseline, pace.compressed
+    return Card(
+        title,
+        headline=formats.times(pace.ratio),
+        before=formats.with_error(old.value, old.error, 3),
+        after=formats.rate(new.value, words.language, new.error),
+        detail=words("verdict.ttft", time=formats.duration(first.value, words.language)) if first else "",
+        note=new.note,
+        stage=new.stage,
+        kernel=new.kernel,
+        tone="same" if abs(pace.ratio - 1) < NOTICEABLE else "better" if pace.ratio > 1 else "worse",
+    )
+
+
+def _bytes(estimate: Estimate | None, measurements: Sequence[Measurement]) -> tuple[float, float]:
+    before, after = disk_bytes(measurements)
+    return (before, after) if before and after else disk_bytes(estimate) if estimate else (0.0, 0.0)
+
+
+def _decode(measurements: Sequence[Measurement]) -> Pace | None:
+    return next((pace for pace in paces(measurements) if pace.name == "decode"), None)
+
+
+def _tone(perplexity: Measurement) -> Tone:
+    """Within two standard errors of the baseline is the same."""
+    change = perplexity.change or 0.0
+    if abs(change) <= max(0.05, 2 * (perplexity.change_error or 0.0)):
+        return "same"
+    return "worse" if change > 0 else "better"
+
+
+# -- as HTML: everything that is not ours is escaped -----------------------------------------------------------
+
+
+def verdict_html(shown: Verdict, words: Words) -> str:
+    cards = "".join(_card_html(card, words) for card in shown.cards)
+    return f'<section class="verdict"><h2>{escape(shown.sentence)}</h2><div class="cards">{cards}</div></section>'
+
+
+def _card_html(card: Card, words: Words) -> str:
+    stage = _chip(card.stage, words(f"label.{card.stage}")) if card.stage else ""
+    kernel = _chip(card.kernel, words(f"kernel.{card.kernel}")) if card.kernel else ""
+    head = f'<header><span class="title">{escape(card.title)}</span>{stage}</header>'
+    if not card.headline:
+        return f'<article class="card unknown">{head}<p class="hint">{escape(card.hint)}</p></article>'
+    arrow = f'<span class="before">{escape(card.before)}</span> → <span class="after">{escape(card.after)}</span>'
+    return (
+        f'<article class="card {card.stage} {card.tone}">{head}'
+        f'<div class="headline"><span>{escape(card.headline)}</span>{kernel}</div><p class="arrow">{arrow}</p>'
+        f'<p class="detail">{escape(card.detail)}</p>'
+        f'<p class="note" title="{escape(card.note)}">{escape(card.note)}</p></article>'
+    )
+
+
+def _chip(kind: str | None, text: str) -> str:
+    return f'<span class="chip {escape(kind or "")}">{escape(text)}</span>'

@@ -1,0 +1,134 @@
+"""Runs and jobs -> tables for the History page. No Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from core.results import Measurement, RunRecord
+from core.store import JobRow
+from dashboard import charts, formats
+from dashboard.recipe_words import steps_text
+from dashboard.texts import Words
+
+COLUMNS = "date model recipe size perplexity perplexity_error accuracy flipped speed seconds device run".split()
+
+
+def runs_table(records: Sequence[RunRecord], words: Words) -> pd.DataFrame:
+    """One row a run, in the records' order: numbers stay numbers, so that a click on a head sorts them."""
+    return pd.DataFrame([_row(record, words) for record in records], columns=COLUMNS)
+
+
+def _row(record: RunRecord, words: Words) -> dict[str, object]:
+    perplexity = record.find("perplexity")
+    before, after = charts.disk_bytes(record.measurements)
+    speed = next((pace.ratio for pace in charts.paces(record.measurements) if pace.name == "decode"), None)
+    return {
+        "run": record.run_id,
+        "date": datetime.fromisoformat(record.created),
+        "model": record.model,
+        "recipe": steps_text(record.recipe, words),
+        "size": before / after if after else None,
+        "perplexity": None if perplexity is None else perplexity.change,
+        "perplexity_error": None if perplexity is None else perplexity.change_error,
+        "accuracy": _value(record.find("accuracy")),
+        "flipped": _value(record.find("flipped_answers")),
+        "speed": speed,
+        "seconds": record.seconds,
+        "device": record.hardware.device,
+    }
+
+
+def _value(measurement: Measurement | None) -> float | None:
+    return None if measurement is None else measurement.value
+
+
+def matching(table: pd.DataFrame, text: str) -> pd.DataFrame:
+    """Rows whose run, model or recipe holds the text."""
+    if not text.strip():
+        return table
+    words = table["run"] + " " + table["model"] + " " + table["recipe"]
+    return table[words.str.contains(text.strip(), case=False, regex=False)]
+
+
+def measurements_table(record: RunRecord, words: Words) -> pd.DataFrame:
+    """One row a metric: baseline and compressed as people read them, the paired change, what it was measured on."""
+    metrics = list(dict.fromkeys(m.metric for m in record.measurements))
+    return pd.DataFrame([_measurement_row(metric, record, words) for metric in metrics])
+
+
+def _measurement_row(metric: str, record: RunRecord, words: Words) -> dict[str, str]:
+    baseline, compressed = record.find(metric, "baseline"), record.find(metric)
+    shown = compressed or baseline
+    kernel = words(f"kernel.{compressed.kernel}") if compressed and compressed.kernel else ""
+    return {
+        words("measure.metric"): words.known(f"metric.{metric}", metric),
+        words("measure.baseline"): _text(baseline, words),
+        words("measure.compressed"): _text(compressed, words),
+        words("measure.change"): change_text(compressed, words),
+        words("measure.dataset"): (shown.dataset if shown else None) or "",
+        words("measure.samples"): f"{shown.samples:,} {shown.sample_unit}" if shown and shown.samples else "",
+        words("measure.label"): kernel,
+    }
+
+
+def _text(measurement: Measurement | None, words: Words) -> str:
+    return "" if measurement is None else formats.measured(measurement, words.language)
+
+
+def change_text(measurement: Measurement | None, words: Words) -> str:
+    """The paired difference to the baseline, signed, with its error and unit."""
+    if measurement is None or measurement.change is None:
+        return ""
+    if measurement.change_unit == "fraction":
+        error = measurement.change_error
+        points = formats.change(100 * measurement.change, None if error is None else 100 * error)
+        return words("measure.points", points=points.removesuffix("%").rstrip())
+    if measurement.change_unit == "%":
+        return formats.change(measurement.change, measurement.change_error)
+    return f"{formats.with_error(measurement.change, measurement.change_error)} {measurement.change_unit}".strip()
+
+
+def stages_table(record: RunRecord, words: Words) -> pd.DataFrame:
+    rows = [
+        {
+            words("stage_seconds"): words.known(f"stage.{stage}", stage),
+            words("seconds"): formats.duration(seconds, words.language),
+        }
+        for stage, seconds in record.stages.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def machine_table(record: RunRecord, words: Words) -> pd.DataFrame:
+    machine = record.hardware
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    rows = [
+        (words("machine.device"), f"{machine.device_name} ({machine.device}). {machine.device_reason}"),
+        (words("machine.dtype"), f"{machine.dtype}. {machine.dtype_reason}"),
+        (words("machine.threads"), str(machine.threads)),
+        (words("machine.memory"), formats.file_size(machine.memory_bytes)),
+        (words("machine.versions"), versions),
+        (words("history.hash.baseline"), record.baseline_hash),
+        (words("history.hash.compressed"), record.compressed_hash),
+    ]
+    return pd.DataFrame(rows, columns=["", words("history.machine")])
+
+
+def jobs_table(jobs: Sequence[JobRow], words: Words) -> pd.DataFrame:
+    """Runs that came to nothing, each with its reason. Drafts that gave way to newer ones are not among them."""
+    rows = [_job_row(job, words) for job in jobs if job.kind == "run" and not job.live]
+    return pd.DataFrame(rows)
+
+
+def _job_row(job: JobRow, words: Words) -> dict[str, object]:
+    recipe = job.payload["recipe"]
+    return {
+        words("history.failed.job"): job.id,
+        words("history.failed.date"): datetime.fromtimestamp(job.created, UTC),
+        words("history.failed.recipe"): f"{recipe['model']}: {steps_text(recipe, words)}",
+        words("history.failed.state"): words(f"state.{job.state}"),
+        words("history.failed.reason"): job.error or "",
+    }

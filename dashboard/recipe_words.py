@@ -1,0 +1,20 @@
+"""A recipe in a few words: "30% pruned, 4 bit". No Streamlit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboard.texts import Words
+
+
+def steps_text(recipe: dict[str, Any], words: Words) -> str:
+    """From plain data, so that a recipe of another version is still named."""
+    steps = [_step(name, values or {}, words) for entry in recipe.get("steps", []) for name, values in entry.items()]
+    return words("step.and").join(steps) or words("step.none")
+
+
+def _step(name: str, values: dict[str, Any], words: Words) -> str:
+    try:
+        return words(f"step.{name}", **values)
+    except KeyError:  # a method, or a setting, that this version has no phrase for
+        return words.title(name)

@@ -1,0 +1,314 @@
+"""Every key of the session's state and every parameter of the URL. Nothing else touches either.
+
+The URL holds what a reload must bring back: language, model, recipe, and the job, run and texts that are looked at.
+Widgets lose their values when another page is opened; what counts is kept here and written into them again.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field, replace
+
+import streamlit as st
+
+from core.errors import BadInput
+from core.estimate import Estimate
+from core.generation_request import Decoding
+from core.model_source import BUNDLED, locate
+from core.paths import store_url
+from core.recipe import Recipe
+from core.registry import METHODS
+from core.results import Hardware, RunRecord
+from core.store import JobRow
+from core.texts import example_prompts
+from core.workspace import Workspace
+from dashboard import forms
+from dashboard.job_view import JobView
+from dashboard.sketch import Sketch, from_short, to_short
+from dashboard.texts import LANGUAGES, Words, words_of
+
+FIRST_STEPS = ("quantize_rtn",)  # what a first visit finds switched on: 4 bits, small at once and hardly worse
+UNDO_DEPTH = 50
+SETTLING_SECONDS = 3.0  # a rerun asked for before the browser has seen the new URL still carries an older one
+
+
+@dataclass
+class Urls:
+    """What was written into the address bar, so that what others write there is noticed."""
+
+    last: dict[str, str] = field(default_factory=dict)
+    before: dict[tuple[tuple[str, str], ...], float] = field(default_factory=dict)  # when others took their place
+
+    def news(self) -> dict[str, str] | None:
+        """The URL's parameters where they are not this session's own; None where there is nothing to take over."""
+        params = {key: st.query_params[key] for key in st.query_params}
+        settling = time.monotonic() - self.before.get(tuple(sorted(params.items())), 0.0) < SETTLING_SECONDS
+        if not params or params == self.last or settling:
+            return None
+        self.last = params
+        return params
+
+    def write(self, params: dict[str, str]) -> None:
+        if dict(st.query_params) != params:
+            self.before[tuple(sorted(self.last.items()))] = time.monotonic()
+            self.last = params
+            st.query_params.from_dict(params)
+
+
+@dataclass
+class State:
+    """What one browser session remembers."""
+
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    language: str = "en"
+    sketch: Sketch = field(default_factory=lambda: Sketch.of(first_recipe()))
+    undo: list[Sketch] = field(default_factory=list)
+    live: bool = True
+    job: int | None = None  # the final run that is watched
+    draft: int | None = None  # the live draft that is watched
+    texts: int | None = None  # the generation whose texts are shown
+    run: str | None = None  # a finished run that was opened
+    prompt: str = field(default_factory=lambda: example_prompts()[0]["prompt"])
+    decoding: Decoding = field(default_factory=Decoding)
+    problem: str = ""  # one sentence about what was asked last and could not be done
+    views: dict[int, JobView] = field(default_factory=dict)
+    recipes: dict[int, str] = field(default_factory=dict)  # job -> content hash of its recipe
+    finals: dict[str, tuple[str, int | None]] = field(default_factory=dict)  # recipe's hash -> run, its job
+    tried: set[str] = field(default_factory=set)  # hashes of the recipes a draft was asked for
+    ended: dict[int, JobRow | None] = field(default_factory=dict)  # jobs seen to end; None: not in the store
+    stopping: set[int] = field(default_factory=set)  # jobs asked to stop
+    texts_of: str = ""  # content hash of the recipe whose texts were asked for
+    estimates: dict[str, Estimate] = field(default_factory=dict)  # by the recipe's hash
+    records: dict[str, RunRecord] = field(default_factory=dict)
+    hardware: Hardware | None = None
+    hardware_of: str | None = None  # the run it was read from
+    selected: str | None = None  # the run whose details the History shows
+    deleted: str | None = None  # the run that the History's undo would bring back
+    deletions: int = 0
+    urls: Urls = field(default_factory=Urls)
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.sketch.recipe
+
+    def view(self, job_id: int) -> JobView:
+        return self.views.setdefault(job_id, JobView())
+
+
+def first_recipe() -> Recipe:
+    return Recipe(model=BUNDLED, steps=tuple(METHODS[name]() for name in FIRST_STEPS))
+
+
+@st.cache_resource(show_spinner=False)
+def _workspace(url: str) -> Workspace:
+    return Workspace(url)
+
+
+def workspace() -> Workspace:
+    """One for the whole process."""
+    return _workspace(store_url())
+
+
+def current() -> State:
+    if "state" not in st.session_state:
+        asked = st.query_params.get("lang")
+        st.session_state["state"] = State(language=asked if asked in LANGUAGES else "en")
+    state: State = st.session_state["state"]
+    return state
+
+
+def is_remote(model: str) -> bool:
+    """A Hub id whose model is not on this machine yet."""
+    try:
+        return locate(model).folder is None
+    except BadInput:
+        return False
+
+
+def record(run_id: str) -> RunRecord:
+    """A finished run, read once a session. Raises BadInput."""
+    session = current()
+    if run_id not in session.records:
+        session.records[run_id] = workspace().run_record(run_id)
+    return session.records[run_id]
+
+
+def last_hardware() -> Hardware | None:
+    """The machine of the newest run, read once a session and after every run of it."""
+    session = current()
+    newest = "" if not session.finals else list(session.finals.values())[-1][0]
+    if session.hardware_of != newest:
+        session.hardware_of = newest
+        records = [record(newest)] if newest else workspace().runs(limit=1)
+        session.hardware = records[0].hardware if records else None
+    return session.hardware
+
+
+def hash_of(job: JobRow) -> str:
+    """Content hash of the recipe that a job runs."""
+    return Recipe.from_dict(job.payload["recipe"]).content_hash
+
+
+def page(name: str) -> st.Page:
+    """For `st.switch_page`."""
+    pages: dict[str, st.Page] = st.session_state["pages"]
+    return pages[name]
+
+
+def keep_pages(pages: dict[str, st.Page]) -> None:
+    st.session_state["pages"] = pages
+
+
+def words() -> Words:
+    return words_of(current().language)
+
+
+def forget_run(run_id: str) -> None:
+    """A deleted run gives no numbers any more."""
+    state = current()
+    state.finals = {recipe: run for recipe, run in state.finals.items() if run[0] != run_id}
+    if state.run == run_id:
+        state.run = None
+
+
+# -- the recipe and its widgets --------------------------------------------------------------------------------
+
+
+def change(sketch: Sketch, *, remember: bool = True) -> None:
+    """The widgets say `sketch` now; what stood before can be undone."""
+    state = current()
+    if sketch == state.sketch:
+        return
+    if remember:
+        state.undo = [*state.undo[-UNDO_DEPTH:], state.sketch]
+    if sketch.recipe != state.recipe:
+        state.run, state.problem = None, ""
+    state.sketch = sketch
+
+
+def replace_sketch(sketch: Sketch, *, remember: bool = True) -> None:
+    """As `change`, for a sketch that does not come from the widgets: they are filled with it."""
+    change(sketch, remember=remember)
+    fill_widgets()
+
+
+def fill_widgets() -> None:
+    sketch = current().sketch
+    for block in sketch.blocks:
+        st.session_state[f"{block.place}.on"] = block.on
+        forms.fill(block.place, block.step)
+    forms.fill("calibration", sketch.base.calibration)
+    forms.fill("evaluation", sketch.base.evaluation)
+    for metric in sketch.base.metrics:
+        forms.fill(f"metric.{metric.name}", metric)
+    st.session_state["model"] = sketch.base.model
+    st.session_state["device"] = sketch.base.device
+    st.session_state["seed"] = sketch.base.seed
+
+
+def undo() -> None:
+    state = current()
+    if state.undo:
+        before = state.undo.pop()
+        replace_sketch(before, remember=False)
+
+
+def to_baseline() -> None:
+    replace_sketch(current().sketch.all_off())
+
+
+def open_run(record: RunRecord) -> None:
+    """Show a finished run in the Studio, its recipe in the widgets. Raises BadInput for a recipe of another version."""
+    recipe = Recipe.from_dict(record.recipe)
+    state = current()
+    replace_sketch(Sketch.of(recipe))
+    state.records[record.run_id] = record
+    state.finals[recipe.content_hash] = (record.run_id, None)
+    state.run, state.job = record.run_id, None
+
+
+# -- the URL ---------------------------------------------------------------------------------------------------
+
+
+def read_url() -> None:
+    """The Studio's: first visit, reload, link, back button. Nothing where the URL is what was written last."""
+    params = current().urls.news()
+    if params is None:
+        return
+    state = current()
+    _read_language(params)
+    state.job, state.texts = _number(params.get("job")), _number(params.get("texts"))
+    state.live = params.get("live", "on") != "off"
+    st.session_state["live"] = state.live
+    _read_recipe(params)
+    _read_run(params.get("run"))
+
+
+def read_history_url() -> None:
+    params = current().urls.news()
+    if params is not None:
+        _read_language(params)
+        current().selected = params.get("run")
+
+
+def write_history_url() -> None:
+    state = current()
+    state.urls.write({"lang": state.language} | ({"run": state.selected} if state.selected else {}))
+
+
+def _read_language(params: dict[str, str]) -> None:
+    if params.get("lang") in LANGUAGES:
+        current().language = st.session_state["language"] = params["lang"]
+
+
+def _read_recipe(params: dict[str, str]) -> None:
+    if "model" not in params and "recipe" not in params:
+        return
+    state = current()
+    try:
+        recipe = from_short(params.get("recipe", to_short(first_recipe())), params.get("model", BUNDLED))
+    except BadInput as error:
+        state.problem = str(error)
+        return
+    if recipe != state.recipe:
+        replace_sketch(Sketch.of(recipe), remember=False)
+
+
+def _read_run(run_id: str | None) -> None:
+    """The run whose numbers are shown, if it is a run of the recipe that the URL says."""
+    if run_id is None:
+        return
+    state = current()
+    try:
+        found = record(run_id)
+        if to_short(Recipe.from_dict(found.recipe)) == to_short(state.recipe):
+            open_run(found)
+    except BadInput as error:
+        state.problem = str(error)
+
+
+def write_url() -> None:
+    current().urls.write(studio_params())
+
+
+def studio_params() -> dict[str, str]:
+    """What a reload of the Studio must bring back."""
+    state = current()
+    params = {"lang": state.language, "model": state.recipe.model, "recipe": to_short(state.recipe)}
+    for name, value in (("job", state.job), ("run", state.run), ("texts", state.texts)):
+        if value is not None:
+            params[name] = str(value)
+    if not state.live:
+        params["live"] = "off"
+    return params
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None
+
+
+def set_base(**fields: object) -> Sketch:
+    """The sketch with other fields of the recipe than its steps."""
+    sketch = current().sketch
+    return replace(sketch, base=sketch.base.replace(**fields))

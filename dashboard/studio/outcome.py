@@ -1,0 +1,86 @@
+"""What is known of the recipe on the screen: a final run, else a draft, else the estimate. Never more than it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from core.errors import BadInput, CompresslabError
+from core.estimate import Estimate
+from core.results import Measurement, RunRecord, Stage
+from dashboard import state
+from dashboard.job_view import DraftPoint, JobView
+from dashboard.state import State
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`view` is what the job behind the numbers has reported; `problem` says why there is not even an estimate."""
+
+    estimate: Estimate | None
+    problem: str = ""
+    record: RunRecord | None = None
+    view: JobView = field(default_factory=JobView)
+    stream: str = ""  # names the drawing: another job begins a new one
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        return self.record.measurements if self.record else self.view.measurements
+
+    @property
+    def drafts(self) -> list[DraftPoint]:
+        """Points of the converging chart; a run whose stream is not at hand has its last point only."""
+        perplexity = self.record.find("perplexity") if self.record else None
+        if self.view.drafts or perplexity is None:
+            return self.view.drafts
+        return [DraftPoint(perplexity.samples, [perplexity])]
+
+    @property
+    def stage(self) -> Stage:
+        if self.record is not None:
+            return "final"
+        return "draft" if self.view.measurements else "estimate"
+
+
+def outcome_of(session: State) -> Outcome:
+    recipe = session.recipe
+    wanted = recipe.content_hash
+    estimate, problem = _estimate(session)
+    job = _job_of(session, wanted)
+    view = session.view(job) if job is not None else JobView()
+    return Outcome(estimate, problem, _record(session, wanted), view, stream=str(job or session.run or ""))
+
+
+def _estimate(session: State) -> tuple[Estimate | None, str]:
+    """Exact bytes from shapes; computed once for each recipe."""
+    recipe = session.recipe
+    key = recipe.content_hash
+    if key not in session.estimates:
+        try:
+            session.estimates[key] = state.workspace().estimate(recipe)
+        except CompresslabError as error:
+            return None, "" if state.is_remote(recipe.model) else str(error)
+    return session.estimates[key], ""
+
+
+def _job_of(session: State, wanted: str) -> int | None:
+    """The job whose numbers belong to the recipe: the full run before any draft, the newest draft before older ones."""
+    final = session.finals.get(wanted)
+    if final is not None and final[1] is not None:
+        return final[1]
+    if session.job is not None and session.recipes.get(session.job) == wanted:
+        return session.job
+    drafts = [job for job, recipe in session.recipes.items() if recipe == wanted and session.view(job).measurements]
+    if drafts:
+        return max(drafts)
+    return session.draft if session.draft is not None and session.recipes.get(session.draft) == wanted else None
+
+
+def _record(session: State, wanted: str) -> RunRecord | None:
+    """The finished run of this recipe: one that ended in this session, or one that was opened."""
+    if wanted not in session.finals:
+        return None
+    try:
+        return state.record(session.finals[wanted][0])
+    except BadInput:
+        del session.finals[wanted]
+        return None

@@ -1,0 +1,189 @@
+"""The verdict, how far the work is, and the charts: one fragment, polled while a job is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.recipe import Recipe
+from core.store import JobRow
+from dashboard import charts, formats, live, state
+from dashboard.components.stream_chart import figure_chart, stream_chart
+from dashboard.components.verdict import verdict
+from dashboard.recipe_words import steps_text
+from dashboard.state import State
+from dashboard.studio import actions
+from dashboard.studio.outcome import Outcome, outcome_of
+from dashboard.texts import Words, escaped
+
+CHART_HEIGHT = 176
+CARD_HEIGHT = 236  # with its heading and border
+
+
+def result_panel() -> None:
+    """Polls only while there is something to hear of."""
+    every = live.POLL_SECONDS if live.watched(state.current()) else None
+    st.fragment(_panel, run_every=every, key="result")()
+
+
+def _panel() -> None:
+    session = state.current()
+    before = live.watched(session)
+    jobs = {job_id: live.pull(job_id) for job_id in before}
+    words = state.words()
+    outcome = outcome_of(session)
+    with st.container(key="verdict", height="content"):
+        verdict(outcome.estimate, outcome.measurements, words)
+    with st.container(key="status"):
+        _status(session, jobs, outcome, words)
+    _charts(session.recipe, outcome, words)
+    if live.watched(session) != before:
+        st.rerun()
+
+
+# -- how far it is ---------------------------------------------------------------------------------------------
+
+
+def _status(session: State, jobs: dict[int, JobRow | None], outcome: Outcome, words: Words) -> None:
+    """One line of constant height: the full run if there is one, else the draft, else what the numbers are."""
+    final = jobs.get(session.job or 0)
+    draft = jobs.get(session.draft or 0)
+    if final is not None and not final.over:
+        _progress(session, final, words)
+    elif draft is not None and not draft.over:
+        st.progress(_fraction(session, draft), text=_draft_text(session, draft, words))
+    else:
+        _said(session, outcome, words)
+
+
+def _progress(session: State, job: JobRow, words: Words) -> None:
+    bar, button = st.columns([6, 1], vertical_alignment="center")
+    bar.progress(_fraction(session, job), text=escaped(progress_text(session, job, words)))
+    stopping = job.id in session.stopping or job.cancel_reason is not None
+    button.button(
+        words("job.stopping") if stopping else words("job.stop"),
+        key="stop",
+        width="stretch",
+        disabled=stopping,
+        on_click=actions.stop,
+        args=(job.id,),
+    )
+
+
+def _fraction(session: State, job: JobRow) -> float:
+    progress = session.view(job.id).progress
+    return min(1.0, max(0.0, progress.fraction)) if progress else 0.0
+
+
+def progress_text(session: State, job: JobRow, words: Words) -> str:
+    """Stage in plain words and time left; the recipe first, where another one is on the screen."""
+    progress = session.view(job.id).progress
+    if job.state == "queued":
+        text = queue_text(job.id, words)
+    elif progress is None:
+        text = words("job.starting")
+    else:
+        left = formats.seconds_left(progress.seconds_left, words.language)
+        text = " · ".join(filter(None, [words.known(f"stage.{progress.stage}", progress.stage), left]))
+    if session.recipes.get(job.id) == session.recipe.content_hash:
+        return text
+    return f"{steps_text(job.payload['recipe'], words)}: {text}"
+
+
+def queue_text(job_id: int, words: Words) -> str:
+    before = state.workspace().queue_place(job_id)
+    return words("job.queued", before=before) if before else words("job.queued.next")
+
+
+def _draft_text(session: State, job: JobRow, words: Words) -> str:
+    if job.state == "queued":
+        return escaped(queue_text(job.id, words))
+    return words("draft.running")
+
+
+def _said(session: State, outcome: Outcome, words: Words) -> None:
+    """What the numbers on the screen are, or why there are none."""
+    ended = [session.ended.get(job or 0) for job in (session.job, session.draft)]
+    mine = [job for job in ended if job is not None and session.recipes.get(job.id) == session.recipe.content_hash]
+    failed = next((job for job in mine if job.state == "failed"), None)
+    stopped = any(job.state == "cancelled" and not job.live for job in mine)
+    if outcome.problem:
+        st.error(escaped(outcome.problem))
+    elif failed is not None:
+        st.error(escaped(words("job.failed", reason=failed.error or "")))
+    elif stopped:
+        st.caption(words("job.cancelled"))
+    else:
+        st.caption(escaped(_label(session, outcome, words)))
+
+
+def _label(session: State, outcome: Outcome, words: Words) -> str:
+    if outcome.record is not None:
+        took = formats.duration(outcome.record.seconds, words.language)
+        return words("idle.final", seconds=took, device=outcome.record.hardware.device_name)
+    if outcome.stage == "draft":
+        return words("idle.draft")
+    if not session.recipe.steps:
+        return words("idle.baseline")
+    return words("idle.estimate") if session.live else words("idle.waiting")
+
+
+# -- the charts ------------------------------------------------------------------------------------------------
+
+
+def _charts(recipe: Recipe, outcome: Outcome, words: Words) -> None:
+    distils = any(step.kind == "distill" for step in recipe.steps)
+    columns = iter(st.columns(4 if distils else 3, gap="small"))
+    with next(columns), _card("quality", words):
+        _quality(outcome, words)
+    if distils:
+        with next(columns), _card("loss", words):
+            _loss(outcome, words)
+    with next(columns), _card("accuracy", words):
+        rows = charts.kinds(outcome.measurements)
+        _figure("accuracy", bool(rows), charts.accuracy_by_kind_chart, charts.describe_kinds, outcome, words)
+    with next(columns), _card("speed", words):
+        timed = charts.paces(outcome.measurements)
+        _figure("speed", bool(timed), charts.speed_chart, charts.describe_speed, outcome, words)
+
+
+def _card(name: str, words: Words) -> st.delta_generator.DeltaGenerator:
+    card = st.container(border=True, key=f"chart_{name}", height=CARD_HEIGHT)
+    card.markdown(f"**{words(f'panel.{name}')}**")
+    return card
+
+
+def _quality(outcome: Outcome, words: Words) -> None:
+    chart = charts.quality_stream(
+        outcome.drafts,
+        outcome.measurements,
+        words,
+        stream=f"{outcome.stream}.{words.language}",
+    )
+    stream_chart("quality_chart", chart, CHART_HEIGHT)
+
+
+def _loss(outcome: Outcome, words: Words) -> None:
+    losses = outcome.record.losses if outcome.record else outcome.view.losses
+    total = outcome.view.loss_total or None
+    chart = charts.loss_stream(losses, words, stream=f"{outcome.stream}.{words.language}", total=total)
+    stream_chart("loss_chart", chart, CHART_HEIGHT)
+
+
+def _figure(
+    name: str,
+    ready: bool,
+    draw: Callable[..., go.Figure],
+    describe: Callable[..., str],
+    outcome: Outcome,
+    words: Words,
+) -> None:
+    figure_chart(
+        f"{name}_chart",
+        draw(outcome.measurements, words) if ready else None,
+        description=describe(outcome.measurements, words) if ready else "",
+        empty=words(f"panel.{name}.empty"),
+        height=CHART_HEIGHT,
+    )

@@ -1,0 +1,155 @@
+"""One prompt, two answers: baseline and compressed model write word by word from the same seed, each alone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from core.generation_request import GenerateRequest
+from core.store import JobRow
+from core.texts import example_prompts
+from dashboard import formats, forms, live, state
+from dashboard.components.text_panes import PaneState, PaneView, text_panes
+from dashboard.job_view import PaneText
+from dashboard.state import State
+from dashboard.studio import actions
+from dashboard.studio.result_panel import queue_text
+from dashboard.texts import Words, escaped
+
+ROLES: tuple[Literal["baseline"], Literal["compressed"]] = ("baseline", "compressed")
+PROMPT_HEIGHT = 68  # two lines
+PANES_HEIGHT = 230
+
+
+def side_by_side() -> None:
+    words = state.words()
+    session = state.current()
+    _prompt_row(session, words)
+    every = live.TEXT_POLL_SECONDS if live.is_open(session, session.texts) else None
+    st.fragment(_panes, run_every=every, key="panes")()
+
+
+# -- the prompt ------------------------------------------------------------------------------------------------
+
+
+def _prompt_row(session: State, words: Words) -> None:
+    st.session_state.setdefault("prompt", session.prompt)
+    with st.container(key="prompt_row"):
+        prompt, controls = st.columns([5, 3], vertical_alignment="center")
+        session.prompt = prompt.text_area(
+            words("texts.prompt"),
+            key="prompt",
+            height=PROMPT_HEIGHT,
+            placeholder=words("texts.prompt.placeholder"),
+            label_visibility="collapsed",
+        )
+        with controls.container(horizontal=True, vertical_alignment="center"):
+            _controls(session, words)
+
+
+def _controls(session: State, words: Words) -> None:
+    st.selectbox(
+        words("texts.examples"),
+        options=range(len(example_prompts())),
+        format_func=lambda place: example_prompts()[place]["label"],
+        index=None,
+        key="example",
+        placeholder=words("texts.examples"),
+        label_visibility="collapsed",
+        on_change=_take_example,
+    )
+    with st.popover(words("texts.decoding"), key="decoding"):
+        session.decoding = forms.form("decoding", "decoding", session.decoding, words)
+    # No callback: that would run before the prompt that was typed a moment ago is read.
+    if st.button(words("texts.generate"), key="generate", type="primary", help=words("texts.generate.help")):
+        actions.generate()
+        st.rerun()
+
+
+def _take_example() -> None:
+    place = st.session_state["example"]
+    if place is not None:
+        st.session_state["prompt"] = state.current().prompt = example_prompts()[place]["prompt"]
+
+
+# -- the answers -----------------------------------------------------------------------------------------------
+
+
+def _panes() -> None:
+    session = state.current()
+    words = state.words()
+    under_way = live.is_open(session, session.texts)
+    job = _job(session)
+    text_panes("answers", _views(session, job, words), words, height=PANES_HEIGHT, prompt=_asked(job, session))
+    with st.container(key="texts_status"):
+        st.caption(escaped(_status(session, job, words)))
+    if under_way and not live.is_open(session, session.texts):
+        st.rerun()
+
+
+def _job(session: State) -> JobRow | None:
+    if session.texts is None:
+        return None
+    return live.pull(session.texts) if live.is_open(session, session.texts) else session.ended[session.texts]
+
+
+def _asked(job: JobRow | None, session: State) -> str:
+    """The prompt that the texts continue, which may not be the one in the box any more."""
+    return str(job.payload["request"]["prompt"]) if job is not None else session.prompt
+
+
+def _views(session: State, job: JobRow | None, words: Words) -> list[PaneView]:
+    if job is None:
+        return [PaneView(words(f"pane.{role}"), role, "empty") for role in ROLES]
+    request = GenerateRequest.model_validate(job.payload["request"])
+    panes = session.view(job.id).panes
+    return [_view(i, panes.get(i, PaneText()), job, words) for i in range(len(request.panes))]
+
+
+def _view(place: int, pane: PaneText, job: JobRow, words: Words) -> PaneView:
+    role = ROLES[min(place, 1)]
+    return PaneView(
+        label=words(f"pane.{role}"),
+        role=role,
+        state=_pane_state(pane, job),
+        tokens=pane.tokens,
+        weights_hash=pane.started.weights_hash if pane.started else "",
+        facts=_facts(pane, words),
+        simulated=pane.done is not None and pane.done.kernel == "simulated",
+        stream=str(job.id),
+    )
+
+
+def _pane_state(pane: PaneText, job: JobRow) -> PaneState:
+    if pane.done is not None:
+        return "done"
+    if job.over:
+        return "failed"
+    return "writing" if pane.started else "waiting"
+
+
+def _facts(pane: PaneText, words: Words) -> tuple[str, ...]:
+    """Own speed and time to first token, timed alone."""
+    if pane.done is None:
+        return ()
+    done = pane.done
+    rate = done.decode_tokens_per_second
+    speed = [] if rate is None else [formats.rate(rate, words.language)]
+    first = words("pane.ttft", time=formats.duration(done.ttft_seconds, words.language))
+    kernel = [words("kernel.simulated")] if done.kernel == "simulated" else []
+    return (*speed, first, formats.tokens(done.tokens, words.language), *kernel)
+
+
+def _status(session: State, job: JobRow | None, words: Words) -> str:
+    if job is None:
+        return words("texts.hint")
+    if job.state == "queued":
+        return queue_text(job.id, words)
+    if job.state == "failed":
+        return words("texts.failed", reason=job.error or "")
+    if job.state == "cancelled":
+        return words("texts.cancelled")
+    if job.over and session.texts_of and session.texts_of != session.recipe.content_hash:
+        return words("texts.stale")
+    return "\u00a0"

@@ -1,0 +1,84 @@
+"""Every word the user reads, one file a language. The English of settings comes from their fields, where it is declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from core.registry import METHODS, METRICS
+from core.settings import Control
+from dashboard.texts import en, zh
+
+LANGUAGES = {"en": "English", "zh": "中文"}
+_MODULES = {"en": en, "zh": zh}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&^=])")
+
+
+@dataclass(frozen=True)
+class ControlWords:
+    """What a widget says: `help` is markdown, `choice` names one value."""
+
+    label: str
+    help: str
+    unit: str
+    choice: Callable[[Any], str]
+    names_lowest: bool  # the smallest value has a name of its own: 0 layers to keep are "all"
+
+
+@dataclass(frozen=True)
+class Words:
+    """`words(key, **values)` in one language; a key that is not there is a mistake and raises KeyError."""
+
+    language: str
+    texts: dict[str, str]
+    settings: dict[str, tuple[str, str, str]]  # owner.setting -> label, plain, help
+    units: dict[str, str]
+
+    def __call__(self, key: str, **values: object) -> str:
+        return self.texts[key].format(**values) if values else self.texts[key]
+
+    def known(self, key: str, default: str) -> str:
+        """For names that come from data: a kind of question, a stage."""
+        return self.texts.get(key, default)
+
+    def control(self, owner: str, control: Control) -> ControlWords:
+        label, plain, help = self.settings.get(f"{owner}.{control.name}", (control.label, control.plain, control.help))
+        return ControlWords(
+            label=escaped(label),
+            help=f"{escaped(plain)}\n\n{escaped(help)}",
+            unit=self.units.get(control.unit, control.unit),
+            choice=lambda value: self._choice(owner, control, value),
+            names_lowest=f"choice.{owner}.{control.name}.{control.minimum}" in self.texts,
+        )
+
+    def _choice(self, owner: str, control: Control, value: Any) -> str:
+        """A value's own name ("whole row"), else the number with its unit."""
+        plain = f"{value:g}" if isinstance(value, float) else str(value)
+        unit = self.units.get(control.unit, control.unit)
+        return self.known(f"choice.{owner}.{control.name}.{value}", f"{plain} {unit}".strip())
+
+    def title(self, name: str) -> str:
+        """Of a method or metric."""
+        return self.known(f"{name}.title", _declared(name, "title"))
+
+    def summary(self, name: str) -> str:
+        return self.known(f"{name}.summary", _declared(name, "summary"))
+
+
+@cache
+def words_of(language: str) -> Words:
+    module = _MODULES[language]
+    return Words(language, module.TEXTS, module.SETTINGS, module.UNITS)
+
+
+def escaped(text: str) -> str:
+    """Text of models and users for a place that reads markdown: shown letter by letter, never as markup."""
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def _declared(name: str, what: str) -> str:
+    kind = METHODS.get(name) or METRICS.get(name)
+    return str(getattr(kind, what)) if kind else name

@@ -1,0 +1,149 @@
+"""Settings -> widgets -> settings, and the recipe's short form in the URL."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.errors import BadInput
+from core.generation_request import Decoding
+from core.methods.distill_logits import DistillLogits
+from core.methods.prune_magnitude import PruneMagnitude
+from core.methods.quantize_rtn import QuantizeRtn
+from core.recipe import TEXTS, Recipe
+from core.registry import METHODS, METRICS
+from core.settings import Control, Settings
+from dashboard.forms import places, scale, slider_format
+from dashboard.sketch import Sketch, from_short, to_short
+from dashboard.texts import words_of
+
+OWNERS: dict[str, type[Settings]] = {**METHODS, **METRICS, **TEXTS, "decoding": Decoding}
+
+
+def control(kind: type[Settings], name: str) -> Control:
+    return next(control for control in kind.controls() if control.name == name)
+
+
+# -- which widget --------------------------------------------------------------------------------------------------
+
+
+def test_a_wide_range_gets_a_logarithmic_slider() -> None:
+    stops = scale(control(DistillLogits, "learning_rate"), 5e-4)
+    assert stops[0] == 1e-6 and stops[-1] == 1e-2 and 5e-4 in stops
+    ratios = [after / before for before, after in pairwise(stops)]
+    assert max(ratios) <= 2.51
+
+
+def test_steps_begin_at_zero_and_grow_by_more_and_more() -> None:
+    stops = scale(control(DistillLogits, "steps"), 100)
+    assert stops[:4] == [0, 10, 20, 50] and stops[-1] == 5000
+    assert all(isinstance(stop, int) for stop in stops)
+
+
+def test_a_value_between_the_stops_becomes_one() -> None:
+    assert 777 in scale(control(DistillLogits, "steps"), 777)
+    assert scale(control(QuantizeRtn, "group_size"), 48) == [0, 32, 48, 64, 128]
+
+
+def test_an_even_range_needs_no_scale() -> None:
+    assert scale(control(PruneMagnitude, "sparsity"), 0.3) == []
+    assert places(control(PruneMagnitude, "sparsity")) == pytest.approx(19)
+
+
+def test_shares_are_read_in_percent_and_others_with_their_unit() -> None:
+    assert slider_format(control(PruneMagnitude, "sparsity"), "") == "percent"
+    assert slider_format(control(QuantizeRtn, "bits"), "bit") == "%d bit"
+    assert slider_format(control(DistillLogits, "temperature"), "") == "%.2g"
+
+
+# -- drawn ---------------------------------------------------------------------------------------------------------
+
+
+def draw(owner: str, values: dict, limits: dict) -> None:  # type: ignore[type-arg]  # its text runs alone
+    import streamlit as st
+
+    from dashboard.forms import form
+    from dashboard.texts import words_of
+    from tests.test_dashboard_forms import OWNERS
+
+    st.session_state["result"] = form("here", owner, OWNERS[owner].parse(values, owner), words_of("zh"), limits)
+
+
+def drawn(owner: str, values: dict[str, Any] | None = None, limits: dict[str, float] | None = None) -> AppTest:
+    app = AppTest.from_function(draw, kwargs={"owner": owner, "values": values or {}, "limits": limits or {}})
+    app.run(timeout=30)
+    assert not app.exception
+    return app
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_a_form_says_what_it_was_given(owner: str) -> None:
+    assert drawn(owner).session_state["result"] == OWNERS[owner]()
+
+
+def test_a_form_shows_what_is_not_the_default() -> None:
+    values = {"steps": 130, "temperature": 3.5, "learning_rate": 3e-4, "student_layers": 4}
+    assert drawn("distill_logits", values).session_state["result"] == DistillLogits(**values)
+
+
+def test_moving_a_slider_changes_the_settings() -> None:
+    app = drawn("prune_magnitude")
+    app.slider(key="here.sparsity").set_value(0.5).run()
+    assert app.session_state["result"] == PruneMagnitude(sparsity=0.5)
+
+
+def test_a_model_of_eight_layers_offers_eight() -> None:
+    app = drawn("distill_logits", limits={"layers": 8})
+    stops = app.select_slider(key="here.student_layers").options
+    assert stops == [words_of("zh")("choice.distill_logits.student_layers.0"), *(f"{n} 层" for n in range(1, 9))]
+    app = drawn("distill_logits", {"student_layers": 40}, limits={"layers": 8})
+    assert app.session_state["result"].student_layers == 8
+
+
+# -- the short form ------------------------------------------------------------------------------------------------
+
+RECIPES = [
+    {"steps": []},
+    {"steps": ["quantize_rtn"]},
+    {"steps": [{"prune_magnitude": {"sparsity": 0.55, "scope": "global"}}, {"quantize_rtn": {"bits": 3}}]},
+    {"steps": [{"distill_logits": {"learning_rate": 5e-05, "steps": 20}}], "seed": 7, "device": "cpu"},
+    {"steps": ["prune_magnitude", "distill_logits", "prune_magnitude"]},
+    {"evaluation": {"text": "/tmp/a b;c,d=e.txt", "max_tokens": 4096}, "metrics": [{"speed": {"repeats": 3}}]},
+]
+
+
+@pytest.mark.parametrize("data", RECIPES)
+def test_the_short_form_brings_the_recipe_back(data: dict[str, Any]) -> None:
+    recipe = Recipe.from_dict(data)
+    again = from_short(to_short(recipe), recipe.model)
+    assert again.replace(metrics=recipe.metrics) == recipe
+    for metric in recipe.metrics:
+        assert metric in again.metrics
+
+
+def test_the_short_form_is_short() -> None:
+    assert to_short(Recipe.from_dict({"steps": ["quantize_rtn"]})) == "quantize_rtn"
+    assert to_short(Recipe()) == "baseline"
+
+
+@pytest.mark.parametrize("text", ["no_such_method", "quantize_rtn,bits=99", "quantize_rtn,bits", "recipe,model=x;;,"])
+def test_a_broken_address_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(BadInput, match=r"\w+.*\."):
+        from_short(text, "storyteller")
+
+
+def test_a_sketch_keeps_order_and_offers_what_is_missing() -> None:
+    sketch = Sketch.of(Recipe.from_dict({"steps": ["quantize_rtn"]}))
+    assert [(block.step.name, block.on) for block in sketch.blocks] == [
+        ("prune_magnitude", False),
+        ("distill_logits", False),
+        ("quantize_rtn", True),
+    ]
+    twice = Recipe.from_dict({"steps": ["prune_magnitude", "distill_logits", {"prune_magnitude": {"sparsity": 0.6}}]})
+    sketch = Sketch.of(twice)
+    assert sketch.recipe == twice
+    assert len({block.place for block in sketch.blocks}) == len(sketch.blocks) == 4
+    assert sketch.all_off().recipe.steps == ()

@@ -1,0 +1,94 @@
+"""Every word in every language: nothing missing, nothing that the other language lacks."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+import dashboard
+from core.generation_request import Decoding
+from core.recipe import TEXTS
+from core.registry import METHODS, METRICS
+from core.settings import Settings
+from dashboard.recipe_words import steps_text
+from dashboard.texts import LANGUAGES, Words, en, escaped, words_of, zh
+
+OWNERS: dict[str, type[Settings]] = {**METHODS, **METRICS, **TEXTS, "decoding": Decoding}
+CONTROLS = [(owner, control) for owner, kind in OWNERS.items() for control in kind.controls()]
+NAMED = [*METHODS, *METRICS]
+DECLARED = {f"{name}.{what}" for name in NAMED for what in ("title", "summary")}  # in English on the class itself
+SOURCES = sorted(Path(dashboard.__file__).parent.rglob("*.py"))
+
+
+def fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_both_languages_have_the_same_keys() -> None:
+    assert set(en.TEXTS) == set(zh.TEXTS) - DECLARED
+    assert set(zh.TEXTS) >= DECLARED
+
+
+@pytest.mark.parametrize("key", sorted(en.TEXTS))
+def test_a_text_takes_the_same_values_in_both_languages(key: str) -> None:
+    assert fields(en.TEXTS[key]) == fields(zh.TEXTS[key])
+    assert en.TEXTS[key].strip() and zh.TEXTS[key].strip()
+
+
+@pytest.mark.parametrize(("owner", "control"), CONTROLS, ids=lambda value: getattr(value, "name", value))
+def test_every_control_speaks_chinese(owner: str, control: object) -> None:
+    english, chinese = (words_of(language).control(owner, control) for language in ("en", "zh"))  # type: ignore[arg-type]
+    assert re.search(r"[\u4e00-\u9fff]", chinese.label), f"{owner}.{control.name} has no Chinese label"  # type: ignore[attr-defined]
+    assert re.search(r"[\u4e00-\u9fff]", chinese.help)
+    assert english.label and english.help.strip()
+    if english.unit:
+        assert chinese.unit != english.unit
+
+
+@pytest.mark.parametrize(
+    "choice", [f"choice.{owner}.{c.name}.{v}" for owner, c in CONTROLS for v in c.choices if isinstance(v, str)]
+)
+def test_every_choice_has_a_name(choice: str) -> None:
+    assert choice in en.TEXTS and choice in zh.TEXTS
+
+
+def test_settings_of_the_chinese_are_all_there_are() -> None:
+    assert set(zh.SETTINGS) == {f"{owner}.{control.name}" for owner, control in CONTROLS}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_method_has_a_phrase_and_a_stage(name: str, language: str) -> None:
+    words = words_of(language)
+    assert f"stage.{name}" in words.texts
+    phrase = words(f"step.{name}", **METHODS[name]().model_dump())
+    assert phrase and "{" not in phrase
+
+
+def test_every_word_that_the_code_asks_for_is_there() -> None:
+    call = re.compile(r"""words(?:\(\))?\(["']([a-z0-9_.]+)["']""")
+    asked = {key for path in SOURCES for key in call.findall(path.read_text("utf-8"))}
+    assert len(asked) > 80
+    assert asked <= set(en.TEXTS)
+
+
+def test_a_missing_key_is_a_mistake() -> None:
+    with pytest.raises(KeyError):
+        words_of("en")("no.such.key")
+
+
+def test_a_recipe_in_words() -> None:
+    words: Words = words_of("en")
+    steps = [{"prune_magnitude": {"sparsity": 0.5, "scope": "layer"}}, {"quantize_rtn": {"bits": 4}}]
+    assert steps_text({"steps": steps}, words) == "50% pruned, 4 bit"
+    assert steps_text({"steps": []}, words) == words("step.none")
+    assert steps_text({"steps": [{"of_another_version": {"x": 1}}]}, words) == "of_another_version"
+
+
+@pytest.mark.parametrize("text", ["![x](http://a/b.png)", "<b>bold</b>", "**a** _b_ `c` $d$ :red[e]", "# head"])
+def test_escaped_text_holds_no_markup(text: str) -> None:
+    assert re.sub(r"\\(.)", r"\1", escaped(text)) == text
+    assert not re.search(r"(?<!\\)[*_`\[\]<>#$:!]", escaped(text))
