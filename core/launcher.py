@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import psutil
+
 from core.errors import BadInput, CompresslabError, RunFailed
 from core.paths import home, store_url
 from core.store import Store
@@ -85,9 +87,10 @@ class WorkerProcess:
                 self._start()
 
     def _someone_works_here(self) -> bool:
-        """A worker that was killed a moment ago may still look alive: it does no harm to wait and look again."""
+        """A worker that was killed a moment ago still looks alive in the store, but its process is gone."""
+        here = socket.gethostname()
         try:
-            return any(worker.host == socket.gethostname() for worker in self._store.workers())
+            return any(w.host == here and psutil.pid_exists(w.pid) for w in self._store.workers())
         except CompresslabError:
             return False
 

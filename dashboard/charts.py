@@ -198,6 +198,11 @@ class Pace:
             old, new = new, old
         return new / old if old else math.nan
 
+    @property
+    def ratio_error(self) -> float:
+        """Standard error of the ratio, from those of both models."""
+        return self.ratio * math.hypot(self.relative_error(self.baseline), self.relative_error(self.compressed))
+
     def relative_error(self, measurement: Measurement) -> float:
         return (measurement.error or 0.0) / measurement.value if measurement.value else 0.0
 

@@ -216,6 +216,14 @@ def test_within_its_error_quality_is_the_same() -> None:
     assert make_verdict(None, perplexity(0.4, 0.1), WORDS).cards[1].tone == "worse"
 
 
+@pytest.mark.parametrize(("error", "said"), [(0.02, "verdict.same_speed"), (0.5, "verdict.unclear_speed")])
+def test_nothing_is_called_faster_within_its_error(error: float, said: str) -> None:
+    unsure = [m.model_copy(update={"error": m.value * error}) for m in speeds(1.03)]
+    verdict = make_verdict(None, unsure, WORDS)
+    assert WORDS(said) in verdict.sentence.lower()
+    assert verdict.cards[2].tone == "same"
+
+
 def test_slower_is_called_slower() -> None:
     verdict = make_verdict(None, speeds(0.5, "simulated"), WORDS)
     assert WORDS("verdict.slower", times="2.0") in verdict.sentence.lower()

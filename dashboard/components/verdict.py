@@ -17,6 +17,7 @@ from dashboard.texts import Words
 
 CLEAR = 1.0  # percent of perplexity: a wider error says nothing about quality yet
 NOTICEABLE = 0.02  # sizes and speeds closer than this are called the same
+STEADY = 0.1  # two standard errors of a speed ratio; a wider one says nothing about speed
 Tone = Literal["better", "worse", "same"]
 
 
@@ -83,7 +84,11 @@ def _size_words(estimate: Estimate | None, measurements: Sequence[Measurement], 
 
 def _speed_words(measurements: Sequence[Measurement], words: Words) -> str:
     pace = _decode(measurements)
-    return _ratio_words(pace.ratio, ("slower", "same_speed", "faster"), words) if pace else ""
+    if pace is None:
+        return ""
+    if _same_speed(pace):
+        return words("verdict.same_speed" if 2 * pace.ratio_error <= STEADY else "verdict.unclear_speed")
+    return _ratio_words(pace.ratio, ("slower", "same_speed", "faster"), words)
 
 
 def _ratio_words(ratio: float, names: tuple[str, str, str], words: Words) -> str:
@@ -174,8 +179,13 @@ def _speed(measurements: Sequence[Measurement], words: Words) -> Card:
         note=new.note,
         stage=new.stage,
         kernel=new.kernel,
-        tone="same" if abs(pace.ratio - 1) < NOTICEABLE else "better" if pace.ratio > 1 else "worse",
+        tone="same" if _same_speed(pace) else "better" if pace.ratio > 1 else "worse",
     )
+
+
+def _same_speed(pace: Pace) -> bool:
+    """Within two standard errors of the baseline: nothing is called faster that was not surely so."""
+    return abs(pace.ratio - 1) <= max(NOTICEABLE, 2 * pace.ratio_error)
 
 
 def _bytes(estimate: Estimate | None, measurements: Sequence[Measurement]) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import BadInput, CompresslabError
 from core.metrics import Metric
@@ -23,9 +24,10 @@ def sidebar() -> None:
         state.fill_widgets()
     with st.sidebar:
         facts = _model(words)
-        _recipe_head(words)
+        head = st.container(horizontal=True, vertical_alignment="center", key="recipe_head")
         _steps(words, facts)
         _measured_on(words)
+        _recipe_head(head, words)  # last: only now is it known whether there is something to undo
         _yaml(words)
         _compress(words)
 
@@ -100,26 +102,25 @@ def _device(words: Words) -> None:
 # -- the steps -------------------------------------------------------------------------------------------------
 
 
-def _recipe_head(words: Words) -> None:
+def _recipe_head(head: DeltaGenerator, words: Words) -> None:
     session = state.current()
-    with st.container(horizontal=True, vertical_alignment="center", key="recipe_head"):
-        st.markdown(f"**{words('recipe')}**", width="stretch")
-        st.button(
-            words("recipe.undo"),
-            key="undo",
-            help=words("recipe.undo.help"),
-            disabled=not session.undo,
-            on_click=state.undo,
-            type="tertiary",
-        )
-        st.button(
-            words("recipe.baseline"),
-            key="to_baseline",
-            help=words("recipe.baseline.help"),
-            disabled=not session.recipe.steps,
-            on_click=state.to_baseline,
-            type="tertiary",
-        )
+    head.markdown(f"**{words('recipe')}**", width="stretch")
+    head.button(
+        words("recipe.undo"),
+        key="undo",
+        help=words("recipe.undo.help"),
+        disabled=not session.undo,
+        on_click=state.undo,
+        type="tertiary",
+    )
+    head.button(
+        words("recipe.baseline"),
+        key="to_baseline",
+        help=words("recipe.baseline.help"),
+        disabled=not session.recipe.steps,
+        on_click=state.to_baseline,
+        type="tertiary",
+    )
 
 
 def _steps(words: Words, facts: ModelFacts | None) -> None:

@@ -218,6 +218,7 @@ TEXTS: dict[str, str] = {
     "verdict.same_speed": "as fast as before",
     "verdict.better": "perplexity {percent} % lower",
     "verdict.worse": "perplexity {percent} % higher",
+    "verdict.unclear_speed": "speed not clear yet",
     "verdict.unclear": "quality not clear yet",
     "verdict.same_quality": "no measurable loss of quality",
     "verdict.flipped": "{changed} of {asked} answers changed",

@@ -353,6 +353,7 @@ TEXTS: dict[str, str] = {
     "verdict.same_speed": "速度与原来相同",
     "verdict.better": "困惑度降低 {percent} %",
     "verdict.worse": "困惑度升高 {percent} %",
+    "verdict.unclear_speed": "速度尚不明确",
     "verdict.unclear": "质量尚不明确",
     "verdict.same_quality": "质量没有可测的损失",
     "verdict.flipped": "{asked} 个回答中有 {changed} 个变了",
