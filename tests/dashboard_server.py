@@ -1,0 +1,133 @@
+"""The product as a user starts it: `compresslab dashboard` with a data folder of its own, and visitors to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import pytest
+from playwright.sync_api import Browser
+
+from core.workspace import Workspace
+from tests.studio_page import StudioPage, visitor
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 120.0
+END_SECONDS = 20.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A running product: launcher, Streamlit server, worker and its warm child, and the store that they share."""
+
+    url: str
+    home: Path
+    launcher: subprocess.Popen[bytes]
+    workspace: Workspace
+
+    @property
+    def server(self) -> psutil.Process:
+        return self._process("streamlit")
+
+    @property
+    def worker(self) -> psutil.Process:
+        return self._process("core.worker")
+
+    @property
+    def child(self) -> psutil.Process:
+        return self._process("core.child")
+
+    def ready(self) -> bool:
+        """A worker that has loaded the model and has nothing to do."""
+        return any(worker.state == "idle" for worker in self.workspace.workers())
+
+    def log(self) -> str:
+        return "\n".join(path.read_text(errors="replace") for path in sorted((self.home / "logs").glob("*.log")))
+
+    def _process(self, name: str) -> psutil.Process:
+        """The one whose command line names it; one that ended a moment ago is still listed and has none."""
+        for process in psutil.Process(self.launcher.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if name in process.cmdline():
+                    return process
+        raise AssertionError(f"There is no {name} process.\n{self.log()}")
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """One for all tests of a module: starting it takes as long as many of them."""
+    with running_dashboard(tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+@pytest.fixture
+def studio(dashboard: Dashboard, browser: Browser) -> Iterator[StudioPage]:
+    """A first-time visitor's browser, nothing opened in it yet."""
+    with visitor(browser, dashboard.url) as one:
+        yield one
+
+
+@contextmanager
+def running_dashboard(home: Path) -> Iterator[Dashboard]:
+    """Started, ready for work, and ended with everything that it started."""
+    with started_dashboard(home) as dashboard:
+        wait_for(dashboard.ready, START_SECONDS, lambda: f"No worker got ready.\n{dashboard.log()}")
+        yield dashboard
+
+
+@contextmanager
+def started_dashboard(home: Path) -> Iterator[Dashboard]:
+    """Only just started: whether it answers is for the caller to see."""
+    home.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    with (home / "launcher.log").open("wb") as log:
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "core.cli", "dashboard", "--no-browser", "--port", str(port)],
+            cwd=ROOT,
+            env={**os.environ, "COMPRESSLAB_HOME": str(home), "COMPRESSLAB_STORE": ""},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield Dashboard(f"http://localhost:{port}", home, launcher, Workspace(f"sqlite:///{home / 'store.db'}"))
+    finally:
+        _end(launcher)
+
+
+def wait_for(sought: Callable[[], T], seconds: float, problem: Callable[[], str]) -> T:
+    """The first true answer within that time."""
+    deadline = time.monotonic() + seconds
+    while not (found := sought()):
+        if time.monotonic() > deadline:
+            raise AssertionError(problem())
+        time.sleep(0.1)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _end(launcher: subprocess.Popen[bytes]) -> None:
+    """As Ctrl-C does; what is left after that is killed, so that no test leaves anything behind."""
+    family = psutil.Process(launcher.pid).children(recursive=True) if launcher.poll() is None else []
+    launcher.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        launcher.wait(END_SECONDS)
+    for process in [*family, launcher]:
+        with suppress(psutil.Error, ProcessLookupError):
+            process.kill()
+    launcher.wait()
