@@ -9,13 +9,10 @@ from core import Recipe, Workspace
 
 EVALUATION = ["evaluation.max_questions=600", "evaluation.max_tokens=32768"]
 LADDER = [
-    *([f"quantize_rtn.bits={bits}"] for bits in (8, 6, 5, 4, 3, 2)),
-    *([f"quantize_rtn.bits={bits}", "quantize_rtn.embeddings=true"] for bits in (8, 4)),
-    *([f"prune_magnitude.sparsity={share}"] for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)),
-    *([f"prune_magnitude.sparsity={share}", "prune_magnitude.scope=global"] for share in (0.3, 0.5)),
+    *([f"quantize_rtn.bits={bits}"] for bits in (8, 6, 4, 3, 2)),
+    ["quantize_rtn.bits=4", "quantize_rtn.embeddings=true"],
+    *([f"prune_magnitude.sparsity={share}"] for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
     ["prune_magnitude.sparsity=0.3", "quantize_rtn.bits=4"],
-    ["prune_magnitude.sparsity=0.5", "distill_logits.steps=200"],
-    ["distill_logits.student_layers=6", "distill_logits.steps=300"],
 ]
 METRICS = (
     "perplexity",

@@ -1,0 +1,47 @@
+"""The written pages agree with the code: settings, examples, file tree."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core.model_facts import read_facts
+from core.plan import make_plan
+from core.recipe import Recipe
+from scripts.write_docs import PAGE, page
+from scripts.write_figures import written
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_settings_page_is_what_the_registry_says():
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m scripts.write_docs`"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_example_fits_the_bundled_model(file):
+    recipe = Recipe.from_yaml(file.read_text(encoding="utf-8"))
+    plan = make_plan(recipe, read_facts(recipe.model))
+    assert plan.recipe.steps
+
+
+def test_the_file_tree_of_the_readme_names_what_is_there():
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("<!-- tree -->")[1]
+    folder = ""
+    for line in re.findall(r"^( *)(\S+)", tree, re.M):
+        indent, name = line
+        if name.startswith("```"):
+            continue
+        folder = name if not indent else folder
+        path = ROOT / name if not indent else ROOT / folder / name
+        assert path.exists(), f"README's file tree names {path.relative_to(ROOT)}, which is not there"
+
+
+def test_the_figures_of_the_readme_are_the_measured_ones():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme == written(readme), "run `python -m scripts.write_figures`"
+
+
+def test_the_pictures_of_the_readme_are_there():
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")):
+        assert (ROOT / picture).is_file(), f"{picture} is missing: run `python -m scripts.pictures`"
