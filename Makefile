@@ -2,7 +2,7 @@
 
 PYTHON  ?= python3
 PORT    ?=
-WORKERS ?= 2
+WORKERS ?= 1
 ARGS    ?=
 
 BIN := .venv/bin
