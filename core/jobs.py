@@ -14,6 +14,7 @@ from core.run_store import remove_folder
 from core.store import JobRow, Store, WorkerRow
 
 SILENT_SECONDS = 2.5  # a worker of this host beats every second: silent for so long, with its process gone, it is dead
+KILLED = "The worker was killed or crashed while this job ran"
 
 
 class _Job(BaseModel):
@@ -69,9 +70,22 @@ def reap(store: Store) -> list[int]:
     for worker in store.workers(stale=True):
         reason = _gone(worker)
         if reason:
-            reaped += [job for job in store.running_of(worker.worker_id) if _fail(store, job, reason)]
-            store.forget_worker(worker.worker_id)
+            reaped += _strike_off(store, worker, reason)
     return [job.id for job in reaped]
+
+
+def process_died(store: Store, pid: int) -> None:
+    """Strike a worker process of this host off at once: who started it saw it die and need not wait for silence."""
+    for worker in store.workers(stale=True):
+        if worker.host == socket.gethostname() and worker.pid == pid:
+            _strike_off(store, worker, KILLED)
+
+
+def _strike_off(store: Store, worker: WorkerRow, reason: str) -> list[JobRow]:
+    """Off the list first: whoever sees the job failed no longer sees the worker."""
+    running = store.running_of(worker.worker_id)
+    store.forget_worker(worker.worker_id)
+    return [job for job in running if _fail(store, job, reason)]
 
 
 def _gone(worker: WorkerRow) -> str | None:
@@ -79,7 +93,7 @@ def _gone(worker: WorkerRow) -> str | None:
         return f"The worker on {worker.host} has given no sign of life for {worker.age:.0f} seconds"
     here = worker.host == socket.gethostname()
     if here and worker.age > SILENT_SECONDS and not psutil.pid_exists(worker.pid):
-        return "The worker was killed or crashed while this job ran"
+        return KILLED
     return None
 
 

@@ -12,12 +12,13 @@ import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 import psutil
 
+from core import jobs
 from core.errors import BadInput, CompresslabError, RunFailed
 from core.paths import home, store_url
 from core.store import Store
@@ -79,6 +80,7 @@ class WorkerProcess:
         if self._process is not None and self._process.poll() is not None:
             self._deaths = 1 if now - self._started > STEADY_SECONDS else self._deaths + 1
             wait = min(30.0, 2.0 ** (self._deaths - 1))
+            self._strike_off(self._process)
             self._say(f"The worker ended (exit code {self._process.returncode}); a new one starts in {wait:.0f} s.")
             self._process, self._next_look = None, now + wait
         if self._process is None and now >= self._next_look:
@@ -101,6 +103,12 @@ class WorkerProcess:
     def end(self) -> None:
         if self._process is not None:
             _end(self._process)
+            self._strike_off(self._process)
+
+    def _strike_off(self, process: subprocess.Popen[bytes]) -> None:
+        """One that was killed could not sign off itself."""
+        with suppress(CompresslabError):
+            jobs.process_died(self._store, process.pid)
 
 
 def free_port(asked: int | None) -> int:
