@@ -10,7 +10,7 @@ from core import Recipe, Workspace
 EVALUATION = ["evaluation.max_questions=600", "evaluation.max_tokens=32768"]
 LADDER = [
     *([f"quantize_rtn.bits={bits}"] for bits in (8, 6, 4, 3, 2)),
-    ["quantize_rtn.bits=4", "quantize_rtn.embeddings=true"],
+    ["quantize_rtn.bits=4", "quantize_rtn.embedding_bits=4"],
     *([f"prune_magnitude.sparsity={share}"] for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
     ["prune_magnitude.sparsity=0.3", "quantize_rtn.bits=4"],
 ]

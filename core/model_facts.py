@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput
-from core.model_source import locate, read_config
+from core.families import Anatomy, Heads, anatomy
+from core.model_source import locate, read_config, weight_files
 from core.weights import Role, WeightPlan
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 LARGEST_HEADER = 100 * 2**20  # bytes, the limit of the safetensors format
 BLOCK = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
 CONV1D = re.compile(r"\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$")
-BUFFER = re.compile(r"\.attn\.(bias|masked_bias)$|\.rotary_emb\.inv_freq$")  # kept by old checkpoints, not weights
+BUFFER = re.compile(r"\.(attn|attention)\.(bias|masked_bias)$|\.rotary_emb\.inv_freq$")  # kept by old checkpoints
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class ModelFacts:
     tied: bool
     weights: tuple[WeightPlan, ...]  # under the names that the loaded model uses
     file_bytes: int
+    anatomy: Anatomy
+    heads: Heads
+    mlp_width: int
+    activation: str
 
     @property
     def parameters(self) -> int:
@@ -44,40 +49,64 @@ def read_facts(name: str) -> ModelFacts:
     source = locate(name)
     if source.folder is None:
         raise BadInput(f"{name} is not on this machine yet; it is downloaded when a run with it starts.")
-    files = tuple(sorted((f, f.stat().st_mtime_ns) for f in source.folder.glob("*.safetensors")))
+    files = tuple((f, f.stat().st_mtime_ns) for f in weight_files(source.folder, name))
     return _facts(name, source.folder, files)
 
 
 @lru_cache(maxsize=32)
 def _facts(name: str, folder: Path, files: tuple[tuple[Path, int], ...]) -> ModelFacts:
     config = read_config(folder, name)
-    family = str(config["model_type"])
-    tied = bool(config.get("tie_word_embeddings", family == "gpt2"))
-    weights = [w for file, _ in files for w in _read_header(file, family)]
+    parts = anatomy(config)
+    keys = parts.keys
+    tied = bool(config.get("tie_word_embeddings", parts.tied))
+    weights = [w for file, _ in files for w in _read_header(file, parts)]
     if tied:
         weights = [w for w in weights if w.role != "head"]
+    shapes = {w.name: w.shape for w in weights}
     return ModelFacts(
         name=name,
         folder=folder,
-        family=family,
-        layers=_size(config, name, "num_hidden_layers", "n_layer"),
-        hidden_size=_size(config, name, "hidden_size", "n_embd"),
+        family=str(config["model_type"]),
+        layers=_size(config, name, keys.depth),
+        hidden_size=_size(config, name, keys.hidden),
         vocab_size=_size(config, name, "vocab_size"),
-        context_length=_size(config, name, "max_position_embeddings", "n_positions"),
+        context_length=_size(config, name, *keys.context, default=parts.context),
         tied=tied,
         weights=tuple(sorted(weights, key=lambda w: w.name)),
         file_bytes=sum(file.stat().st_size for file, _ in files),
+        anatomy=parts,
+        heads=_heads(parts, shapes, _size(config, name, keys.heads), name),
+        mlp_width=_shape(shapes, parts.weight(0, parts.mlp.output), name)[1],
+        activation=str(config.get(keys.activation or "", parts.activation)),
     )
 
 
-def _size(config: dict[str, Any], name: str, *keys: str) -> int:
+def _heads(parts: Anatomy, shapes: dict[str, tuple[int, ...]], count: int, name: str) -> Heads:
+    """Sizes from the shapes of the first block: configs leave out what is their family's default."""
+    attention = parts.attention
+    dim = _shape(shapes, parts.weight(0, attention.output), name)[1] // count
+    last = _shape(shapes, parts.weight(0, attention.inputs[-1]), name)[0] // dim
+    if attention.layout == "separate":
+        return Heads(count, last, dim)
+    return Heads(count, (last - count) // 2, dim)
+
+
+def _shape(shapes: dict[str, tuple[int, ...]], weight: str, name: str) -> tuple[int, ...]:
+    if len(shapes.get(weight, ())) != 2:
+        raise BadInput(f"{name} has no matrix {weight} in its weights; the checkpoint is not complete.")
+    return shapes[weight]
+
+
+def _size(config: dict[str, Any], name: str, *keys: str, default: int | None = None) -> int:
     for key in keys:
         if isinstance(config.get(key), int) and config[key] > 0:
             return int(config[key])
+    if default is not None:
+        return default
     raise BadInput(f"config.json of {name} does not say {keys[0]}; the checkpoint is not complete.")
 
 
-def _read_header(file: Path, family: str) -> list[WeightPlan]:
+def _read_header(file: Path, parts: Anatomy) -> list[WeightPlan]:
     with file.open("rb") as stream:
         start = stream.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -90,29 +119,32 @@ def _read_header(file: Path, family: str) -> list[WeightPlan]:
     end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
     if file.stat().st_size != 8 + length + end:
         raise BadInput(f"{file} is cut off or damaged; fetch the checkpoint again.")
-    entries = {model_name(key, family): entry for key, entry in header.items() if key != "__metadata__"}
-    return [_weight(key, entry, family) for key, entry in entries.items() if not BUFFER.search(key)]
+    entries = {model_name(key, parts): entry for key, entry in header.items() if key != "__metadata__"}
+    return [_weight(key, entry, parts) for key, entry in entries.items() if not BUFFER.search(key)]
 
 
-def model_name(key: str, family: str) -> str:
-    """The name in the loaded model: old GPT-2 checkpoints leave the leading 'transformer.' away."""
-    if family == "gpt2" and not key.startswith(("transformer.", "lm_head.")):
-        return "transformer." + key
-    return key
+def model_name(key: str, parts: Anatomy) -> str:
+    """The name in the loaded model of what a checkpoint calls so: old ones leave its beginning away."""
+    for old, new in parts.renamed:
+        if key.startswith(f"{old}."):
+            key = new + key.removeprefix(old)
+    return key if key.startswith((f"{parts.root}.", f"{parts.head}.")) else f"{parts.root}.{key}"
 
 
-def _weight(name: str, entry: dict[str, Any], family: str) -> WeightPlan:
+def _weight(name: str, entry: dict[str, Any], parts: Anatomy) -> WeightPlan:
     shape = tuple(entry["shape"])
-    if family == "gpt2" and CONV1D.search(name):
-        shape = shape[::-1]  # Conv1D stores [in, out]
     block = BLOCK.search(name)
     layer = int(block.group(1)) if block else None
-    return WeightPlan(name, shape, entry["dtype"], _role(name, shape, layer), layer)
+    role = _role(name, shape, layer, parts)
+    if parts.conv1d and role == "linear":
+        shape = shape[::-1]  # Conv1D stores [in, out]
+    return WeightPlan(name, shape, entry["dtype"], role, layer)
 
 
-def _role(name: str, shape: tuple[int, ...], layer: int | None) -> Role:
-    if len(shape) != 2 or name.endswith("wpe.weight"):
+def _role(name: str, shape: tuple[int, ...], layer: int | None, parts: Anatomy) -> Role:
+    if len(shape) != 2:
         return "other"
     if layer is not None:
         return "linear"
-    return "head" if name.startswith("lm_head") else "embedding"
+    roles: dict[str, Role] = {f"{parts.head}.weight": "head", f"{parts.embedding}.weight": "embedding"}
+    return roles.get(name, "other")  # tables of positions, projections in and out of a narrow embedding

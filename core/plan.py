@@ -31,7 +31,10 @@ def make_plan(recipe: Recipe, facts: ModelFacts) -> Plan:
         if reason:
             raise BadInput(f"Step {place + 1}: {reason}")
     weights = facts.weights
-    for step in recipe.steps:
+    for place, step in enumerate(recipe.steps):
+        pattern = step.unmatched(weights)
+        if pattern is not None:
+            raise BadInput(f"Step {place + 1}: {step.name} names {pattern!r}, which matches no weight of {facts.name}.")
         weights = step.foresee(weights)
     plan = Plan(recipe, facts, weights, memory_need(recipe, facts))
     _check_memory(plan)

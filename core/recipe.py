@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from core import plain_yaml
 from core.errors import BadInput
 from core.methods import Method
 from core.metrics import Metric
@@ -83,7 +84,7 @@ class Recipe(BaseModel):
     @classmethod
     def from_yaml(cls, text: str) -> Self:
         try:
-            return cls.from_dict(yaml.safe_load(text))
+            return cls.from_dict(plain_yaml.load(text))
         except yaml.YAMLError as error:
             where = getattr(error, "problem_mark", None)
             line = f" at line {where.line + 1}" if where else ""
@@ -108,7 +109,7 @@ class Recipe(BaseModel):
         target, equals, text = assignment.partition("=")
         if not equals:
             raise BadInput(f"{assignment!r} is not NAME.SETTING=VALUE, for example quantize_rtn.bits=3.")
-        value = yaml.safe_load(text)
+        value = plain_yaml.load(text)
         owner, dot, name = target.strip().partition(".")
         data = self.to_dict()
         if not dot:

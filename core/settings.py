@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from core.errors import BadInput
 
-ControlKind = Literal["integer", "number", "choice", "flag", "text"]
+ControlKind = Literal["integer", "number", "choice", "flag", "text", "list", "mapping"]
 
 
 def setting(
@@ -99,8 +99,8 @@ def _control(name: str, field: FieldInfo) -> Control:
 def _kind(annotation: Any) -> tuple[ControlKind, tuple[Any, ...]]:
     if get_origin(annotation) is Literal:
         return "choice", get_args(annotation)
-    kinds: dict[Any, ControlKind] = {bool: "flag", int: "integer", float: "number"}
-    return kinds.get(annotation, "text"), ()
+    kinds: dict[Any, ControlKind] = {bool: "flag", int: "integer", float: "number", tuple: "list", dict: "mapping"}
+    return kinds.get(get_origin(annotation) or annotation, "text"), ()
 
 
 def _sentence(cls: type[Settings], error: ValidationError, where: str) -> str:
@@ -121,6 +121,8 @@ def allowed(control: Control) -> str:
         return "one of " + ", ".join(str(choice) for choice in control.choices)
     if control.kind == "flag":
         return "true or false"
+    if control.kind in ("list", "mapping"):
+        return "a list of texts" if control.kind == "list" else "a mapping of names to settings"
     noun = {"integer": "a whole number", "number": "a number"}.get(control.kind, "a text")
     low, high = control.minimum, control.maximum
     if low is not None and high is not None:

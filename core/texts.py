@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.errors import BadInput
 from core.hub_text import PREFIX, read_hub_text
@@ -46,6 +46,14 @@ class Calibration(Settings):
         label="Sequence length",
         plain="How long each piece is.",
         help="Tokens of one sequence; never more than the model's own context.",
+        advanced=True,
+    )
+    statistics: Literal["baseline", "sequential"] = setting(
+        "baseline",
+        label="What it looks at",
+        plain="Look once at the untouched model, which keeps sliders quick, or look anew after each layer: slower.",
+        help="baseline: input statistics of the model before compression, measured once and used for every setting. "
+        "sequential: each layer sees the inputs that the layers compressed before it give, as in the papers.",
         advanced=True,
     )
 

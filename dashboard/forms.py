@@ -11,9 +11,12 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import streamlit as st
+import yaml
 
+from core import plain_yaml
+from core.errors import BadInput
 from core.settings import Control, Settings
-from dashboard.texts import ControlWords, Words
+from dashboard.texts import ControlWords, Words, escaped
 
 S = TypeVar("S", bound=Settings)
 
@@ -28,7 +31,28 @@ def widget_key(place: str, control: Control) -> str:
 def fill(place: str, settings: Settings) -> None:
     """Make the widgets say what `settings` say. Only before they are drawn, or in a callback."""
     for control in settings.controls():
-        st.session_state[widget_key(place, control)] = getattr(settings, control.name)
+        st.session_state[widget_key(place, control)] = shown(control, getattr(settings, control.name))
+
+
+def shown(control: Control, value: Any) -> Any:
+    """A value as its widget holds it: patterns and exceptions are typed as text."""
+    if control.kind == "list":
+        return ", ".join(value)
+    if control.kind == "mapping":
+        return yaml.safe_dump(value, default_flow_style=None, sort_keys=False).strip() if value else ""
+    return value
+
+
+def typed(control: Control, text: str) -> Any:
+    """The value that a text stands for; a text that is no mapping is left to the settings to refuse."""
+    if control.kind == "list":
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if control.kind == "text":
+        return text.strip()
+    try:
+        return plain_yaml.load(text) or {}
+    except yaml.YAMLError:
+        return text
 
 
 def form(place: str, owner: str, settings: S, words: Words, limits: Mapping[str, float] | None = None) -> S:
@@ -46,7 +70,11 @@ def form(place: str, owner: str, settings: S, words: Words, limits: Mapping[str,
         with st.expander(words("form.advanced"), key=f"{place}.advanced"):
             for control in advanced:
                 values[control.name] = _widget(place, owner, control, values[control.name], words)
-    return type(settings).parse(values, owner)
+    try:
+        return type(settings).parse(values, owner)
+    except BadInput as error:  # what is being typed is not whole yet: the settings stay as they were
+        st.error(escaped(str(error)))
+        return settings
 
 
 def _limited(control: Control, limits: Mapping[str, float]) -> Control:
@@ -58,15 +86,17 @@ def _limited(control: Control, limits: Mapping[str, float]) -> Control:
 
 def _widget(place: str, owner: str, control: Control, value: Any, words: Words) -> Any:
     key = widget_key(place, control)
-    st.session_state[key] = _within(control, st.session_state.get(key, value))
+    st.session_state[key] = _within(control, st.session_state.get(key, shown(control, value)))
     told = words.control(owner, control)
     common: dict[str, Any] = {"label": told.label, "key": key, "help": told.help}
     if control.kind == "flag":
         return st.toggle(**common)
     if control.kind == "choice":
         return _choice(control, common, told.choice)
-    if control.kind == "text":
-        return st.text_input(**common).strip() or value
+    if control.kind == "mapping":
+        return typed(control, st.text_area(height=96, **common))
+    if control.kind in ("text", "list"):
+        return typed(control, st.text_input(**common)) or control.default
     return _number(control, common, told)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
 import yaml
 
+from core import plain_yaml
 from core.errors import BadInput
 from core.methods import Method
 from core.recipe import TEXTS, Recipe
@@ -102,7 +104,11 @@ def _section(name: str, settings: Settings) -> str:
 
 
 def _joined(name: str, values: dict[str, Any]) -> str:
-    return ",".join([name, *(f"{key}={quote(str(value), safe='/. ')}" for key, value in values.items())])
+    return ",".join([name, *(f"{key}={quote(_text(value), safe='/. ')}" for key, value in values.items())])
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)
 
 
 def _parsed(part: str) -> tuple[str, dict[str, Any]]:
@@ -116,7 +122,7 @@ def _parsed(part: str) -> tuple[str, dict[str, Any]]:
 
 def _value(text: str) -> Any:
     try:
-        value = float(text) if "e" in text.lower() else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
+        value = plain_yaml.load(text)
+    except yaml.YAMLError:
         return text
-    return value if isinstance(value, bool | int | float) else text
+    return value if isinstance(value, bool | int | float | list | dict) else text

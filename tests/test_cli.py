@@ -200,9 +200,9 @@ def test_values_are_written_for_people(value, unit, error, shown):
 
 
 def test_the_steps_of_a_run_in_short():
-    recipe = Recipe().assign("prune_magnitude.scope=global").assign("quantize_rtn.bits=4")
+    recipe = Recipe().assign("prune_magnitude.ratios=global").assign("quantize_rtn.bits=4")
     short = steps_of(record("r1", recipe))
-    assert short == "prune_magnitude(sparsity=0.3, scope=global) → quantize_rtn(bits=4)"
+    assert short == "prune_magnitude(sparsity=0.3, ratios=global) → quantize_rtn(bits=4)"
 
 
 def test_no_runs_yet_says_what_to_do(call):
@@ -242,7 +242,7 @@ def test_methods_tell_every_setting_with_its_range_default_and_help(answer, call
         for control, shown in zip(method.controls(), said[name]["settings"], strict=True):
             assert (shown["name"], shown["default"], shown["minimum"], shown["maximum"]) == (
                 control.name,
-                control.default,
+                json.loads(json.dumps(control.default)),
                 control.minimum,
                 control.maximum,
             )

@@ -89,6 +89,22 @@ def test_a_form_shows_what_is_not_the_default() -> None:
     assert drawn("distill_logits", values).session_state["result"] == DistillLogits(**values)
 
 
+def test_patterns_and_exceptions_are_typed_as_text() -> None:
+    values = {"ignore": ["layers.0.*", "lm_head"], "overrides": {"layers.*.mlp.*": {"bits": 3}}}
+    app = drawn("quantize_rtn", values)
+    assert app.text_input(key="here.ignore").value == "layers.0.*, lm_head"
+    app.text_area(key="here.overrides").set_value("layers.1.*: {bits: 2}\nlayers.2.*: {bits: 8}").run()
+    assert app.session_state["result"].overrides == {"layers.1.*": {"bits": 2}, "layers.2.*": {"bits": 8}}
+
+
+@pytest.mark.parametrize("text", ["layers.1.*: {bits: 99}", "layers.1.*: {", "just words", "- a"])
+def test_exceptions_that_make_no_sense_are_refused_in_place(text: str) -> None:
+    app = drawn("quantize_rtn")
+    app.text_area(key="here.overrides").set_value(text).run()
+    assert not app.exception and len(app.error) == 1
+    assert app.session_state["result"] == QuantizeRtn()
+
+
 def test_moving_a_slider_changes_the_settings() -> None:
     app = drawn("prune_magnitude")
     app.slider(key="here.sparsity").set_value(0.5).run()
@@ -108,9 +124,11 @@ def test_a_model_of_eight_layers_offers_eight() -> None:
 RECIPES = [
     {"steps": []},
     {"steps": ["quantize_rtn"]},
-    {"steps": [{"prune_magnitude": {"sparsity": 0.55, "scope": "global"}}, {"quantize_rtn": {"bits": 3}}]},
+    {"steps": [{"prune_magnitude": {"sparsity": 0.55, "ratios": "global"}}, {"quantize_rtn": {"bits": 3}}]},
     {"steps": [{"distill_logits": {"learning_rate": 5e-05, "steps": 20}}], "seed": 7, "device": "cpu"},
     {"steps": ["prune_magnitude", "distill_logits", "prune_magnitude"]},
+    {"steps": [{"prune_magnitude": {"n_of_m": "2:4", "ignore": ["layers.0.*", "*.down_proj"]}}]},
+    {"steps": [{"quantize_rtn": {"overrides": {"layers.*.mlp.*": {"bits": 3, "symmetric": False}, "layers.1.*": {}}}}]},
     {"evaluation": {"text": "/tmp/a b;c,d=e.txt", "max_tokens": 4096}, "metrics": [{"speed": {"repeats": 3}}]},
 ]
 

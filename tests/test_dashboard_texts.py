@@ -12,7 +12,7 @@ import dashboard
 from core.generation_request import Decoding
 from core.recipe import TEXTS
 from core.registry import METHODS, METRICS
-from core.settings import Settings
+from core.settings import Control, Settings
 from dashboard.recipe_words import steps_text
 from dashboard.texts import LANGUAGES, Words, en, escaped, words_of, zh
 
@@ -49,14 +49,16 @@ def test_every_control_speaks_chinese(owner: str, control: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "choice", [f"choice.{owner}.{c.name}.{v}" for owner, c in CONTROLS for v in c.choices if isinstance(v, str)]
+    ("owner", "control", "value"),
+    [(owner, control, value) for owner, control in CONTROLS for value in control.choices if isinstance(value, str)],
 )
-def test_every_choice_has_a_name(choice: str) -> None:
-    assert choice in en.TEXTS and choice in zh.TEXTS
+def test_every_choice_has_a_name(owner: str, control: Control, value: str) -> None:
+    keys = {f"choice.{owner}.{control.name}.{value}", f"choice.{control.name}.{value}"}
+    assert keys & set(en.TEXTS) and keys & set(zh.TEXTS)
 
 
 def test_settings_of_the_chinese_are_all_there_are() -> None:
-    assert set(zh.SETTINGS) == {f"{owner}.{control.name}" for owner, control in CONTROLS}
+    assert set(zh.SETTINGS) <= {key for owner, control in CONTROLS for key in (f"{owner}.{control.name}", control.name)}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -82,7 +84,7 @@ def test_a_missing_key_is_a_mistake() -> None:
 
 def test_a_recipe_in_words() -> None:
     words: Words = words_of("en")
-    steps = [{"prune_magnitude": {"sparsity": 0.5, "scope": "layer"}}, {"quantize_rtn": {"bits": 4}}]
+    steps = [{"prune_magnitude": {"sparsity": 0.5, "ratios": "uniform"}}, {"quantize_rtn": {"bits": 4}}]
     assert steps_text({"steps": steps}, words) == "50% pruned, 4 bit"
     assert steps_text({"steps": []}, words) == words("step.none")
     assert steps_text({"steps": [{"of_another_version": {"x": 1}}]}, words) == "of_another_version"

@@ -20,13 +20,13 @@ from tests.tiny_models import FAMILIES
 STEPS = {
     "prune_magnitude": [
         {"prune_magnitude": {"sparsity": 0.37}},
-        {"prune_magnitude": {"sparsity": 0.5, "scope": "global"}},
+        {"prune_magnitude": {"sparsity": 0.5, "ratios": "global"}},
         {"prune_magnitude": {"sparsity": 0.03}},
     ],
     "quantize_rtn": [
         {"quantize_rtn": {"bits": 3, "group_size": 16}},
         {"quantize_rtn": {"bits": 8, "group_size": 0}},
-        {"quantize_rtn": {"bits": 5, "group_size": 32, "symmetric": False, "embeddings": True}},
+        {"quantize_rtn": {"bits": 5, "group_size": 32, "symmetric": False, "embedding_bits": 4, "head_bits": 5}},
     ],
     "distill_logits": [
         {"distill_logits": {"steps": 3, "batch": 2}},
@@ -40,7 +40,7 @@ COMBINED = [
     [
         {"prune_magnitude": {"sparsity": 0.5}},
         {"distill_logits": {"steps": 2, "batch": 2, "student_layers": 2}},
-        {"quantize_rtn": {"bits": 3, "embeddings": True}},
+        {"quantize_rtn": {"bits": 3, "embedding_bits": 4, "head_bits": 5}},
     ],
     [{"prune_magnitude": {"sparsity": 0.3}}, {"prune_magnitude": {"sparsity": 0.6}}],
 ]
@@ -110,7 +110,7 @@ def test_it_changes_only_what_it_was_asked_to(compress, family, step):
         assert set(model.linear_names()) <= set(baseline.linear_names())
         return
     touched = set(baseline.linear_names())
-    touched |= set(baseline.embedding_names()) if settings.get("embeddings") else set()
+    touched |= set(baseline.embedding_names()) if settings.get("embedding_bits") else set()
     changed = {n for n in baseline.stored if not torch.equal(baseline.weight(n), model.weight(n))}
     assert changed and changed <= touched
     assert baseline.weights_hash() == Session().baseline(_recipe_of(baseline)).weights_hash()
@@ -136,7 +136,7 @@ def test_pruning_meets_its_target_in_every_matrix(compress, family, sparsity):
 
 @every_family
 def test_global_pruning_meets_its_target_in_all(compress, family):
-    _, _, model = compress(family, {"prune_magnitude": {"sparsity": 0.4, "scope": "global"}})
+    _, _, model = compress(family, {"prune_magnitude": {"sparsity": 0.4, "ratios": "global"}})
     weights = [model.weight(name) for name in model.linear_names()]
     total = sum(w.numel() for w in weights)
     assert sum(int((w == 0).sum()) for w in weights) == round(0.4 * total)

@@ -2,8 +2,12 @@
 
 import pytest
 
+from core import plain_yaml
 from core.errors import BadInput
 from core.methods.distill_logits import kept_layers
+from core.methods.prune_magnitude import PruneMagnitude
+from core.methods.quantize_rtn import QuantizeRtn
+from core.model_facts import read_facts
 from core.plan import make_plan
 from core.recipe import Recipe
 from core.registry import METHODS, METRICS
@@ -103,3 +107,50 @@ def test_a_shallower_student_keeps_first_and_last():
     assert kept_layers(12, 6)[0] == 0 and kept_layers(12, 6)[-1] == 11
     assert kept_layers(5, 5) == [0, 1, 2, 3, 4]
     assert kept_layers(5, 1) == [0]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2:4", "2:4"),
+        ("1e-4", 1e-4),
+        ("3", 3),
+        ("-0.5", -0.5),
+        ("true", True),
+        ("a: [1, 2:4]", {"a": [1, "2:4"]}),
+    ],
+)
+def test_yaml_is_read_as_people_write_it(text, value):
+    assert plain_yaml.load(text) == value
+
+
+def test_exceptions_hold_where_their_pattern_fits():
+    step = QuantizeRtn(
+        bits=4, ignore=("lm_head",), overrides={"layers.*.mlp.*": {"bits": 3}, "layers.1.*": {"bits": 8}}
+    )
+    name = "model.layers.{}.{}.weight".format
+    assert [
+        step.for_weight(name(*place)).bits
+        for place in [(0, "self_attn.q_proj"), (0, "mlp.up_proj"), (1, "mlp.up_proj")]
+    ] == [4, 3, 8]
+    assert step.for_weight("lm_head.weight") is None
+
+
+@pytest.mark.parametrize(
+    "values", [{"overrides": {"a": {"bits": 99}}}, {"overrides": {"a": {"ignore": []}}}, {"overrides": {"a": 3}}]
+)
+def test_exceptions_that_make_no_sense_are_refused(values):
+    with pytest.raises(BadInput, match=r"overrides.*\."):
+        QuantizeRtn.parse(values, "quantize_rtn")
+
+
+def test_a_pattern_that_fits_nothing_is_refused(tiny_recipe):
+    recipe = tiny_recipe("llama", {"quantize_rtn": {"ignore": ["layer.0.*"]}})
+    with pytest.raises(BadInput, match=r"'layer\.0\.\*', which matches no weight"):
+        make_plan(recipe, read_facts(recipe.model))
+
+
+@pytest.mark.parametrize("pattern", ["4:2", "2-4", "0:4", "4:4", "x"])
+def test_a_pattern_that_is_not_n_of_m_is_refused(pattern):
+    with pytest.raises(BadInput, match="N:M"):
+        PruneMagnitude(n_of_m=pattern)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from torch import Tensor
 
+from core.engine.calibration import Group, InputStatistics, in_forward_order
 from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
 from core.engine.scores import QuestionScores, Shared, TokenScores, score_questions, score_tokens
@@ -62,6 +63,7 @@ class StepContext:
     recipe: Recipe
     baseline: CompressedModel
     losses: list[LossPoint] = field(default_factory=list)
+    reference: CompressedModel | None = None  # what the last step that renewed the model left; None: the baseline
 
     @property
     def seed(self) -> int:
@@ -70,12 +72,26 @@ class StepContext:
     def check(self) -> None:
         self.job.check()
 
+    def tell(self, share: float) -> None:
+        """How much of the work at hand is done, 0 to 1. Raises Cancelled when it shall stop."""
+        self.job.check()
+        self.job.tracker.advance(share, 1.0)
+
     def each(self, items: Sequence[T]) -> Iterator[T]:
         """The items one by one, with progress told and cancellation seen between them."""
         for done, item in enumerate(items):
             self.job.check()
             self.job.tracker.advance(done, len(items))
             yield item
+
+    def with_statistics(self, model: CompressedModel, names: Sequence[str]) -> Iterator[tuple[Group, InputStatistics]]:
+        """Matrices that share an input, and that input's statistics, in forward order, with progress and cancel.
+
+        Change the weights of a group before asking for the next one: with sequential statistics the next ones see it.
+        """
+        found = self.session.input_statistics(self)
+        wanted = {name: found[name] for name in found if name in set(names)}
+        yield from self.each(list(in_forward_order(wanted)))
 
     def calibration(self) -> Tensor:
         """int64 [samples, sequence_length] of the recipe's calibration text, in the order of the seed."""

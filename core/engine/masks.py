@@ -5,40 +5,49 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-GONE = -1.0  # below every magnitude: what was zeroed before is counted first
+GONE = -1.0  # below every score: what was zeroed before is counted first
 
 
-def smallest(weight: Tensor, sparsity: float, earlier: Tensor | None = None) -> Tensor:
-    """Exactly round(sparsity * count) of the smallest magnitudes; of equal ones the first in memory.
+def smallest(scores: Tensor, sparsity: float, earlier: Tensor | None = None) -> Tensor:
+    """Exactly round(sparsity * count) of the lowest scores (none below 0); of equal ones the first in memory.
 
     `earlier` are weights that are zeroed already: they are part of the count before any other.
     """
-    return _lowest(_magnitudes(weight, earlier), round(sparsity * weight.numel())).view(weight.shape)
+    return _lowest(_ranked(scores, earlier).flatten(), round(sparsity * scores.numel())).view(scores.shape)
 
 
 def smallest_overall(
-    weights: dict[str, Tensor], sparsity: float, earlier: dict[str, Tensor] | None = None
+    scores: dict[str, Tensor], sparsity: float, earlier: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """As `smallest`, with one threshold for all weights together: exactly round(sparsity * total) in all."""
     earlier = earlier or {}
-    flat = torch.cat([_magnitudes(weight, earlier.get(name)) for name, weight in weights.items()])
+    flat = torch.cat([_ranked(score, earlier.get(name)).flatten() for name, score in scores.items()])
     chosen = _lowest(flat, round(sparsity * flat.numel()))
-    pieces = chosen.split([weight.numel() for weight in weights.values()])
-    return {name: piece.view(weights[name].shape) for name, piece in zip(weights, pieces, strict=True)}
+    pieces = chosen.split([score.numel() for score in scores.values()])
+    return {name: piece.view(scores[name].shape) for name, piece in zip(scores, pieces, strict=True)}
 
 
-def _magnitudes(weight: Tensor, earlier: Tensor | None) -> Tensor:
-    magnitudes = weight.abs().flatten()
-    return magnitudes if earlier is None else magnitudes.masked_fill(earlier.flatten(), GONE)
+def lowest_in_groups(scores: Tensor, n: int, m: int, earlier: Tensor | None = None) -> Tensor:
+    """All but the n highest scores in every m along a row; a short last group keeps at most n as well."""
+    rows, columns = scores.shape
+    missing = -columns % m
+    ranked = torch.nn.functional.pad(_ranked(scores, earlier), (0, missing), value=2 * GONE).view(rows, -1, m)
+    kept = ranked.topk(n, dim=2).indices
+    mask = torch.ones_like(ranked, dtype=torch.bool).scatter_(2, kept, False)
+    return mask.flatten(1)[:, :columns]
 
 
-def _lowest(magnitudes: Tensor, count: int) -> Tensor:
+def _ranked(scores: Tensor, earlier: Tensor | None) -> Tensor:
+    return scores if earlier is None else scores.masked_fill(earlier, GONE)
+
+
+def _lowest(scores: Tensor, count: int) -> Tensor:
     """True at the `count` lowest; among those equal to the threshold, the first ones."""
-    mask = torch.zeros_like(magnitudes, dtype=torch.bool)
+    mask = torch.zeros_like(scores, dtype=torch.bool)
     if count == 0:
         return mask
-    threshold = magnitudes.kthvalue(count).values
-    mask = magnitudes < threshold
-    equal = (magnitudes == threshold).nonzero().flatten()
+    threshold = scores.kthvalue(count).values
+    mask = scores < threshold
+    equal = (scores == threshold).nonzero().flatten()
     mask[equal[: count - int(mask.sum())]] = True
     return mask

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,10 @@ from core.model_facts import BLOCK, ModelFacts
 from core.results import Kernel, WeightReport
 from core.weights import WeightPlan
 
+if TYPE_CHECKING:
+    from core.methods.layerwise import LayerMethod
+
+LayerMethodT = TypeVar("LayerMethodT", bound="LayerMethod")
 STORAGE = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -59,6 +63,12 @@ class CompressedModel:
     def embedding_names(self) -> list[str]:
         """The token embedding, and lm_head where it is a matrix of its own."""
         return [name for name, weight in self.weights.items() if weight.role in ("embedding", "head")]
+
+    def chosen(self, method: LayerMethodT) -> list[tuple[str, LayerMethodT]]:
+        """The matrices that a method is meant for, each with the settings that hold for it."""
+        touched = (name for name, weight in self.weights.items() if method.touches(weight))
+        own = ((name, method.for_weight(name)) for name in touched)
+        return [(name, settings) for name, settings in own if settings is not None]
 
     def weight(self, name: str) -> Tensor:
         """The weight as it takes effect: float32, [out, in] for a matrix."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from core.engine import packing, pipeline, tokens
+from core.engine.calibration import InputStatistics, baseline_statistics
 from core.engine.checkpoint import load_baseline
 from core.engine.context import Job, StepContext
 from core.engine.device import Choice, available, choose
@@ -36,7 +37,7 @@ from core.results import LossPoint, Measurement, RunRecord, Stage
 from core.texts import calibration_text, evaluation_questions, evaluation_text
 
 T = TypeVar("T")
-BASELINES, COMPRESSED, LOADED, TEXTS = 2, 6, 3, 8  # how many of each are kept
+BASELINES, COMPRESSED, LOADED, STATISTICS, TEXTS = 2, 6, 3, 2, 8  # how many of each are kept
 
 
 class Session:
@@ -49,6 +50,7 @@ class Session:
         self._loaded: _Recent[CompressedModel] = _Recent(LOADED)
         self._ids: _Recent[Tensor] = _Recent(TEXTS)
         self._questions: _Recent[list[EncodedQuestion]] = _Recent(TEXTS)
+        self._statistics: _Recent[dict[str, InputStatistics]] = _Recent(STATISTICS)
         self._written: _Recent[int] = _Recent(TEXTS)
 
     @property
@@ -131,8 +133,10 @@ class Session:
         done = len(recipe.steps)
         while done and self._key(recipe, done) not in self._compressed:
             done -= 1
+        reference = None
         if done:
-            model, losses = self._compressed.peek(self._key(recipe, done)).taken_up(job)
+            kept = self._compressed.peek(self._key(recipe, done))
+            (model, losses), reference = kept.taken_up(job), kept.reference
         else:
             model, losses = baseline.copy(), []
         for step in recipe.steps[:done]:
@@ -141,9 +145,9 @@ class Session:
             step = recipe.steps[place]
             job.check()
             job.tracker.begin(step.name)
-            context = StepContext(job, self, recipe, baseline, losses)
-            step.apply(model, context)
-            kept = _Compressed(model.copy(), list(losses), list(job.notices), list(job.remembered))
+            step.apply(model, StepContext(job, self, recipe, baseline, losses, reference))
+            reference = model.copy() if step.renews else reference
+            kept = _Compressed(model.copy(), reference, list(losses), list(job.notices), list(job.remembered))
             self._compressed.put(self._key(recipe, place + 1), kept)
         return model, losses
 
@@ -190,6 +194,14 @@ class Session:
         if len(found) < calibration.samples:
             job.notice(f"The calibration text gives only {len(found)} sequences of {length} tokens.")
         return found
+
+    def input_statistics(self, context: StepContext) -> dict[str, InputStatistics]:
+        """Of every weight matrix of the blocks, taken once from the baseline or what stands in for it."""
+        source = context.reference or context.baseline
+        sequences = context.calibration()
+        key = (source.weights_hash(), str(source.device), source.dtype, tokens.fingerprint(sequences))
+        names = source.linear_names()
+        return self._statistics.get(key, lambda: baseline_statistics(source, names, sequences, context.tell))
 
     def written_bytes(self, model: CompressedModel) -> int:
         """Size of the packed file of a model, really written once to a temporary folder."""
@@ -240,6 +252,7 @@ class _Compressed:
     """A model as it was after some steps, and what was said on the way."""
 
     model: CompressedModel
+    reference: CompressedModel | None  # what later statistics are taken from; None: the baseline
     losses: list[LossPoint]
     notices: list[str]
     remembered: list[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,11 @@ def calibration_sequences(ids: Tensor, length: int, samples: int, seed: int, nam
     sequences = windows(ids, length, len(ids), name)
     order = torch.randperm(len(sequences), generator=torch.Generator().manual_seed(seed))
     return sequences[order[:samples]]
+
+
+def fingerprint(sequences: Tensor) -> str:
+    """Twelve hex digits over token ids and shape."""
+    return hashlib.sha256(repr(tuple(sequences.shape)).encode() + sequences.numpy().tobytes()).hexdigest()[:12]
 
 
 def label(name: str) -> str:

@@ -26,9 +26,14 @@ class Method(Settings):
     kind: ClassVar[Kind]
     summary: ClassVar[str]
     paper: ClassVar[str]
+    renews: ClassVar[bool] = False  # what it leaves is a model of its own: later statistics are taken from that one
 
     def conflict(self, before: tuple[Method, ...]) -> str | None:
         """Why this step makes no sense after those, in one sentence that says what would; None if it does."""
+        return None
+
+    def unmatched(self, weights: tuple[WeightPlan, ...]) -> str | None:
+        """A name pattern in the settings that fits no weight of the model; None if there is none."""
         return None
 
     def foresee(self, weights: tuple[WeightPlan, ...]) -> tuple[WeightPlan, ...]:

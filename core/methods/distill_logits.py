@@ -24,6 +24,7 @@ class DistillLogits(Method):
     kind: ClassVar[Kind] = "distill"
     summary: ClassVar[str] = "Trains the smaller model for a while to answer as the baseline does."
     paper: ClassVar[str] = "Hinton et al. 2015, arXiv:1503.02531"
+    renews: ClassVar[bool] = True
 
     steps: int = setting(
         100,

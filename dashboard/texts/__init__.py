@@ -34,7 +34,7 @@ class Words:
 
     language: str
     texts: dict[str, str]
-    settings: dict[str, tuple[str, str, str]]  # owner.setting -> label, plain, help
+    settings: dict[str, tuple[str, str, str]]  # owner.setting, or the setting of many owners -> label, plain, help
     units: dict[str, str]
 
     def __call__(self, key: str, **values: object) -> str:
@@ -45,20 +45,26 @@ class Words:
         return self.texts.get(key, default)
 
     def control(self, owner: str, control: Control) -> ControlWords:
-        label, plain, help = self.settings.get(f"{owner}.{control.name}", (control.label, control.plain, control.help))
+        own = self.settings.get(f"{owner}.{control.name}") or self.settings.get(control.name)
+        label, plain, help = own or (control.label, control.plain, control.help)
         return ControlWords(
             label=escaped(label),
             help=f"{escaped(plain)}\n\n{escaped(help)}",
             unit=self.units.get(control.unit, control.unit),
             choice=lambda value: self._choice(owner, control, value),
-            names_lowest=f"choice.{owner}.{control.name}.{control.minimum}" in self.texts,
+            names_lowest=self._named(owner, control, control.minimum) is not None,
         )
 
     def _choice(self, owner: str, control: Control, value: Any) -> str:
         """A value's own name ("whole row"), else the number with its unit."""
         plain = f"{value:g}" if isinstance(value, float) else str(value)
         unit = self.units.get(control.unit, control.unit)
-        return self.known(f"choice.{owner}.{control.name}.{value}", f"{plain} {unit}".strip())
+        return self._named(owner, control, value) or f"{plain} {unit}".strip()
+
+    def _named(self, owner: str, control: Control, value: Any) -> str | None:
+        """A value's own name, for this owner or for every owner of such a setting."""
+        own = self.texts.get(f"choice.{owner}.{control.name}.{value}")
+        return own or self.texts.get(f"choice.{control.name}.{value}")
 
     def title(self, name: str) -> str:
         """Of a method or metric."""
