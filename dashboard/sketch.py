@@ -1,21 +1,25 @@
-"""The recipe as the Studio holds it: every method as a block that is on or off, and its short form for the URL."""
+"""The recipe as the Studio holds it: every step as a block that is on or off, and its short form for the URL."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from itertools import count
+from typing import Any, Self, get_args
 from urllib.parse import quote, unquote
 
 import yaml
 
 from core import plain_yaml
 from core.errors import BadInput
-from core.methods import Method
+from core.methods import Kind, Method
 from core.recipe import TEXTS, Recipe
 from core.registry import METHODS
 from core.settings import Settings
 
+KINDS: tuple[Kind, ...] = get_args(Kind)  # in the order in which steps usually stand
+USUAL: dict[Kind, str] = {"prune": "prune_magnitude", "distill": "distill_logits", "quantize": "quantize_rtn"}
 NOTHING = "baseline"  # the short form of a recipe without steps
 WHOLE = "recipe"  # the section for what belongs to the recipe as a whole
 WHOLE_KEYS = ("seed", "device", "dtype")
@@ -39,31 +43,69 @@ class Sketch:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Self:
-        """The steps in their order, and every method that is not among them where it usually stands, off."""
+        """The steps in their order; a kind of step that is not among them stands where it usually does, off."""
         steps: list[tuple[Method, bool]] = [(step, True) for step in recipe.steps]
-        order = list(METHODS)
-        for name in order:
-            if all(step.name != name for step, _ in steps):
-                later = [i for i, (step, _) in enumerate(steps) if order.index(step.name) > order.index(name)]
+        for kind, name in USUAL.items():
+            if all(step.kind != kind for step, _ in steps):
+                later = [i for i, (step, _) in enumerate(steps) if _rank(step) > KINDS.index(kind)]
                 steps.insert(later[0] if later else len(steps), (METHODS[name](), False))
-        return cls(recipe.replace(steps=()), tuple(_blocks(steps)))
+        blocks: list[Block] = []
+        for step, on in steps:
+            blocks.append(Block(_free_place(step.kind, blocks), step, on))
+        return cls(recipe.replace(steps=()), tuple(blocks))
 
     @property
     def recipe(self) -> Recipe:
         return self.base.replace(steps=tuple(block.step for block in self.blocks if block.on))
 
+    def block(self, place: str) -> Block:
+        return next(block for block in self.blocks if block.place == place)
+
     def all_off(self) -> Self:
         return replace(self, blocks=tuple(replace(block, on=False) for block in self.blocks))
 
+    def with_method(self, place: str, name: str) -> Self:
+        """Another method in a block; settings that both have keep their values."""
+        return self._with(place, replace(self.block(place), step=_taken_over(METHODS[name], self.block(place).step)))
 
-def _blocks(steps: list[tuple[Method, bool]]) -> list[Block]:
-    seen: dict[str, int] = {}
-    blocks = []
-    for step, on in steps:
-        seen[step.name] = seen.get(step.name, 0) + 1
-        suffix = f".{seen[step.name]}" if seen[step.name] > 1 else ""
-        blocks.append(Block(f"step.{step.name}{suffix}", step, on))
-    return blocks
+    def added(self, name: str) -> Self:
+        """One more step, last, switched on."""
+        step = METHODS[name]()
+        return replace(self, blocks=(*self.blocks, Block(_free_place(step.kind, self.blocks), step, True)))
+
+    def removed(self, place: str) -> Self:
+        return replace(self, blocks=tuple(block for block in self.blocks if block.place != place))
+
+    def moved(self, place: str, by: int) -> Self:
+        """The block so many places later; as far as the ends go."""
+        blocks = [block for block in self.blocks if block.place != place]
+        at = self.blocks.index(self.block(place)) + by
+        blocks.insert(max(0, min(len(blocks), at)), self.block(place))
+        return replace(self, blocks=tuple(blocks))
+
+    def _with(self, place: str, block: Block) -> Self:
+        return replace(self, blocks=tuple(block if old.place == place else old for old in self.blocks))
+
+
+def _rank(step: Method) -> int:
+    return KINDS.index(step.kind)
+
+
+def _free_place(kind: Kind, blocks: Iterable[Block]) -> str:
+    taken = {block.place for block in blocks}
+    names = (f"step.{kind}" if n == 1 else f"step.{kind}.{n}" for n in count(1))
+    return next(name for name in names if name not in taken)
+
+
+def _taken_over(kind: type[Method], old: Method) -> Method:
+    """A method of that kind with what the old one says, as far as it can be said there."""
+    step = kind()
+    for name in set(kind.model_fields) & set(type(old).model_fields):
+        try:
+            step = kind.parse(step.model_dump() | {name: getattr(old, name)}, kind.name)
+        except BadInput:  # the same name, but other values: the new method's own default stays
+            continue
+    return step
 
 
 # -- the short form: quantize_rtn,bits=3;evaluation,max_tokens=4096;recipe,seed=1 ------------------------------

@@ -124,7 +124,7 @@ def test_no_page_imports_torch() -> None:
 
 def test_a_first_visit_is_ready_for_one_click(workspace: Workspace) -> None:
     app = opened()
-    assert app.toggle(key="step.quantize_rtn.on").value is True
+    assert app.toggle(key="step.quantize.on").value is True
     assert app.text_area(key="prompt").value
     assert not app.button(key="compress").disabled
     assert not app.button(key="generate").disabled
@@ -137,7 +137,7 @@ def test_a_first_visit_is_ready_for_one_click(workspace: Workspace) -> None:
 def test_without_a_worker_the_page_says_so_and_goes_on(workspace: Workspace) -> None:
     app = opened()
     assert "compresslab worker" in said(app)
-    app.slider(key="step.quantize_rtn.bits").set_value(3).run()
+    app.slider(key="step.quantize.bits").set_value(3).run()
     assert param(healthy(app), "recipe") == "quantize_rtn,bits=3"
 
 
@@ -148,8 +148,8 @@ def test_with_a_worker_nothing_is_said(workspace: Workspace) -> None:
 
 def test_a_slider_submits_a_draft_and_the_latest_wins(workspace: Workspace) -> None:
     app = opened()
-    app.slider(key="step.quantize_rtn.bits").set_value(3).run()
-    app.slider(key="step.quantize_rtn.bits").set_value(2).run()
+    app.slider(key="step.quantize.bits").set_value(3).run()
+    app.slider(key="step.quantize.bits").set_value(2).run()
     waiting = [job for job in workspace.jobs() if job.kind == "run"]
     assert len(waiting) == 1 and waiting[0].live and waiting[0].stage == "draft"
     assert waiting[0].payload["recipe"]["steps"][0]["quantize_rtn"]["bits"] == 2
@@ -158,7 +158,7 @@ def test_a_slider_submits_a_draft_and_the_latest_wins(workspace: Workspace) -> N
 
 def test_without_live_mode_only_compress_submits(workspace: Workspace) -> None:
     app = opened(live="off", recipe="quantize_rtn")
-    app.slider(key="step.quantize_rtn.bits").set_value(3).run()
+    app.slider(key="step.quantize.bits").set_value(3).run()
     assert workspace.jobs() == []
     healthy(app.button(key="compress").click().run())
     (job,) = workspace.jobs()
@@ -169,21 +169,21 @@ def test_without_live_mode_only_compress_submits(workspace: Workspace) -> None:
 def test_undo_and_back_to_the_baseline(workspace: Workspace) -> None:
     app = opened(live="off", recipe="quantize_rtn")
     assert app.button(key="undo").disabled
-    app.slider(key="step.quantize_rtn.bits").set_value(6).run()
+    app.slider(key="step.quantize.bits").set_value(6).run()
     app.button(key="to_baseline").click().run()
     assert param(app, "recipe") == "baseline"
     assert app.button(key="compress").disabled
     app.button(key="undo").click().run()
     assert param(app, "recipe") == "quantize_rtn,bits=6"
     app.button(key="undo").click().run()
-    assert app.slider(key="step.quantize_rtn.bits").value == 4
+    assert app.slider(key="step.quantize.bits").value == 4
     assert healthy(app).button(key="undo").disabled
 
 
 def test_the_url_brings_model_recipe_and_language_back(workspace: Workspace) -> None:
     app = opened(lang="zh", model="storyteller", recipe="prune_magnitude,sparsity=0.5;quantize_rtn,bits=3")
-    assert app.slider(key="step.prune_magnitude.sparsity").value == 0.5
-    assert app.slider(key="step.quantize_rtn.bits").value == 3
+    assert app.slider(key="step.prune.sparsity").value == 0.5
+    assert app.slider(key="step.quantize.bits").value == 3
     assert app.button(key="compress").label == words_of("zh")("compress")
 
 
@@ -278,7 +278,7 @@ def test_one_session_does_not_stop_the_work_of_another(workspace: Workspace) -> 
     job = running(workspace, first)
     second = opened(recipe="prune_magnitude")
     second.button(key="compress").click().run()
-    second.slider(key="step.prune_magnitude.sparsity").set_value(0.6).run()
+    second.slider(key="step.prune.sparsity").set_value(0.6).run()
     assert workspace.job(job).cancel_reason is None and workspace.job(job).state == "running"
 
 
@@ -315,7 +315,7 @@ def test_in_live_mode_the_answers_follow_the_recipe(workspace: Workspace) -> Non
     while job := workspace.store.claim("w"):
         workspace.store.finish(job.id, "done")
     app.run()
-    app.slider(key="step.quantize_rtn.bits").set_value(2).run()
+    app.slider(key="step.quantize.bits").set_value(2).run()
     assert [job.kind for job in workspace.jobs()] == ["run"]
     job = workspace.store.claim("w")
     assert job is not None

@@ -11,9 +11,10 @@ from core.errors import BadInput, CompresslabError
 from core.metrics import Metric
 from core.model_facts import ModelFacts
 from core.recipe import DEVICES, Recipe
+from core.registry import METHODS
 from dashboard import forms, state
 from dashboard.formats import file_size, number
-from dashboard.sketch import Block
+from dashboard.sketch import KINDS, Block
 from dashboard.studio import actions
 from dashboard.texts import Words, escaped
 
@@ -127,16 +128,74 @@ def _steps(words: Words, facts: ModelFacts | None) -> None:
     limits: dict[str, float] = {"layers": facts.layers} if facts else {}
     blocks = tuple(_block(block, words, limits) for block in state.current().sketch.blocks)
     state.change(replace(state.current().sketch, blocks=blocks))
+    _add_step(words)
 
 
 def _block(block: Block, words: Words, limits: dict[str, float]) -> Block:
     name = block.step.name
     with st.container(border=True, key=f"{block.place}.block"):
-        key = f"{block.place}.on"
-        st.session_state.setdefault(key, block.on)
-        on = st.toggle(words.title(name), key=key, help=f"{words.summary(name)}\n\n{block.step.paper}")
-        step = forms.form(block.place, name, block.step, words, limits) if on else block.step
+        with st.container(horizontal=True, vertical_alignment="center", key=f"{block.place}.head"):
+            key = f"{block.place}.on"
+            st.session_state.setdefault(key, block.on)
+            on = st.toggle(
+                words(f"kind.{block.step.kind}"), key=key, help=words(f"kind.{block.step.kind}.help"), width="stretch"
+            )
+            if on:
+                _block_menu(block, words)
+        if not on:
+            return replace(block, on=False)
+        _method(block, words)
+        st.caption(escaped(words.summary(name)))
+        step = forms.form(block.place, name, block.step, words, limits)
     return replace(block, on=on, step=step)
+
+
+def _method(block: Block, words: Words) -> None:
+    """Which method of its kind does the step."""
+    key = f"{block.place}.method"
+    st.session_state[key] = block.step.name
+    st.selectbox(
+        words("step.method"),
+        options=[name for name, method in METHODS.items() if method.kind == block.step.kind],
+        format_func=words.title,
+        key=key,
+        help=escaped(block.step.paper),
+        on_change=lambda: state.replace_sketch(state.current().sketch.with_method(block.place, st.session_state[key])),
+        label_visibility="collapsed",
+    )
+
+
+def _block_menu(block: Block, words: Words) -> None:
+    """Order and removal: seldom needed, so folded away."""
+    sketch = state.current().sketch
+    with st.popover(words("step.menu"), type="tertiary", key=f"{block.place}.menu"):
+        for name, edited in {
+            "earlier": sketch.moved(block.place, -1),
+            "later": sketch.moved(block.place, 1),
+            "remove": sketch.removed(block.place),
+        }.items():
+            st.button(
+                words(f"step.{name}"),
+                key=f"{block.place}.{name}",
+                type="tertiary",
+                disabled=edited == sketch,
+                on_click=state.replace_sketch,
+                args=(edited,),
+            )
+
+
+def _add_step(words: Words) -> None:
+    with st.popover(words("step.add"), type="tertiary", key="add_step"):
+        for kind in KINDS:
+            st.caption(words(f"kind.{kind}"))
+            for name in (name for name, method in METHODS.items() if method.kind == kind):
+                st.button(
+                    words.title(name),
+                    key=f"add.{name}",
+                    help=escaped(words.summary(name)),
+                    type="tertiary",
+                    on_click=lambda name=name: state.replace_sketch(state.current().sketch.added(name)),
+                )
 
 
 # -- what it is measured on ------------------------------------------------------------------------------------
