@@ -137,6 +137,27 @@ def evaluation_questions(name: str) -> list[Question]:
     return read_questions(EVALUATION / "questions.jsonl" if name == "bundled" else Path(name).expanduser())
 
 
+def check_file(name: str, *, questions: bool = False) -> None:
+    """Raises BadInput where a file of the user's can't be used; reads a file again only when it has changed."""
+    path = Path(name).expanduser()
+    if name == "bundled" or name.startswith(PREFIX):
+        return
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    problem = _problem(path, changed, questions)
+    if problem:
+        raise BadInput(problem)
+
+
+@lru_cache(maxsize=32)
+def _problem(path: Path, _changed: int, questions: bool) -> str:
+    try:
+        if not (read_questions if questions else read_text)(path):
+            return f"There are no questions in {path}; it needs at least one line."
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
 def read_text(path: Path) -> str:
     """UTF-8 text of a file; raises BadInput where it is missing, empty, binary or too large."""
     try:

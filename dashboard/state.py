@@ -239,6 +239,7 @@ def read_url() -> None:
     state = current()
     _read_language(params)
     state.job, state.texts = _number(params.get("job")), _number(params.get("texts"))
+    _read_prompt(state.texts)
     state.live = params.get("live", "on") != "off"
     st.session_state["live"] = state.live
     _read_recipe(params)
@@ -273,6 +274,20 @@ def _read_recipe(params: dict[str, str]) -> None:
         return
     if recipe != state.recipe:
         replace_sketch(Sketch.of(recipe), remember=False)
+
+
+def _read_prompt(texts: int | None) -> None:
+    """The box shows the prompt that the texts on the screen continue."""
+    if texts is None:
+        return
+    try:
+        request = workspace().job(texts).payload.get("request")
+    except BadInput:
+        return  # the panes say that the store does not know them
+    if request:
+        st.session_state["prompt"] = current().prompt = request["prompt"]
+        current().decoding = Decoding.parse(request["decoding"], "decoding")
+        forms.fill("decoding", current().decoding)
 
 
 def _read_run(run_id: str | None) -> None:

@@ -134,6 +134,24 @@ def test_a_first_visit_is_ready_for_one_click(workspace: Workspace) -> None:
     assert [pane["source"] for pane in request["panes"]] == ["baseline", "recipe"]
 
 
+def test_a_step_gets_another_method_a_place_and_an_end(workspace: Workspace) -> None:
+    app = opened()
+    app.button(key="add.prune_magnitude").click().run()
+    assert param(healthy(app), "recipe") == "quantize_rtn;prune_magnitude"
+    app.button(key="step.prune.2.earlier").click().run()
+    assert param(healthy(app), "recipe") == "prune_magnitude;quantize_rtn"
+    app.button(key="step.prune.2.remove").click().run()
+    assert param(healthy(app), "recipe") == "quantize_rtn"
+    app.button(key="undo").click().run()
+    assert param(healthy(app), "recipe") == "prune_magnitude;quantize_rtn"
+
+
+def test_a_file_that_is_not_there_is_refused_where_it_is_named(workspace: Workspace) -> None:
+    app = opened()
+    app.text_input(key="evaluation.text").set_value("/no/such/file.txt").run()
+    assert "There is no file /no/such/file.txt" in said(app)
+
+
 def test_without_a_worker_the_page_says_so_and_goes_on(workspace: Workspace) -> None:
     app = opened()
     assert "compresslab worker" in said(app)

@@ -1,5 +1,6 @@
 """Texts and questions: what is read, and one sentence for what can't be."""
 
+import os
 import sys
 import types
 
@@ -7,7 +8,7 @@ import pytest
 
 from core.errors import BadInput
 from core.hub_text import read_hub_text
-from core.texts import Question, evaluation_text, read_questions, read_text
+from core.texts import Question, check_file, evaluation_text, read_questions, read_text
 
 GOOD = '{"prompt": "The sky is", "choices": [" blue", " loud"], "answer": 0, "kind": "sky"}'
 
@@ -75,3 +76,16 @@ def test_rows_are_joined_and_bounded(monkeypatch):
     fake = types.SimpleNamespace(load_dataset=lambda *names, split, streaming: rows)
     monkeypatch.setitem(sys.modules, "datasets", fake)
     assert read_hub_text("hub:owner/name:config:test") == "one\n\ntwo"
+
+
+def test_a_file_is_checked_anew_when_it_has_changed(tmp_path):
+    file = tmp_path / "mine.jsonl"
+    with pytest.raises(BadInput, match="no file"):
+        check_file(str(file), questions=True)
+    file.write_text("\n")
+    with pytest.raises(BadInput, match="empty"):
+        check_file(str(file), questions=True)
+    file.write_text(GOOD)
+    os.utime(file, ns=(1, 1))
+    check_file(str(file), questions=True)
+    check_file("bundled", questions=True)

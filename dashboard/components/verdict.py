@@ -87,7 +87,7 @@ def _speed_words(measurements: Sequence[Measurement], words: Words) -> str:
     if pace is None:
         return ""
     if _same_speed(pace):
-        return words("verdict.same_speed" if 2 * pace.ratio_error <= STEADY else "verdict.unclear_speed")
+        return words("verdict.same_speed" if _clear(pace) else "verdict.unclear_speed")
     return _ratio_words(pace.ratio, ("slower", "same_speed", "faster"), words)
 
 
@@ -172,7 +172,7 @@ def _speed(measurements: Sequence[Measurement], words: Words) -> Card:
     old, new = pace.baseline, pace.compressed
     return Card(
         title,
-        headline=formats.times(pace.ratio),
+        headline=formats.times(pace.ratio) if _clear(pace) else _spread(pace),
         before=formats.with_error(old.value, old.error, 3),
         after=formats.rate(new.value, words.language, new.error),
         detail=words("verdict.ttft", time=formats.duration(first.value, words.language)) if first else "",
@@ -186,6 +186,16 @@ def _speed(measurements: Sequence[Measurement], words: Words) -> Card:
 def _same_speed(pace: Pace) -> bool:
     """Within two standard errors of the baseline: nothing is called faster that was not surely so."""
     return abs(pace.ratio - 1) <= max(NOTICEABLE, 2 * pace.ratio_error)
+
+
+def _clear(pace: Pace) -> bool:
+    return not _same_speed(pace) or 2 * pace.ratio_error <= STEADY
+
+
+def _spread(pace: Pace) -> str:
+    """From two standard errors below to two above: 0.9–1.3×."""
+    low, high = pace.ratio - 2 * pace.ratio_error, pace.ratio + 2 * pace.ratio_error
+    return f"{formats.number(max(0.0, low), 2)}–{formats.times(high)}"
 
 
 def _bytes(estimate: Estimate | None, measurements: Sequence[Measurement]) -> tuple[float, float]:

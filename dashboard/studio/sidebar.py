@@ -12,6 +12,7 @@ from core.metrics import Metric
 from core.model_facts import ModelFacts
 from core.recipe import DEVICES, Recipe
 from core.registry import METHODS
+from core.texts import check_file
 from dashboard import forms, state
 from dashboard.formats import file_size, number
 from dashboard.sketch import KINDS, Block
@@ -206,14 +207,25 @@ def _measured_on(words: Words) -> None:
     with st.expander(words("recipe.measured_on"), key="measured_on"):
         st.markdown(f"**{words('recipe.evaluation')}**")
         evaluation = forms.form("evaluation", "evaluation", base.evaluation, words)
+        _check_files({evaluation.text: False, evaluation.questions: True})
         st.markdown(f"**{words('recipe.calibration')}**")
         calibration = forms.form("calibration", "calibration", base.calibration, words)
+        _check_files({calibration.text: False})
         metrics = tuple(_metric(metric, words) for metric in base.metrics)
         seed = st.number_input(
             words("recipe.seed"), min_value=0, step=1, key="seed", help=words("recipe.seed.help"), format="%d"
         )
     fields = {"evaluation": evaluation, "calibration": calibration, "metrics": metrics, "seed": int(seed)}
     state.change(state.set_base(**fields))
+
+
+def _check_files(names: dict[str, bool]) -> None:
+    """Say what is wrong with a file of one's own where it was named, before anything runs."""
+    for name, questions in names.items():
+        try:
+            check_file(name, questions=questions)
+        except BadInput as error:
+            st.error(escaped(str(error)))
 
 
 def _metric(metric: Metric, words: Words) -> Metric:
