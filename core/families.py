@@ -271,6 +271,8 @@ def anatomy(config: Mapping[str, Any]) -> Anatomy:
         return _without_norms(found)  # the residual stream reads the norms too
     if family == "opt" and config.get("do_layer_norm_before") is False:
         return replace(_without_norms(found), final_norm=None)  # they stand after the residual is added
+    if family == "opt" and config.get("_remove_final_layer_norm"):
+        return replace(found, final_norm=None)
     if family == "phi" and config.get("qk_layernorm"):
         return replace(found, head_count="fixed")  # its norms are as wide as hidden size / heads
     if family == "phi3" and _is_long(config):

@@ -18,7 +18,6 @@ from core.weights import Role, WeightPlan
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 LARGEST_HEADER = 100 * 2**20  # bytes, the limit of the safetensors format
 BLOCK = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
-CONV1D = re.compile(r"\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$")
 BUFFER = re.compile(r"\.(attn|attention)\.(bias|masked_bias)$|\.rotary_emb\.inv_freq$")  # kept by old checkpoints
 
 

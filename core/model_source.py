@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import BadInput
+from core.families import ANATOMIES
 from core.paths import BUNDLED_MODEL
 
 BUNDLED = "storyteller"
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gpt2")  # model_type of config.json
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+NOT_HUB_FILES = ["*/*", "consolidated*"]  # the same weights again, for other programs
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "moe_intermediate_size")
+SENSES = ("vision_config", "audio_config", "text_config", "thinker_config")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def fetch(name: str) -> Path:
     )
 
     try:
-        return checked(Path(snapshot_download(name, allow_patterns=HUB_FILES)), name)
+        return checked(Path(snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=NOT_HUB_FILES)), name)
     except GatedRepoError:
         raise BadInput(f"{name} asks for a sign-in on the Hub: accept its terms there and set HF_TOKEN.") from None
     except RepositoryNotFoundError:
@@ -78,23 +82,68 @@ def _cached(name: str) -> Path | None:
     except CacheNotFound:
         return None
     revisions = sorted((v for r in repos for v in r.revisions), key=lambda v: v.last_modified, reverse=True)
-    whole = (v.snapshot_path for v in revisions if any(f.file_name.endswith(".safetensors") for f in v.files))
-    return next(whole, None)
+    return next((v.snapshot_path for v in revisions if _is_whole(v.snapshot_path, name)), None)
+
+
+def _is_whole(folder: Path, name: str) -> bool:
+    """False for what a download that was cut off has left: it goes on when it is asked for again."""
+    index = folder / INDEX
+    if not index.is_file():
+        return any(folder.glob("*.safetensors"))
+    return all((folder / file).is_file() for file in _shards(index, name))
 
 
 def checked(folder: Path, name: str) -> Path:
     """The folder itself, when it holds what is needed: config.json of a known family, and safetensors."""
     config = read_config(folder, name)
-    family = config.get("model_type")
-    if family not in FAMILIES:
-        raise BadInput(f"{name} is a {family!r} model; these families are supported: {', '.join(FAMILIES)}.")
+    _check_family(config, name)
     if "quantization_config" in config:
         raise BadInput(f"{name} is quantized already; give the full-precision checkpoint that it was made from.")
-    if not list(folder.glob("*.safetensors")):
-        if list(folder.glob("*.bin")) + list(folder.glob("*.pt")) + list(folder.glob("*.pth")):
-            raise BadInput(f"{name} has pickle weights only, which can run code; convert them to safetensors first.")
-        raise BadInput(f"{name} has no safetensors weights in {folder}.")
+    weight_files(folder, name)
     return folder
+
+
+def _check_family(config: dict[str, Any], name: str) -> None:
+    family = config.get("model_type")
+    if family in ANATOMIES:
+        if config.get("use_bidirectional_attention"):
+            raise BadInput(
+                f"{name} reads in both directions and writes no text; take a model that predicts the next word."
+            )
+        return
+    known = f"these families are supported: {', '.join(ANATOMIES)}."
+    if any(config.get(key) for key in EXPERTS):
+        raise BadInput(
+            f"{name} is a mixture of experts ({family!r}), which is not supported; take a dense model: {known}"
+        )
+    if any(isinstance(config.get(key), dict) for key in SENSES):
+        raise BadInput(f"{name} is a multimodal model ({family!r}), which is not supported; take a text model: {known}")
+    raise BadInput(f"{name} is a {family!r} model; {known}")
+
+
+def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
+    """The safetensors files that make up the model, as transformers takes them; others in the folder do not count."""
+    if (folder / WEIGHTS).is_file():
+        return (folder / WEIGHTS,)
+    if (folder / INDEX).is_file():
+        files = tuple(folder / file for file in _shards(folder / INDEX, name))
+        missing = next((file.name for file in files if not file.is_file()), None)
+        if missing:
+            raise BadInput(f"{name} has no {missing}, which its index names; fetch the checkpoint again.")
+        return files
+    if [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]:
+        raise BadInput(f"{name} has pickle weights only, which can run code; convert them to safetensors first.")
+    raise BadInput(f"{name} has no safetensors weights in {folder}: neither {WEIGHTS} nor {INDEX}.")
+
+
+def _shards(index: Path, name: str) -> list[str]:
+    try:
+        files = {str(file) for file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        files = set()
+    if not files or any(Path(file).name != file for file in files):  # a shard lies beside its index, nowhere else
+        raise BadInput(f"{index.name} of {name} is damaged; fetch the checkpoint again.")
+    return sorted(files)
 
 
 def read_config(folder: Path, name: str) -> dict[str, Any]:

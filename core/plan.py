@@ -35,7 +35,10 @@ def make_plan(recipe: Recipe, facts: ModelFacts) -> Plan:
         pattern = step.unmatched(weights)
         if pattern is not None:
             raise BadInput(f"Step {place + 1}: {step.name} names {pattern!r}, which matches no weight of {facts.name}.")
-        weights = step.foresee(weights)
+        try:
+            weights = step.foresee(weights, facts)
+        except BadInput as error:
+            raise BadInput(f"Step {place + 1}: {error}") from None
     plan = Plan(recipe, facts, weights, memory_need(recipe, facts))
     _check_memory(plan)
     return plan

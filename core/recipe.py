@@ -72,7 +72,7 @@ class Recipe(BaseModel):
         """Everything, defaults included: a recipe stays what it was when defaults change."""
         return {
             "model": self.model,
-            "steps": [{step.name: step.model_dump()} for step in self.steps],
+            "steps": [{step.name: step.model_dump(mode="json")} for step in self.steps],
             "calibration": self.calibration.model_dump(),
             "evaluation": self.evaluation.model_dump(),
             "metrics": [{metric.name: metric.model_dump()} for metric in self.metrics],

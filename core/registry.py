@@ -2,6 +2,8 @@
 
 from core.methods import Method
 from core.methods.distill_logits import DistillLogits
+from core.methods.prune_channels import PruneChannels
+from core.methods.prune_layers import PruneLayers
 from core.methods.prune_magnitude import PruneMagnitude
 from core.methods.quantize_rtn import QuantizeRtn
 from core.metrics import Metric
@@ -11,6 +13,8 @@ from core.metrics.footprint import Footprint
 from core.metrics.perplexity import Perplexity
 from core.metrics.speed import Speed
 
-METHODS: dict[str, type[Method]] = {m.name: m for m in (PruneMagnitude, DistillLogits, QuantizeRtn)}
+METHODS: dict[str, type[Method]] = {
+    m.name: m for m in (PruneLayers, PruneChannels, PruneMagnitude, DistillLogits, QuantizeRtn)
+}
 
 METRICS: dict[str, type[Metric]] = {m.name: m for m in (Perplexity, Accuracy, Agreement, Speed, Footprint)}

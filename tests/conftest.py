@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.families import ANATOMIES, Heads
 from core.model_facts import ModelFacts
 from core.weights import WeightPlan
 
@@ -24,4 +25,19 @@ def tiny_facts(tmp_path) -> ModelFacts:
         WeightPlan("model.layers.1.mlp.up_proj.weight", (96, 32), "F16", "linear", 1),
         WeightPlan("model.norm.weight", (32,), "F16", "other"),
     )
-    return ModelFacts("paper", tmp_path, "llama", 2, 32, 64, 128, True, weights, 0)
+    return ModelFacts(
+        name="paper",
+        folder=tmp_path,
+        family="llama",
+        layers=2,
+        hidden_size=32,
+        vocab_size=64,
+        context_length=128,
+        tied=True,
+        weights=weights,
+        file_bytes=0,
+        anatomy=ANATOMIES["llama"],
+        heads=Heads(count=4, kv_count=2, dim=8),
+        mlp_width=96,
+        activation="silu",
+    )

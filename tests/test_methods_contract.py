@@ -15,9 +15,17 @@ from core.paths import run_folder
 from core.plan import make_plan
 from core.registry import METHODS
 from core.weights import Grid
-from tests.tiny_models import FAMILIES
+from tests.tiny_models import DISTINCT, FAMILIES
 
 STEPS = {
+    "prune_layers": [
+        {"prune_layers": {"layers": 1}},
+        {"prune_layers": {"layers": 2, "importance": "block influence"}},
+    ],
+    "prune_channels": [
+        {"prune_channels": {"mlp": 0.4, "round_to": 4}},
+        {"prune_channels": {"mlp": 0.0, "heads": 0.5, "importance": "taylor", "repair": False}},
+    ],
     "prune_magnitude": [
         {"prune_magnitude": {"sparsity": 0.37}},
         {"prune_magnitude": {"sparsity": 0.5, "ratios": "global"}},
@@ -34,6 +42,7 @@ STEPS = {
     ],
 }
 CASES = [step for steps in STEPS.values() for step in steps]
+SAME_SHAPES = [step for step in CASES if not {"prune_layers", "prune_channels"} & set(step)]
 COMBINED = [
     [{"prune_magnitude": {"sparsity": 0.4}}, {"quantize_rtn": {"bits": 4, "group_size": 16}}],
     [{"quantize_rtn": {"bits": 4, "symmetric": False}}, {"prune_magnitude": {"sparsity": 0.6}}],
@@ -43,8 +52,22 @@ COMBINED = [
         {"quantize_rtn": {"bits": 3, "embedding_bits": 4, "head_bits": 5}},
     ],
     [{"prune_magnitude": {"sparsity": 0.3}}, {"prune_magnitude": {"sparsity": 0.6}}],
+    [
+        {"prune_layers": {"layers": 1}},
+        {"prune_channels": {"round_to": 4}},
+        {"prune_magnitude": {"sparsity": 0.5}},
+        {"quantize_rtn": {"bits": 4, "group_size": 16}},
+    ],
 ]
+NOTHING = [
+    [],
+    [{"prune_magnitude": {"sparsity": 0}}],
+    [{"distill_logits": {"steps": 0}}],
+    [{"prune_layers": {"layers": 0}}, {"prune_channels": {"mlp": 0, "heads": 0}}],
+]
+# Put next to the function: pytest then runs all cases of one family in turn, and its baseline is loaded once.
 every_family = pytest.mark.parametrize("family", FAMILIES)
+distinct_families = pytest.mark.parametrize("family", DISTINCT)
 
 
 def quiet(event):
@@ -64,10 +87,21 @@ def compress(session, tiny_recipe):
 
     def run(family, *steps, warm=session, **fields):
         recipe = tiny_recipe(family, *steps, **fields)
+        _skip_what_a_family_refuses(recipe)
         model, _ = warm.compress(recipe, Job(quiet, lambda: False, Tracker({}, quiet)))
         return recipe, warm.baseline(recipe), model
 
     return run
+
+
+def _skip_what_a_family_refuses(recipe):
+    """Where config.json has no say in a width, nothing can change it; tests/test_structured.py holds the refusal."""
+    anatomy = read_facts(recipe.model).anatomy
+    for step in recipe.steps:
+        if step.name == "prune_channels":
+            fixed = (step.mlp and anatomy.keys.mlp_width is None) or (step.heads and anatomy.head_count == "fixed")
+            if fixed:
+                pytest.skip("this family ties that width to the hidden size")
 
 
 def logits(model):
@@ -79,8 +113,8 @@ def test_every_method_has_cases():
     assert set(STEPS) == set(METHODS)
 
 
+@pytest.mark.parametrize("steps", NOTHING)
 @every_family
-@pytest.mark.parametrize("steps", [[], [{"prune_magnitude": {"sparsity": 0}}], [{"distill_logits": {"steps": 0}}]])
 def test_nothing_asked_is_nothing_changed(compress, family, steps):
     _, baseline, model = compress(family, *steps)
     assert model.weights_hash() == baseline.weights_hash()
@@ -97,16 +131,21 @@ def test_the_engine_answers_as_transformers_does(compress, tiny_folders, family)
     plain = AutoModelForCausalLM.from_pretrained(tiny_folders[family], dtype=torch.float32)
     batch = torch.arange(40).view(1, 40)
     _, baseline, _ = compress(family)
-    expected = plain(batch).logits[:, :-1].log_softmax(-1)
-    assert torch.allclose(log_probabilities(baseline, batch), expected, atol=1e-5)
+    with torch.inference_mode():
+        expected = plain(batch, use_cache=False).logits[:, :-1].log_softmax(-1)
+    found = log_probabilities(baseline, batch)
+    if family == "gpt2":  # a transposed matrix may be multiplied in another order
+        assert torch.allclose(found, expected, atol=1e-5)
+    else:
+        assert torch.equal(found, expected)
 
 
-@every_family
 @pytest.mark.parametrize("step", CASES, ids=str)
+@every_family
 def test_it_changes_only_what_it_was_asked_to(compress, family, step):
     (name, settings), *_ = step.items()
     _, baseline, model = compress(family, step)
-    if name == "distill_logits":
+    if METHODS[name].renews:
         assert set(model.linear_names()) <= set(baseline.linear_names())
         return
     touched = set(baseline.linear_names())
@@ -122,8 +161,8 @@ def _recipe_of(baseline):
     return Recipe(model=baseline.facts.name, device="cpu", dtype="float32")
 
 
-@every_family
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9])
+@distinct_families
 def test_pruning_meets_its_target_in_every_matrix(compress, family, sparsity):
     _, baseline, model = compress(family, {"prune_magnitude": {"sparsity": sparsity}})
     for name in model.linear_names():
@@ -134,7 +173,7 @@ def test_pruning_meets_its_target_in_every_matrix(compress, family, sparsity):
         assert before[zeros].abs().max() <= before[~zeros].abs().min()
 
 
-@every_family
+@distinct_families
 def test_global_pruning_meets_its_target_in_all(compress, family):
     _, _, model = compress(family, {"prune_magnitude": {"sparsity": 0.4, "ratios": "global"}})
     weights = [model.weight(name) for name in model.linear_names()]
@@ -143,8 +182,8 @@ def test_global_pruning_meets_its_target_in_all(compress, family):
     assert model.sparsity() == pytest.approx(0.4, abs=1 / total)
 
 
-@every_family
 @pytest.mark.parametrize(("bits", "group_size"), [(2, 0), (3, 16), (4, 32)])
+@distinct_families
 def test_quantizing_leaves_that_many_levels(compress, family, bits, group_size):
     _, _, model = compress(family, {"quantize_rtn": {"bits": bits, "group_size": group_size}})
     for name in model.linear_names():
@@ -166,8 +205,8 @@ def test_a_shallower_student_is_made_of_its_teachers_layers(compress, family):
         assert torch.equal(model.weight(name), baseline.weight(name.replace(".1.", ".2.", 1)))
 
 
-@every_family
-@pytest.mark.parametrize("later", CASES, ids=str)
+@pytest.mark.parametrize("later", SAME_SHAPES, ids=str)
+@distinct_families
 def test_earlier_zeros_stay_zeros(compress, family, later):
     first = {"prune_magnitude": {"sparsity": 0.5}}
     _, _, pruned = compress(family, first)
@@ -197,8 +236,8 @@ def test_the_same_seed_gives_the_same_weights(compress, family, step):
     assert first.weights_hash() == again.weights_hash()
 
 
-@every_family
 @pytest.mark.parametrize("steps", [[step] for step in CASES] + COMBINED + [[]], ids=str)
+@distinct_families
 def test_saved_and_loaded_it_is_the_same_model(session, compress, family, steps, tmp_path):
     recipe, baseline, model = compress(family, *steps)
     model.save(tmp_path / "saved")
@@ -208,8 +247,8 @@ def test_saved_and_loaded_it_is_the_same_model(session, compress, family, steps,
     assert file_bytes(model.layout()) == (tmp_path / "saved" / WEIGHTS).stat().st_size
 
 
-@every_family
 @pytest.mark.parametrize("steps", [[step] for step in CASES] + COMBINED + [[]], ids=str)
+@distinct_families
 def test_the_estimate_is_the_size_of_the_file_to_the_byte(compress, family, steps, tmp_path):
     recipe, _, model = compress(family, *steps)
     model.save(tmp_path / "saved")

@@ -88,10 +88,11 @@ def test_accuracy_is_that_of_a_plain_loop(session, tiny_recipe, family):
     assert set(found.by_kind) == {"color", "hue"}
 
 
-def test_choices_of_many_tokens_are_scored_whole(session, tiny_recipe):
+@pytest.mark.parametrize("family", ["llama", "gemma2", "opt narrow"])
+def test_choices_of_many_tokens_are_scored_whole(session, tiny_recipe, family):
     from core.engine.scores import choice_scores
 
-    recipe = tiny_recipe("llama")
+    recipe = tiny_recipe(family)
     model, words = plain_model(recipe), AutoTokenizer.from_pretrained(recipe.model)
     questions = [
         Question("Mia had a red", (" kite", " boat and a hat", " boat and", " zebra"), 0),

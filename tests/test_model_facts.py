@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from core.errors import BadInput
+from core.families import Heads
 from core.model_facts import read_facts
 from core.model_source import locate
 from core.packed_layout import file_bytes
@@ -16,11 +17,13 @@ from core.packed_layout import file_bytes
 def checkpoint(tmp_path):
     """A folder with a config and one small weight file; tests break it."""
     config = {"model_type": "llama", "num_hidden_layers": 1, "hidden_size": 8, "vocab_size": 16}
-    config |= {"max_position_embeddings": 32, "tie_word_embeddings": True}
+    config |= {"num_attention_heads": 2, "max_position_embeddings": 32, "tie_word_embeddings": True}
     (tmp_path / "config.json").write_text(json.dumps(config))
     tensors = {
         "model.embed_tokens.weight": np.zeros((16, 8), np.float16),
-        "model.layers.0.mlp.up_proj.weight": np.zeros((24, 8), np.float16),
+        "model.layers.0.self_attn.v_proj.weight": np.zeros((4, 8), np.float16),
+        "model.layers.0.self_attn.o_proj.weight": np.zeros((8, 8), np.float16),
+        "model.layers.0.mlp.down_proj.weight": np.zeros((8, 24), np.float16),
         "model.norm.weight": np.zeros(8, np.float16),
     }
     save_file(tensors, tmp_path / "model.safetensors")
@@ -29,10 +32,12 @@ def checkpoint(tmp_path):
 
 def test_facts_without_loading_weights(checkpoint):
     facts = read_facts(str(checkpoint))
-    assert facts.parameters == 16 * 8 + 24 * 8 + 8
-    assert [w.role for w in facts.weights] == ["embedding", "linear", "other"]
+    assert facts.parameters == 16 * 8 + 8 * 24 + 4 * 8 + 8 * 8 + 8
+    assert [w.role for w in facts.weights] == ["embedding", "linear", "linear", "linear", "other"]
     assert facts.weights[1].layer == 0
     assert facts.context_length == 32
+    assert facts.heads == Heads(count=2, kv_count=1, dim=4)
+    assert facts.mlp_width == 24
 
 
 def test_the_layout_predicts_an_unchanged_file_to_the_byte(checkpoint):
@@ -56,6 +61,23 @@ def break_config(folder, **changes):
         (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
         (lambda f: (f / "config.json").write_text("[]"), "not a mapping"),
         (lambda f: break_config(f, model_type="t5"), "'t5' model; these families are supported"),
+        (
+            lambda f: break_config(f, model_type="mixtral", num_local_experts=8),
+            "mixture of experts ('mixtral'), which is",
+        ),
+        (lambda f: break_config(f, model_type="qwen3_moe", num_experts=128), "take a dense model: these families"),
+        (lambda f: break_config(f, model_type="deepseek_v3", n_routed_experts=256), "mixture of experts"),
+        (
+            lambda f: break_config(f, model_type="gemma3", text_config={}, vision_config={}),
+            "multimodal model ('gemma3')",
+        ),
+        (lambda f: break_config(f, model_type="gemma3_text", use_bidirectional_attention=True), "both directions"),
+        (lambda f: break_config(f, model_type=None), "None model; these families are supported"),
+        (lambda f: break_config(f, num_attention_heads=None), "does not say num_attention_heads"),
+        (lambda f: damage_index(f, "{"), "index.json of"),
+        (lambda f: damage_index(f, '{"weight_map": []}'), "is damaged; fetch"),
+        (lambda f: damage_index(f, '{"weight_map": {"a": "../b.safetensors"}}'), "is damaged; fetch"),
+        (lambda f: damage_index(f, '{"weight_map": {"a": "b.safetensors"}}'), "has no b.safetensors, which its index"),
         (lambda f: break_config(f, quantization_config={"bits": 4}), "quantized already"),
         (lambda f: break_config(f, hidden_size=None), "does not say hidden_size"),
         (lambda f: (f / "model.safetensors").unlink(), "no safetensors weights"),
@@ -71,6 +93,11 @@ def test_a_broken_checkpoint_is_named_in_one_sentence(checkpoint, damage, says):
         read_facts(str(checkpoint))
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def damage_index(folder, text):
+    (folder / "model.safetensors").rename(folder / "elsewhere.safetensors")
+    (folder / "model.safetensors.index.json").write_text(text)
 
 
 def cut(file):

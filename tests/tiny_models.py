@@ -11,41 +11,73 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
+    BloomConfig,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GemmaConfig,
     GPT2Config,
+    GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
+    OPTConfig,
+    Phi3Config,
+    PhiConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3Config,
+    SmolLM3Config,
 )
 
 from core.texts import SEPARATOR
 
 VOCABULARY = 320
 NAMES, THINGS, COLORS = ["Mia", "Tom", "Ana", "Ben"], ["kite", "hat", "boat", "ball"], ["red", "blue", "green", "pink"]
-SHARED: dict[str, Any] = {
-    "vocab_size": VOCABULARY,
+SPECIAL: dict[str, Any] = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+ALL_HEADS: dict[str, Any] = SPECIAL | {
     "hidden_size": 32,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 52,  # divides by no group size on offer
     "max_position_embeddings": 64,
-    "bos_token_id": 0,
-    "eos_token_id": 0,
-    "pad_token_id": 0,
     "initializer_range": 0.1,
 }
-GPT2 = {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64, "initializer_range": 0.1}
-CONFIGS: dict[str, Any] = {
+SHARED: dict[str, Any] = ALL_HEADS | {
+    "num_key_value_heads": 2,
+    "intermediate_size": 52,  # divides by no group size on offer
+}
+GPT2 = SPECIAL | {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64, "initializer_range": 0.1}
+BLOOM = SPECIAL | {"hidden_size": 32, "n_layer": 3, "n_head": 4, "initializer_range": 0.1, "seq_length": 64}
+OPT = ALL_HEADS | {"ffn_dim": 52, "init_std": 0.1}
+CONFIGS: dict[str, Any] = {  # by family, and by form of a family where its forms differ in how they are built
     "llama": lambda: LlamaConfig(**SHARED, tie_word_embeddings=True, head_dim=8),
     "mistral": lambda: MistralConfig(**SHARED, tie_word_embeddings=False, head_dim=8),
     "qwen2": lambda: Qwen2Config(**SHARED, tie_word_embeddings=True),
     "qwen3": lambda: Qwen3Config(**SHARED, tie_word_embeddings=False, head_dim=16),
-    "gpt2": lambda: GPT2Config(**GPT2, bos_token_id=0, eos_token_id=0, pad_token_id=0),
+    "gpt2": lambda: GPT2Config(**GPT2),
+    "smollm3": lambda: SmolLM3Config(**SHARED, no_rope_layer_interval=2),
+    "gemma": lambda: GemmaConfig(**SHARED, head_dim=16),
+    "gemma2": lambda: Gemma2Config(**SHARED, head_dim=8, sliding_window=16, final_logit_softcapping=2.0),
+    "gemma3_text": lambda: Gemma3TextConfig(**SHARED, head_dim=8, sliding_window=16, sliding_window_pattern=2),
+    "phi": lambda: PhiConfig(**SHARED),
+    "phi3": lambda: Phi3Config(**SHARED),
+    "gpt_neox": lambda: GPTNeoXConfig(**ALL_HEADS, intermediate_size=52),
+    "gpt_neox sequential": lambda: GPTNeoXConfig(**ALL_HEADS, intermediate_size=52, use_parallel_residual=False),
+    "opt": lambda: OPTConfig(**OPT),
+    "opt narrow": lambda: OPTConfig(**OPT, word_embed_proj_dim=16, do_layer_norm_before=False),  # as opt-350m
+    "bloom": lambda: BloomConfig(**BLOOM),
 }
-DTYPES = {"llama": torch.float16, "qwen2": torch.bfloat16}  # the others: float32
+HALF, BRAIN = torch.float16, torch.bfloat16
+DTYPES = {
+    "llama": HALF,
+    "opt": HALF,
+    "gpt_neox": HALF,
+    "bloom": HALF,
+    "qwen2": BRAIN,
+    "gemma2": BRAIN,
+}  # others: float32
 FAMILIES = list(CONFIGS)
+# One of each way to build a block, a config or a head. The others differ from these in what their modules compute,
+# which is tested where a model runs; a test of what becomes of weights and files would say nothing new of them.
+DISTINCT = ["llama", "gpt2", "qwen3", "smollm3", "gemma2", "phi", "phi3", "gpt_neox", "opt narrow"]
 
 
 def stories(count: int) -> list[str]:
@@ -92,6 +124,9 @@ def write_checkpoint(folder: Path, family: str, seed: int = 0) -> Path:
     """A random checkpoint in Hugging Face form; the weights are the same for the same seed."""
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(CONFIGS[family]())
+    for parameter in model.parameters():
+        if parameter.ndim == 1:  # biases and norms begin as all zeros or all ones, which would hide much
+            parameter.data += 0.1 * torch.randn_like(parameter)
     model.to(DTYPES.get(family, torch.float32)).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return folder

@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from core.errors import BadInput, first_line
-from core.model_facts import CONV1D
+from core.families import ANATOMIES
+from core.model_facts import BLOCK
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
@@ -24,8 +25,8 @@ transformers.utils.logging.set_verbosity_error()
 def module_of(config: Any, values: dict[str, Tensor], dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
     """The model that the config describes, with these weights, in evaluation mode. Raises BadInput."""
     kind: Any = AutoModelForCausalLM._model_mapping[type(config)]
-    transposed = config.model_type == "gpt2"
-    state = {name: _as_stored(name, value.to(dtype), transposed) for name, value in values.items()}
+    conv1d = ANATOMIES[config.model_type].conv1d
+    state = {name: as_stored(name, value.to(dtype), conv1d) for name, value in values.items()}
     try:
         module, info = kind.from_pretrained(
             None, config=copy.deepcopy(config), state_dict=state, dtype=dtype, output_loading_info=True
@@ -35,10 +36,21 @@ def module_of(config: Any, values: dict[str, Tensor], dtype: torch.dtype, device
     wrong = sorted(info["missing_keys"]) or sorted(name for name, *_ in info["mismatched_keys"])
     if wrong:
         raise BadInput(f"The checkpoint does not fit its config.json: {wrong[0]} is missing or has another shape.")
+    if info["unexpected_keys"]:
+        extra = min(info["unexpected_keys"])
+        raise BadInput(f"The checkpoint does not fit its config.json, which knows no {extra}.")
     _linear_for_conv1d(module)
     module.to(device)
     ready: PreTrainedModel = module.eval().requires_grad_(False)
     return ready
+
+
+def logits_of(module: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """Last hidden states [..., H] -> float32 logits [..., V]."""
+    head: nn.Module = module.get_output_embeddings()
+    logits: Tensor = head(hidden).float()
+    cap = getattr(module.config, "final_logit_softcapping", None)  # of Gemma 2
+    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 def replace_parameter(module: nn.Module, name: str, new: nn.Parameter) -> None:
@@ -50,8 +62,9 @@ def replace_parameter(module: nn.Module, name: str, new: nn.Parameter) -> None:
                 part._parameters[key] = new
 
 
-def _as_stored(name: str, value: Tensor, transposed: bool) -> Tensor:
-    return value.T.contiguous() if transposed and CONV1D.search(name) else value
+def as_stored(name: str, value: Tensor, conv1d: bool) -> Tensor:
+    """As a checkpoint of the family keeps it."""
+    return value.T.contiguous() if conv1d and value.ndim == 2 and BLOCK.search(name) else value
 
 
 def _linear_for_conv1d(module: nn.Module) -> None:

@@ -13,8 +13,9 @@ from core.engine.architecture import module_of
 from core.engine.device import Choice
 from core.engine.model import CompressedModel
 from core.errors import BadInput, first_line
-from core.model_facts import CONV1D, ModelFacts, model_name, read_facts
-from core.model_source import fetch
+from core.model_facts import ModelFacts, model_name, read_facts
+from core.model_source import fetch, weight_files
+from core.weights import WeightPlan
 
 
 def load_baseline(name: str, choice: Choice) -> CompressedModel:
@@ -39,12 +40,13 @@ def load_baseline(name: str, choice: Choice) -> CompressedModel:
 def _read_tensors(folder: Path, facts: ModelFacts) -> dict[str, Tensor]:
     """Every weight that the facts name, [out, in] for matrices, in the dtype of the checkpoint."""
     tensors: dict[str, Tensor] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        for key, tensor in load_file(file).items():
-            name = model_name(key, facts.family)
-            turned = facts.family == "gpt2" and CONV1D.search(name)
-            tensors[name] = tensor.T.contiguous() if turned else tensor
-    return {weight.name: tensors[weight.name] for weight in facts.weights}
+    for file in weight_files(folder, facts.name):
+        tensors |= {model_name(key, facts.anatomy): tensor for key, tensor in load_file(file).items()}
+    return {weight.name: _turned(tensors[weight.name], weight, facts) for weight in facts.weights}
+
+
+def _turned(tensor: Tensor, weight: WeightPlan, facts: ModelFacts) -> Tensor:
+    return tensor.T.contiguous() if facts.anatomy.conv1d and weight.role == "linear" else tensor
 
 
 def read_config(folder: Path) -> Any:

@@ -20,8 +20,10 @@ from transformers import PreTrainedModel
 
 from core.engine.architecture import module_of, replace_parameter
 from core.engine.grids import QuantizedWeight
+from core.errors import BadInput
 from core.generation_request import Decoding
 from core.model_facts import BLOCK, ModelFacts
+from core.narrowing import Slice, narrowed
 from core.results import Kernel, WeightReport
 from core.weights import WeightPlan
 
@@ -99,13 +101,23 @@ class CompressedModel:
         self.weights = dict(_moved(weight, place) for weight in self.weights.values() if _stays(weight, place))
         self.stored = {_renamed(name, place): value for name, value in self.stored.items() if _kept(name, place)}
         self.masks = {_renamed(name, place): mask for name, mask in self.masks.items() if _kept(name, place)}
-        config = copy.deepcopy(self.module.config)
-        config.num_hidden_layers = len(place)
-        if getattr(config, "layer_types", None):
-            config.layer_types = [config.layer_types[old] for old in place]
-        values = {name: effective(self.stored[name]) for name in self.stored}
-        self.module = module_of(config, values, self.dtype, self.device)
-        self._hash = None
+        config, keys = self.module.config, self.facts.anatomy.keys
+        lists = {key: getattr(config, key) for key in keys.per_layer if getattr(config, key, None)}
+        entries = {key: [values[old] for old in place] for key, values in lists.items()}
+        self._rebuild({keys.depth: len(place)} | entries)
+
+    def narrow(self, slices: Iterable[Slice], config_changes: dict[str, Any]) -> None:
+        """Keep these rows and columns, and drop the others. Raises BadInput for weights on a grid."""
+        for cut in slices:
+            stored = self.stored[cut.name]
+            if isinstance(stored, QuantizedWeight):
+                raise BadInput(f"{cut.name} is quantized already; make the model narrower before that.")
+            kept = torch.tensor(cut.indices, device=stored.device)
+            self.stored[cut.name] = stored.index_select(cut.dimension, kept)
+            if cut.name in self.masks:
+                self.masks[cut.name] = self.masks[cut.name].index_select(cut.dimension, kept)
+            self.weights[cut.name] = narrowed(self.weights[cut.name], cut)
+        self._rebuild(config_changes)
 
     def settle(self, trained: dict[str, Tensor]) -> None:
         """Take over trained values, rounded to the checkpoint's dtype: what is measured is what is written."""
@@ -177,6 +189,15 @@ class CompressedModel:
         return shared_session().generate_text(self, prompt, decoding or Decoding())
 
     # -- inside -------------------------------------------------------------------------
+
+    def _rebuild(self, config_changes: dict[str, Any]) -> None:
+        """A new module for weights of new names or shapes."""
+        config = copy.deepcopy(self.module.config)
+        for key, value in config_changes.items():
+            setattr(config, key, value)
+        values = {name: effective(stored) for name, stored in self.stored.items()}
+        self.module = module_of(config, values, self.dtype, self.device)
+        self._hash = None
 
     def _plan(self, name: str) -> WeightPlan:
         stored, mask = self.stored[name], self.masks.get(name)

@@ -100,8 +100,7 @@ def load_packed(folder: Path, facts: ModelFacts, choice: Choice) -> CompressedMo
     if not file.exists():
         raise BadInput(f"There are no compressed weights in {folder}; they were deleted or never saved. Run it again.")
     config = read_config(folder)
-    weights = {w.name: w for w in facts.weights if w.layer is None or w.layer < config.num_hidden_layers}
-    stored, masks = _read(file, weights, choice.device)
+    weights, stored, masks = _read(file, facts, choice.device)
     values = {name: effective(value) for name, value in stored.items()}
     return CompressedModel(
         facts=facts,
@@ -116,27 +115,33 @@ def load_packed(folder: Path, facts: ModelFacts, choice: Choice) -> CompressedMo
 
 
 def _read(
-    file: Path, weights: dict[str, WeightPlan], device: torch.device
-) -> tuple[dict[str, Tensor | QuantizedWeight], dict[str, Tensor]]:
+    file: Path, facts: ModelFacts, device: torch.device
+) -> tuple[dict[str, WeightPlan], dict[str, Tensor | QuantizedWeight], dict[str, Tensor]]:
+    weights: dict[str, WeightPlan] = {}
     stored: dict[str, Tensor | QuantizedWeight] = {}
     masks: dict[str, Tensor] = {}
     with safe_open(file, framework="pt") as opened:
-        changed = json.loads((opened.metadata() or {}).get("weights", "{}"))
-        for name, weight in weights.items():
-            plan = _as_written(weight, changed.get(name))
+        for plan in _as_written(opened, facts):
             parts = {tensor.name: opened.get_tensor(tensor.name) for tensor in stored_tensors(plan)}
-            stored[name], mask = _unpacked(plan, parts, device)
+            weights[plan.name] = replace(plan, grid=None, nonzero=None)
+            stored[plan.name], mask = _unpacked(plan, parts, device)
             if mask is not None:
-                masks[name] = mask
-    return stored, masks
+                masks[plan.name] = mask
+    return weights, stored, masks
 
 
-def _as_written(weight: WeightPlan, about: dict[str, Any] | None) -> WeightPlan:
-    if about is None:
-        return weight
-    bits, group_size, symmetric = about["grid"] or (0, 0, 0)
-    grid = Grid(bits, group_size, bool(symmetric)) if bits else None
-    return replace(weight, grid=grid, nonzero=about["nonzero"])
+def _as_written(opened: Any, facts: ModelFacts) -> Iterator[WeightPlan]:
+    """Every weight of the file. Blocks may be gone and matrices narrower than the baseline's: the file says."""
+    changed = json.loads((opened.metadata() or {}).get("weights", "{}"))
+    names = set(opened.keys())
+    for weight in facts.weights:
+        about = changed.get(weight.name)
+        if about is not None:
+            bits, group_size, symmetric = about["grid"] or (0, 0, 0)
+            grid = Grid(bits, group_size, bool(symmetric)) if bits else None
+            yield replace(weight, shape=tuple(about["shape"]), grid=grid, nonzero=about["nonzero"])
+        elif weight.name in names:
+            yield replace(weight, shape=tuple(opened.get_slice(weight.name).get_shape()))
 
 
 def _unpacked(

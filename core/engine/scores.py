@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from core.engine.architecture import logits_of
 from core.engine.model import CompressedModel
 from core.engine.tokens import start_token
 from core.errors import RunFailed
@@ -230,8 +231,7 @@ def choice_scores(model: CompressedModel, questions: list[EncodedQuestion]) -> l
     wanted = [(row, place, token) for spots in places for spot in spots for row, place, token in spot]
     row, place, token = (torch.tensor(column, device=model.device) for column in zip(*wanted, strict=True))
     with torch.inference_mode():
-        head: nn.Module = model.module.get_output_embeddings()
-        logits = head(hidden[row, place]).float()
+        logits = logits_of(model.module, hidden[row, place])
         found = iter(torch.log_softmax(logits, dim=-1).gather(1, token.unsqueeze(1)).squeeze(1).tolist())
     return [[sum(next(found) for _ in spot) for spot in spots] for spots in places]
 

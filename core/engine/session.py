@@ -154,7 +154,7 @@ class Session:
     def _key(self, recipe: Recipe, steps: int) -> tuple[Any, ...]:
         """What decides the weights after so many steps."""
         choice = self.choice(recipe)
-        plain = [{step.name: step.model_dump()} for step in recipe.steps[:steps]]
+        plain = [{step.name: step.model_dump(mode="json")} for step in recipe.steps[:steps]]
         text = json.dumps([plain, recipe.calibration.model_dump(), recipe.seed], sort_keys=True)
         return (*_identity(read_facts(recipe.model).folder), str(choice.device), choice.dtype, text)
 

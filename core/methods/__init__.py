@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from core.model_facts import ModelFacts
 from core.settings import Settings
 from core.weights import WeightPlan
 
@@ -36,8 +37,11 @@ class Method(Settings):
         """A name pattern in the settings that fits no weight of the model; None if there is none."""
         return None
 
-    def foresee(self, weights: tuple[WeightPlan, ...]) -> tuple[WeightPlan, ...]:
-        """What the step will make of every weight: exact where that can be known before it runs."""
+    def foresee(self, weights: tuple[WeightPlan, ...], facts: ModelFacts) -> tuple[WeightPlan, ...]:
+        """What the step will make of every weight of a model that began as `facts` say: exact where that can be known.
+
+        Raises BadInput for settings that this model can't take.
+        """
         return weights
 
     def cost(self, sequence_length: int) -> float:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from core.methods import Kind, Method
+from core.model_facts import ModelFacts
 from core.settings import setting
 from core.weights import WeightPlan
 
@@ -92,7 +93,7 @@ class DistillLogits(Method):
             )
         return None
 
-    def foresee(self, weights: tuple[WeightPlan, ...]) -> tuple[WeightPlan, ...]:
+    def foresee(self, weights: tuple[WeightPlan, ...], facts: ModelFacts) -> tuple[WeightPlan, ...]:
         depth = 1 + max((w.layer for w in weights if w.layer is not None), default=-1)
         if not 0 < self.student_layers < depth:
             return weights

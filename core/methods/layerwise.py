@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from core.errors import BadInput
 from core.methods import Method
+from core.model_facts import ModelFacts
 from core.settings import Control, setting
 from core.weights import Grid, WeightPlan
 
@@ -70,7 +71,7 @@ class LayerMethod(Method):
         """Whether the method is meant for this kind of matrix."""
         return weight.role == "linear"
 
-    def foresee(self, weights: tuple[WeightPlan, ...]) -> tuple[WeightPlan, ...]:
+    def foresee(self, weights: tuple[WeightPlan, ...], facts: ModelFacts) -> tuple[WeightPlan, ...]:
         return tuple(self._foreseen(w) for w in weights)
 
     def _foreseen(self, weight: WeightPlan) -> WeightPlan:

@@ -1,0 +1,1 @@
+"""Formats that other programs load: one file each."""

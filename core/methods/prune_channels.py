@@ -1,0 +1,142 @@
+"""Structured pruning of widths: whole MLP channels and attention heads go, and every matrix gets smaller.
+
+Every block loses equally many, so that the result is an ordinary, narrower model of the same family. What a unit u is
+worth, x_u being its part of the input of the matrix W that reads it:
+- magnitude: norm of what writes the unit times norm of what reads it: scaling one against the other changes nothing;
+- activation: E |W_u x_u|^2, for a channel (|W_u| * rms(x_u))^2: Wanda's score (arXiv:2306.11695) for a whole unit, and
+  without the mean, which a bias can take over, where there is one: FLAP (arXiv:2312.11983);
+- taylor: E |x_u . dL/dx_u| over sequences, the loss change to first order (Molchanov et al. 2017, arXiv:1611.06440,
+  section 2.2; for heads Michel et al. 2019, arXiv:1905.10650);
+- reconstruction: units go one by one, each time the one whose loss the others make good best: with the inverse P of the
+  dampened Hessian that costs tr(W_u P_uu^-1 W_u^T) (optimal brain surgeon; per unit as in ZipLM, arXiv:2302.04089).
+The repair is least squares on what is left: W' = W_K + W_R H_RK (H_KK + dampening)^-1, R removed, K kept; where there
+is a bias H is the covariance and the bias takes over the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from core.errors import BadInput
+from core.methods import Kind, Method
+from core.model_facts import ModelFacts
+from core.narrowing import Widths, fewer_channels, fewer_heads, foreseen, widths_now
+from core.settings import setting
+from core.weights import WeightPlan
+
+if TYPE_CHECKING:
+    from core.engine.context import StepContext
+    from core.engine.model import CompressedModel
+
+Importance = Literal["activation", "magnitude", "taylor", "reconstruction"]
+
+
+class PruneChannels(Method):
+    name: ClassVar[str] = "prune_channels"
+    title: ClassVar[str] = "Make it narrower"
+    kind: ClassVar[Kind] = "prune"
+    summary: ClassVar[str] = (
+        "Takes whole channels and attention heads out, so that every matrix gets smaller and faster."
+    )
+    paper: ClassVar[str] = "LLM-Pruner, arXiv:2305.11627; FLAP, arXiv:2312.11983; ZipLM, arXiv:2302.04089"
+    renews: ClassVar[bool] = True
+
+    mlp: float = setting(
+        0.3,
+        ge=0.0,
+        le=0.95,
+        step=0.05,
+        label="Channels removed",
+        plain="How much narrower the thinking part of each floor becomes. It really is smaller and faster then.",
+        help="Fraction of the MLP channels of every block that are removed with their rows and columns.",
+    )
+    heads: float = setting(
+        0.0,
+        ge=0.0,
+        le=0.95,
+        step=0.05,
+        label="Heads removed",
+        plain="How many of the pointers that look back at earlier words go. Each one missed is felt.",
+        help="Fraction of the attention heads of every block; the nearest count that keeps the ratio of query to "
+        "key/value heads whole. Families whose head count hangs on the hidden size refuse it.",
+        advanced=True,
+    )
+    importance: Importance = setting(
+        "activation",
+        label="What counts",
+        plain="How it decides which parts matter least.",
+        help="activation: energy of a unit's contribution on the calibration text. magnitude: weight norms alone. "
+        "taylor: first-order loss change. reconstruction: one by one, what the others can't make good.",
+        advanced=True,
+    )
+    repair: bool = setting(
+        True,
+        label="Mend what remains",
+        plain="Let the remaining parts take over what the removed ones did, as well as they can.",
+        help="Least-squares update of the output matrices (and their biases) on the calibration statistics.",
+        advanced=True,
+    )
+    dampening: float = setting(
+        0.01,
+        ge=0.0001,
+        le=1.0,
+        label="Dampening",
+        plain="How cautiously it mends.",
+        help="Fraction of the mean diagonal of the Hessian that is added to it before it is inverted.",
+        advanced=True,
+    )
+    round_to: int = setting(
+        16,
+        ge=1,
+        le=256,
+        offered=(1, 8, 16, 32, 64),
+        unit="channels",
+        label="Multiple of",
+        plain="Round widths are read faster by the machine.",
+        help="The channels kept are a multiple of this, where one fits.",
+        advanced=True,
+    )
+
+    def conflict(self, before: tuple[Method, ...]) -> str | None:
+        if any(step.kind == "quantize" for step in before):
+            return "prune_channels stands after a quantize step, whose groups it would tear apart; put it before."
+        return None
+
+    @property
+    def idle(self) -> bool:
+        return self.mlp == 0 and self.heads == 0
+
+    def widths(self, before: Widths, facts: ModelFacts) -> Widths:
+        """What every block shall have. Raises BadInput where the family has no say in a width."""
+        channels, heads = before.channels, before.heads
+        if self.mlp:
+            if facts.anatomy.keys.mlp_width is None:
+                raise BadInput(
+                    f"{facts.family} has no MLP width of its own in config.json, it is 4 times the hidden size: "
+                    "prune_channels can't change it; take prune_layers."
+                )
+            channels = fewer_channels(channels, self.mlp, self.round_to)
+        if self.heads:
+            if facts.anatomy.head_count == "fixed":
+                raise BadInput(
+                    f"{facts.family} ties the number of heads to the hidden size, so that prune_channels can't remove "
+                    "any; set heads to 0 and use mlp, or take prune_layers."
+                )
+            heads = fewer_heads(heads, self.heads, facts)
+        return replace(before, channels=channels, heads=heads)
+
+    def foresee(self, weights: tuple[WeightPlan, ...], facts: ModelFacts) -> tuple[WeightPlan, ...]:
+        if self.idle:
+            return weights
+        before = widths_now({w.name: w for w in weights}, facts)
+        return foreseen(weights, facts, self.widths(before, facts))
+
+    def cost(self, sequence_length: int) -> float:
+        return 60_000.0 if self.importance in ("activation", "reconstruction") or self.repair else 4_000.0
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from core.engine.surgery import narrow
+
+        if not self.idle:
+            narrow(model, self, self.widths(widths_now(model.weights, model.facts), model.facts), context)

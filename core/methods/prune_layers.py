@@ -1,0 +1,87 @@
+"""Structured pruning of depth: whole decoder blocks go.
+
+- block influence: 1 - mean cosine of a block's input and output over tokens (ShortGPT, arXiv:2403.03853, section 2);
+  the blocks that turn their input least go together.
+- measured loss: the loss on calibration text with a block left out; the block missed least goes, then the others are
+  measured again without it (SLEB, arXiv:2402.09025).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from core.errors import BadInput
+from core.methods import Kind, Method
+from core.model_facts import ModelFacts
+from core.narrowing import first_layers
+from core.settings import setting
+from core.weights import WeightPlan
+
+if TYPE_CHECKING:
+    from core.engine.context import StepContext
+    from core.engine.model import CompressedModel
+
+SAMPLES = 32  # sequences that a measured loss is taken on
+
+
+class PruneLayers(Method):
+    name: ClassVar[str] = "prune_layers"
+    title: ClassVar[str] = "Make it shallower"
+    kind: ClassVar[Kind] = "prune"
+    summary: ClassVar[str] = "Takes whole floors out of the network, those that change least."
+    paper: ClassVar[str] = "ShortGPT, arXiv:2403.03853; SLEB, arXiv:2402.09025"
+    renews: ClassVar[bool] = True
+
+    layers: int = setting(
+        1,
+        ge=0,
+        le=200,
+        step=1,
+        unit="layers",
+        label="Layers removed",
+        plain="How many floors of the network are taken out. Each one makes it smaller and faster, and is missed.",
+        help="Decoder blocks that are removed; the others keep their order.",
+    )
+    importance: Literal["block influence", "measured loss"] = setting(
+        "measured loss",
+        label="What counts",
+        plain="How it finds the floors that matter least: by how little they change, or by trying.",
+        help="block influence: one pass, 1 - cosine of a block's input and output. measured loss: the loss on "
+        f"{SAMPLES} calibration samples without the block, measured again after every removal.",
+        advanced=True,
+    )
+
+    def foresee(self, weights: tuple[WeightPlan, ...], facts: ModelFacts) -> tuple[WeightPlan, ...]:
+        depth = len({w.layer for w in weights} - {None})
+        return first_layers(weights, self.left(depth)) if self.layers else weights
+
+    def left(self, depth: int) -> int:
+        """The number of blocks that stay. Raises BadInput where none would."""
+        if self.layers >= depth:
+            raise BadInput(f"prune_layers can't remove {self.layers} of {depth} layers; up to {depth - 1} would work.")
+        return depth - self.layers
+
+    def cost(self, sequence_length: int) -> float:
+        if self.importance == "block influence":
+            return 60_000.0
+        return 1_000.0 + 8.0 * self.layers * SAMPLES * sequence_length
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from core.engine.depth import least_missed, least_turning
+
+        left = self.left(model.depth)
+        if not self.layers:
+            return
+        gone = (
+            least_turning(model, self.layers, context)
+            if self.importance == "block influence"
+            else least_missed(model, self.layers, SAMPLES, context)
+        )
+        kept = [layer for layer in range(model.depth) if layer not in gone]
+        assert len(kept) == left
+        context.job.remember(f"prune_layers removed {_listed(gone)} of {model.depth}, counted from 0.")
+        model.keep_layers(kept)
+
+
+def _listed(layers: list[int]) -> str:
+    return f"{'layer' if len(layers) == 1 else 'layers'} {', '.join(str(layer) for layer in sorted(layers))}"
