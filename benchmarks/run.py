@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-BENCHMARKS = ("dashboard", "jobs", "ladder")
+BENCHMARKS = ("dashboard", "jobs", "ladder", "structured", "estimates", "error_bars", "slider_step")
 
 
 def main() -> None:

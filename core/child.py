@@ -20,10 +20,11 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol, TextIO
 
+from core import sensitivity_store
 from core.errors import BadInput, Cancelled, CompresslabError, RunFailed
 from core.events import Event, to_json
 from core.generation_request import GenerateRequest
-from core.jobs import GenerateJob, Job, RunJob, WarmJob, parse
+from core.jobs import GenerateJob, Job, RunJob, SensitivityJob, WarmJob, parse
 from core.recipe import Recipe
 from core.results import RunRecord, Stage
 
@@ -34,7 +35,7 @@ Report = Callable[[Event], None]
 Cancel = Callable[[], bool]
 
 
-class ChildSession(Protocol):
+class ChildSession(sensitivity_store.Meter, Protocol):
     """What the child asks of the engine's Session."""
 
     @property
@@ -85,6 +86,8 @@ def carry_out(session: ChildSession, job: Job, report: Report, cancelled: Cancel
         return session.run(recipe, run_id=job.run_id, stage=job.stage, report=report, cancelled=cancelled)
     if isinstance(job, GenerateJob):
         session.generate(job.request, report=report, cancelled=cancelled)
+    elif isinstance(job, SensitivityJob):
+        sensitivity_store.measure(session, Recipe.from_dict(job.recipe), report, cancelled)
     elif isinstance(job, WarmJob):
         session.warm(job.model)
     return None

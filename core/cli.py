@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli_recipe import build_recipe, recipe_options
+from core.cli_recipe import build_recipe, parse_bytes, recipe_options
 from core.errors import BadInput, Cancelled, CompresslabError, RunFailed
 
 if TYPE_CHECKING:
@@ -156,8 +156,49 @@ def estimate(as_json: bool, **recipe: Any) -> None:
     from core import cli_output as output
 
     told = _workspace().estimate(build_recipe(**recipe))
-    data = asdict(told) | {"compression_ratio": told.compression_ratio}
-    output.print_json(data) if as_json else output.print_estimate(told)
+    output.print_json(output.estimate_data(told)) if as_json else output.print_estimate(told)
+
+
+@cli.command()
+@recipe_options
+@json_option
+def sensitivity(as_json: bool, **recipe: Any) -> None:
+    """Measure, once, what every matrix of a model loses under every setting: what estimates of quality rest on."""
+    from core import cli_output as output
+
+    made, workspace = build_recipe(**recipe), _workspace()
+    with redirect_stdout(sys.stderr), _interruptible() as cancelled, output.ProgressBar() as bar:
+        table = workspace.measure_sensitivity(made, report=bar.show, cancelled=cancelled)
+    output.print_json(table.model_dump(mode="json")) if as_json else output.print_sensitivity(table)
+
+
+@cli.command()
+@recipe_options
+@click.option("--budget", help="Of the packed file: bytes, or such as 2MB.")
+@click.option("--ratio", type=click.FloatRange(min=1, min_open=True), help="How many times smaller than the baseline.")
+@click.option("--method", multiple=True, help="Add a step with its defaults; quantize_rtn where the recipe has none.")
+@click.option("--yaml", "as_yaml", is_flag=True, help="The recipe alone, to be run.")
+@json_option
+def allocate(
+    budget: str | None, ratio: float | None, method: tuple[str, ...], as_yaml: bool, as_json: bool, **recipe: Any
+) -> None:
+    """Bits and sparsity for every matrix, so that the file keeps to a budget at least predicted damage."""
+    from core import cli_output as output
+    from core.recipe import Recipe
+
+    made, workspace = build_recipe(**recipe), _workspace()
+    wanted = method or (() if made.steps else ("quantize_rtn",))
+    made = Recipe.from_dict(made.to_dict() | {"steps": [*made.to_dict()["steps"], *wanted]})
+    found = workspace.allocate(made, budget_bytes=None if budget is None else parse_bytes(budget), ratio=ratio)
+    if as_yaml:
+        click.echo(found.to_yaml(), nl=False)
+        return
+    told = workspace.estimate(found)
+    if as_json:
+        output.print_json({"recipe": found.to_dict(), "estimate": output.estimate_data(told)})
+    else:
+        output.print_allocation(found)
+        output.print_estimate(told)
 
 
 @cli.command()
@@ -185,6 +226,26 @@ def models(as_json: bool) -> None:
 
     names = _workspace().models()
     output.print_json({"models": names}) if as_json else click.echo("\n".join(names))
+
+
+@cli.command()
+@click.argument("ids", nargs=-1)
+@click.option("--clear", is_flag=True, help="Delete these, or all where none is named.")
+@json_option
+def statistics(ids: tuple[str, ...], clear: bool, as_json: bool) -> None:
+    """What is kept of calibration, so that it is measured once: how much room it takes, and taking it away."""
+    from core import cli_output as output
+
+    workspace = _workspace()
+    if ids and not clear:
+        raise BadInput("Statistics are named to be deleted: add --clear.")
+    freed = workspace.clear_statistics(ids or None) if clear else 0
+    entries, room = workspace.statistics(), workspace.statistics_room()
+    if as_json:
+        kept = [asdict(entry) for entry in entries]
+        output.print_json({"statistics": kept, "bytes": sum(e.bytes for e in entries), "room": room, "freed": freed})
+    else:
+        output.print_statistics(entries, room, freed if clear else None)
 
 
 # -- runs ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -16,8 +17,11 @@ from rich.table import Table
 from core import events
 from core.estimate import Estimate
 from core.methods import Method
+from core.recipe import Recipe
 from core.results import Measurement, RunRecord
+from core.sensitivity_table import SensitivityTable
 from core.settings import Control, allowed
+from core.statistics_files import StatisticsEntry
 from core.store import JobRow, WorkerRow
 
 PIPE_WIDTH = 160  # columns, where no terminal says how wide it is
@@ -122,6 +126,27 @@ def print_runs(records: list[RunRecord]) -> None:
     _print_table(("run", "created (UTC)", "model", "steps", "size", "perplexity", "accuracy"), rows)
 
 
+def print_statistics(entries: list[StatisticsEntry], room: int, freed: int | None) -> None:
+    if freed is not None:
+        OUT.print(f"{number(freed, 'bytes')} are free again.")
+    if not entries:
+        OUT.print("No statistics are kept; the first run that needs them measures them.")
+        return
+    rows = [
+        (
+            e.id,
+            e.model,
+            e.text,
+            f"{e.samples} x {e.sequence_length}",
+            number(e.bytes, "bytes"),
+            e.last_used[:16].replace("T", " "),
+        )
+        for e in entries
+    ]
+    _print_table(("id", "model", "text", "samples x tokens", "size", "last used (UTC)"), rows)
+    OUT.print(f"{number(sum(e.bytes for e in entries), 'bytes')} of {number(room, 'bytes')} that they may take.")
+
+
 def print_comparison(rows: list[dict[str, Any]]) -> None:
     columns = list(rows[0]) if rows else ["metric"]
     cells = [[row["metric"], *(_cell(row[name]) for name in columns[1:])] for row in rows]
@@ -142,9 +167,47 @@ def print_estimate(estimate: Estimate) -> None:
         ("bits per weight", f"{about}{estimate.bits_per_weight:.2f}"),
         ("sparsity of linear layers", number(estimate.sparsity, "fraction")),
         ("parameters", f"{estimate.parameters:,}"),
+        ("perplexity, times the baseline's", _predicted(estimate)),
         ("memory needed to run it", number(estimate.memory_need, "bytes")),
     ]
     _print_table(("", ""), rows)
+
+
+def estimate_data(estimate: Estimate) -> dict[str, Any]:
+    return asdict(estimate) | {"compression_ratio": estimate.compression_ratio}
+
+
+def _predicted(estimate: Estimate) -> str:
+    found = estimate.predicted
+    if found is None:
+        return estimate.why_not
+    beyond = "; beyond all that was measured" if found.extrapolated else ""
+    return f"{found.perplexity_ratio:.4g} ({found.low:.4g} to {found.high:.4g}) on {found.dataset}{beyond}"
+
+
+def print_sensitivity(table: SensitivityTable) -> None:
+    OUT.print(
+        f"[bold]Sensitivity[/bold] of {escape(table.model)}, measured in {table.seconds:.0f} s on {table.dataset}"
+    )
+    kinds = list(table.importance)
+    names = dict.fromkeys(name for kind in kinds for name in table.importance[kind])
+    rows = [(name, *(f"{table.importance[kind].get(name, 0):.3g}" for kind in kinds)) for name in names]
+    _print_table(("nats a token per unit of relative loss", *kinds), rows)
+    OUT.print(f"{len(table.columns)} settings tried, {len(table.points)} whole models measured", style="dim")
+
+
+def print_allocation(recipe: Recipe) -> None:
+    """The steps with their exceptions, as they would stand in the recipe's file."""
+    rows = [
+        (f"{step.name} {pattern}", ", ".join(f"{name}={value}" for name, value in values.items()))
+        for step in recipe.steps
+        for pattern, values in [("(all others)", _usual(step)), *getattr(step, "overrides", {}).items()]
+    ]
+    _print_table(("matrices", "settings"), rows)
+
+
+def _usual(step: Method) -> dict[str, Any]:
+    return {name: getattr(step, name) for name in ("bits", "sparsity", "embedding_bits") if hasattr(step, name)}
 
 
 def print_methods(methods: Iterable[type[Method]]) -> None:

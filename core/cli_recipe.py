@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from core.recipe import Recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+BYTES = re.compile(r"^(\d+(?:\.\d+)?) ?(|b|kb|mb|gb)$", re.IGNORECASE)
 
 
 def recipe_options(command: Command) -> Command:
@@ -53,6 +56,14 @@ def _absolute(recipe: Recipe) -> Recipe:
         if owner[name] not in (BUNDLED, "bundled") and path.exists():
             owner[name] = str(path.resolve())
     return recipe.from_dict(data)
+
+
+def parse_bytes(text: str) -> int:
+    """`2MB`, `750 kB` or plain bytes. Raises BadInput."""
+    found = BYTES.match(text.strip())
+    if found is None:
+        raise BadInput(f"{text!r} is not a number of bytes; write such as 1500000, 750kB or 2MB.")
+    return int(float(found[1]) * UNITS[found[2].lower()])
 
 
 def _text(file: str) -> str:

@@ -1,4 +1,4 @@
-"""What can be said before anything runs: exact bytes, from shapes alone."""
+"""What can be said before anything runs: exact bytes from shapes alone, and predicted quality with its error."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from core.packed_layout import file_bytes
 from core.plan import Plan
+from core.prediction import NotPredicted, Prediction, predictor
+from core.sensitivity_table import SensitivityTable
+
+NO_TABLE = "Not predicted: nobody has measured yet how sensitive this model is; `compresslab sensitivity` does."
 
 
 @dataclass(frozen=True)
@@ -19,13 +23,17 @@ class Estimate:
     sparsity: float  # of the weights in the linear layers
     bits_per_weight: float  # bits on disk over all weights of the model as it was
     memory_need: int
+    predicted: Prediction | None = None
+    why_not: str = NO_TABLE  # the reason where nothing is predicted
 
     @property
     def compression_ratio(self) -> float:
         return self.baseline_bytes / self.compressed_bytes
 
 
-def estimate(plan: Plan) -> Estimate:
+def estimate(plan: Plan, table: SensitivityTable | None = None) -> Estimate:
+    """With a prediction where there is a sensitivity table of the model."""
+    predicted, why_not = _predicted(plan, table)
     linear = [w for w in plan.weights if w.role == "linear"]
     total = sum(w.count for w in linear)
     zeros = sum(w.count - w.nonzero for w in linear if w.nonzero is not None)
@@ -38,4 +46,15 @@ def estimate(plan: Plan) -> Estimate:
         sparsity=zeros / total if total else 0.0,
         bits_per_weight=8 * compressed / max(1, sum(w.count for w in plan.weights)),
         memory_need=plan.memory_need,
+        predicted=predicted,
+        why_not=why_not,
     )
+
+
+def _predicted(plan: Plan, table: SensitivityTable | None) -> tuple[Prediction | None, str]:
+    if table is None:
+        return None, NO_TABLE
+    try:
+        return predictor(table, plan.facts.weights).predict(plan.recipe.steps), ""
+    except NotPredicted as reason:
+        return None, str(reason)

@@ -44,7 +44,14 @@ class WarmJob(_Job):
     model: str
 
 
-Job = RunJob | GenerateJob | WarmJob
+class SensitivityJob(_Job):
+    """Measure how sensitive the recipe's model is, with the recipe's texts."""
+
+    kind: Literal["sensitivity"] = "sensitivity"
+    recipe: dict[str, Any]
+
+
+Job = RunJob | GenerateJob | SensitivityJob | WarmJob
 _ADAPTER: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 
 
@@ -61,6 +68,8 @@ def _priority(job: Job, live: bool) -> int:
     """Whoever waits in front of the screen goes first: the lower, the sooner."""
     if isinstance(job, RunJob):
         return 1 if live else 3 if job.stage == "final" else 2
+    if isinstance(job, SensitivityJob):
+        return 3
     return 0 if isinstance(job, GenerateJob) else 2
 
 

@@ -64,13 +64,14 @@ def fewer_channels(width: int, sparsity: float, multiple: int) -> int:
 def fewer_heads(heads: Heads, sparsity: float, facts: ModelFacts) -> Heads:
     """The head counts nearest to the share asked for that leave every key/value head with equally many query heads.
 
-    Either whole groups go (a key/value head with its query heads), or as many query heads of each group; of two that
-    are equally near, the groups, which shrink the key/value cache too.
+    Either whole groups go (a key/value head with its query heads), or as many query heads of each group. Of two that
+    are equally near, the one that removes less; of two with equally many, the groups: that cache is smaller too.
     """
     groups = [replace(heads, count=n * heads.shared_by, kv_count=n) for n in range(1, heads.kv_count + 1)]
     shares = [replace(heads, count=n * heads.kv_count) for n in range(1, heads.shared_by)]
     loads = [found for found in (*groups, *shares) if _loads(found, facts)]
-    return min(loads, key=lambda found: abs(found.count - (1 - sparsity) * heads.count), default=heads)
+    wanted = (1 - sparsity) * heads.count
+    return min(loads, key=lambda found: (abs(found.count - wanted), -found.count, found.kv_count), default=heads)
 
 
 def _loads(heads: Heads, facts: ModelFacts) -> bool:

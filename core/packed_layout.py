@@ -78,25 +78,30 @@ def metadata(weights: Iterable[WeightPlan]) -> dict[str, str]:
 def file_bytes(weights: Iterable[WeightPlan]) -> int:
     """Size of the safetensors file, header included. Exact when every weight is."""
     weights = list(weights)
-    tensors = [tensor for weight in weights for tensor in stored_tensors(weight)]
-    return _header_bytes(tensors, metadata(weights)) + sum(tensor.bytes for tensor in tensors)
+    header, _ = header_and_places(weights)
+    return len(header) + sum(tensor.bytes for weight in weights for tensor in stored_tensors(weight))
 
 
-def _header_bytes(tensors: list[StoredTensor], about: dict[str, str]) -> int:
-    """safetensors orders tensors by dtype, then by name, and pads the header to 8 bytes."""
+def header_and_places(weights: Iterable[WeightPlan]) -> tuple[bytes, dict[str, int]]:
+    """The beginning of the file, and the byte in the file at which every tensor begins.
+
+    safetensors orders tensors by dtype, then by name, and pads the header to 8 bytes.
+    """
+    weights = list(weights)
     order = list(BITS)
-    header: dict[str, object] = {"__metadata__": about}
+    tensors = [tensor for weight in weights for tensor in stored_tensors(weight)]
+    entries: dict[str, object] = {"__metadata__": metadata(weights)}
+    offsets: dict[str, int] = {}
     offset = 0
     for tensor in sorted(tensors, key=lambda t: (order.index(t.dtype), t.name)):
         end = offset + tensor.bytes
-        header[tensor.name] = {
-            "dtype": tensor.dtype,
-            "shape": list(tensor.shape),
-            "data_offsets": [offset, end],
-        }
+        entries[tensor.name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offsets[tensor.name] = offset
         offset = end
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
-    return 8 + ceil(len(text.encode()) / 8) * 8
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    header = len(text).to_bytes(8, "little") + text
+    return header, {name: len(header) + offset for name, offset in offsets.items()}
 
 
 def _bytes(bits_or_flags: int) -> int:

@@ -26,7 +26,7 @@ class JobRow:
     """A job as the store has it. Times are seconds since 1970, UTC."""
 
     id: int
-    kind: Literal["run", "generate", "warm"]
+    kind: Literal["run", "generate", "sensitivity", "warm"]
     payload: dict[str, Any]
     owner: str
     live: bool

@@ -43,3 +43,8 @@ class WeightPlan:
     @property
     def sparsity(self) -> float:
         return 0.0 if self.nonzero is None else 1 - self.nonzero / self.count
+
+
+def zeroed_in_row(columns: int, sparsity: float) -> int:
+    """floor(sparsity * columns), safe from 0.29 * 100 being 28.999…"""
+    return int(columns * sparsity + 1e-9)

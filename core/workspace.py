@@ -7,18 +7,22 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from core import jobs
+from core import jobs, sensitivity_store, statistics_files
+from core.allocation import allocate
 from core.errors import BadInput
 from core.estimate import Estimate, estimate
 from core.events import Event
 from core.generation_request import GenerateRequest
-from core.jobs import GenerateJob, RunJob
+from core.jobs import GenerateJob, RunJob, SensitivityJob
 from core.model_facts import ModelFacts, read_facts
 from core.model_source import BUNDLED, locate
+from core.packed_layout import file_bytes
 from core.paths import store_url
 from core.plan import Plan, make_plan
 from core.recipe import Recipe
 from core.results import Measurement, RunRecord, Stage
+from core.sensitivity_table import SensitivityTable
+from core.statistics_files import StatisticsEntry
 from core.store import JobRow, Store, WorkerRow
 
 if TYPE_CHECKING:
@@ -52,7 +56,26 @@ class Workspace:
         return make_plan(recipe, read_facts(recipe.model))
 
     def estimate(self, recipe: Recipe) -> Estimate:
-        return estimate(self.plan(recipe))
+        """Exact bytes, and predicted quality where `sensitivity` knows the model."""
+        plan = self.plan(recipe)
+        return estimate(plan, sensitivity_store.find(recipe, plan.facts))
+
+    def sensitivity(self, recipe: Recipe) -> SensitivityTable | None:
+        """What is known of how sensitive the model is, best with the recipe's texts; None before it was measured."""
+        return sensitivity_store.find(recipe, read_facts(recipe.model))
+
+    def allocate(self, recipe: Recipe, *, budget_bytes: int | None = None, ratio: float | None = None) -> Recipe:
+        """The recipe with exceptions matrix by matrix, of least predicted damage within so many bytes of the packed
+        file, or so many times fewer than the baseline's. Raises BadInput where it can't be met."""
+        plan = self.plan(recipe)
+        table = sensitivity_store.find(recipe, plan.facts)
+        if table is None:
+            raise BadInput(f"{recipe.model} was not measured yet; `compresslab sensitivity` does it, once.")
+        if ratio is not None:
+            budget_bytes = int(file_bytes(plan.facts.weights) / ratio)
+        if budget_bytes is None:
+            raise BadInput("An allocation takes a budget in bytes or a ratio.")
+        return allocate(plan, table, budget_bytes)
 
     def _check(self, recipe: Recipe) -> None:
         """Refuse nonsense before anything is loaded; a model that is still to be fetched is checked when it is here."""
@@ -81,6 +104,15 @@ class Workspace:
             self.store.save_run(record)
         return record
 
+    def measure_sensitivity(
+        self,
+        recipe: Recipe,
+        report: Report = lambda event: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> SensitivityTable:
+        """Measure here and now, with the recipe's model and texts, and keep the table. Raises CompresslabError."""
+        return sensitivity_store.measure(self._session, recipe, report, cancelled)
+
     def generate(
         self,
         request: GenerateRequest,
@@ -105,6 +137,10 @@ class Workspace:
         """Put a side-by-side generation into the queue; the owner's earlier one gives way."""
         return jobs.submit(self.store, GenerateJob(request=request), owner=owner, live=True)
 
+    def submit_sensitivity(self, recipe: Recipe, *, owner: str = "") -> int:
+        """Put the measuring of the recipe's model into the queue."""
+        return jobs.submit(self.store, SensitivityJob(recipe=recipe.to_dict()), owner=owner)
+
     def cancel(self, job_id: int) -> None:
         self.store.request_cancel(job_id)
 
@@ -124,6 +160,20 @@ class Workspace:
 
     def workers(self) -> list[WorkerRow]:
         return self.store.workers()
+
+    # -- statistics of inputs that are kept on disk -------------------------------------------
+
+    def statistics(self) -> list[StatisticsEntry]:
+        """What is kept of calibration, most recently used first. It is measured again where it is needed and gone."""
+        return statistics_files.entries()
+
+    def statistics_room(self) -> int:
+        """Bytes that they may take together; what was not used for longest goes first."""
+        return statistics_files.room()
+
+    def clear_statistics(self, ids: Iterable[str] | None = None) -> int:
+        """Delete these, or all; returns the bytes that are free now. Raises BadInput for an unknown id."""
+        return statistics_files.clear(ids)
 
     # -- runs ------------------------------------------------------------------------------
 

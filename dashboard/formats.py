@@ -63,6 +63,19 @@ def change(percent: float, error: float | None = None) -> str:
     return f"{sign}{text}{THIN}%"
 
 
+def spread(low: float, middle: float, high: float) -> tuple[str, str, str]:
+    """Signed percentages, all three with as many decimals as the width between the ends is worth."""
+    width = high - low
+    decimals = min(6, max(0, _decimals_of_error(width))) if 0 < width < math.inf else 1
+    return _signed(low, decimals), _signed(middle, decimals), _signed(high, decimals)
+
+
+def _signed(percent: float, decimals: int) -> str:
+    text = f"{abs(percent):,.{decimals}f}"
+    sign = "" if not text.strip("0.,") else "+" if percent > 0 else "−"
+    return f"{sign}{text}{THIN}%"
+
+
 def times(ratio: float) -> str:
     """4.1 -> 4.1×."""
     return f"{number(ratio, 2)}×"

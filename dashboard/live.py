@@ -9,6 +9,7 @@ from dashboard.state import State
 
 POLL_SECONDS = 0.2  # verdict, progress and charts
 TEXT_POLL_SECONDS = 0.1  # words that appear one by one
+SLOW_POLL_SECONDS = 1.0  # what takes minutes
 
 
 def watched(session: State) -> list[int]:

@@ -14,7 +14,9 @@ def steps_text(recipe: dict[str, Any], words: Words) -> str:
 
 
 def _step(name: str, values: dict[str, Any], words: Words) -> str:
+    phrase = "n_of_m" if values.get("n_of_m") else name  # a pattern takes the place of the share
     try:
-        return words(f"step.{name}", **values)
+        said = words(f"step.{phrase}", **values)
     except KeyError:  # a method, or a setting, that this version has no phrase for
         return words.title(name)
+    return words("step.mixed", step=said) if values.get("overrides") else said

@@ -64,6 +64,11 @@ class Sketch:
     def all_off(self) -> Self:
         return replace(self, blocks=tuple(replace(block, on=False) for block in self.blocks))
 
+    def with_steps(self, steps: Iterable[Method]) -> Self:
+        """Other settings for the steps that are on, in their order."""
+        left = iter(steps)
+        return replace(self, blocks=tuple(replace(b, step=next(left)) if b.on else b for b in self.blocks))
+
     def with_method(self, place: str, name: str) -> Self:
         """Another method in a block; settings that both have keep their values."""
         return self._with(place, replace(self.block(place), step=_taken_over(METHODS[name], self.block(place).step)))

@@ -71,6 +71,8 @@ class State:
     run: str | None = None  # a finished run that was opened
     prompt: str = field(default_factory=lambda: example_prompts()[0]["prompt"])
     decoding: Decoding = field(default_factory=Decoding)
+    measuring: int | None = None  # the job that measures, or measured, how sensitive the model is
+    unfit: str = ""  # why the recipe could not be made as small as was asked
     problem: str = ""  # one sentence about what was asked last and could not be done
     views: dict[int, JobView] = field(default_factory=dict)
     recipes: dict[int, str] = field(default_factory=dict)  # job -> content hash of its recipe
@@ -183,7 +185,7 @@ def change(sketch: Sketch, *, remember: bool = True) -> None:
     if remember:
         state.undo = [*state.undo[-UNDO_DEPTH:], state.sketch]
     if sketch.recipe != state.recipe:
-        state.run, state.problem = None, ""
+        state.run, state.problem, state.unfit = None, "", ""
     state.sketch = sketch
 
 

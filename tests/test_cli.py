@@ -357,7 +357,10 @@ def test_help_is_quick_and_loads_no_torch():
 
 
 def test_every_command_has_a_help_text():
-    expected = "cancel compare dashboard delete estimate generate jobs methods models run runs show submit worker"
+    expected = (
+        "allocate cancel compare dashboard delete estimate generate jobs methods models run runs sensitivity show "
+        "statistics submit worker"
+    )
     assert sorted(cli.commands) == expected.split()
     assert all(command.help for command in cli.commands.values())
 

@@ -31,6 +31,19 @@ STEPS = {
         {"prune_magnitude": {"sparsity": 0.5, "ratios": "global"}},
         {"prune_magnitude": {"sparsity": 0.03}},
     ],
+    "prune_wanda": [
+        {"prune_wanda": {"sparsity": 0.37}},
+        {"prune_wanda": {"n_of_m": "2:4", "mend": 5}},
+        {"prune_wanda": {"sparsity": 0.5, "ratios": "outliers"}},
+    ],
+    "prune_sparsegpt": [
+        {"prune_sparsegpt": {"sparsity": 0.37}},
+        {"prune_sparsegpt": {"n_of_m": "4:8", "joint_bits": 4, "group_size": 16}},
+    ],
+    "quantize_gptq": [
+        {"quantize_gptq": {"bits": 3, "group_size": 16}},
+        {"quantize_gptq": {"bits": 4, "group_size": 0, "symmetric": False, "order": "stored", "embedding_bits": 4}},
+    ],
     "quantize_rtn": [
         {"quantize_rtn": {"bits": 3, "group_size": 16}},
         {"quantize_rtn": {"bits": 8, "group_size": 0}},
@@ -52,6 +65,7 @@ COMBINED = [
         {"quantize_rtn": {"bits": 3, "embedding_bits": 4, "head_bits": 5}},
     ],
     [{"prune_magnitude": {"sparsity": 0.3}}, {"prune_magnitude": {"sparsity": 0.6}}],
+    [{"prune_wanda": {"sparsity": 0.5}}, {"quantize_gptq": {"bits": 3}}],
     [
         {"prune_layers": {"layers": 1}},
         {"prune_channels": {"round_to": 4}},

@@ -16,6 +16,7 @@ from llmcompressor import oneshot  # noqa: E402
 from llmcompressor.modifiers.pruning import SparseGPTModifier, WandaPruningModifier  # noqa: E402
 from llmcompressor.modifiers.quantization import GPTQModifier, QuantizationModifier  # noqa: E402
 from llmcompressor.modifiers.transform.awq import AWQModifier  # noqa: E402
+from llmcompressor.pipelines.cache import IntermediatesCache  # noqa: E402
 from running import Refused, main  # noqa: E402
 from task import Setting  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
@@ -24,6 +25,8 @@ from transformers import AutoModelForCausalLM  # noqa: E402
 
 BATCH = 16  # sequences of one calibration batch: the default of 1 is several times slower here
 HEAD = ["lm_head"]
+# AWQ asks for pinned memory, which a machine without accelerator does not have; no number changes without it.
+IntermediatesCache.pin_memory = lambda self, batch_index, input_names=None: None  # type: ignore[method-assign]
 
 
 class LlmCompressor:
@@ -35,7 +38,11 @@ class LlmCompressor:
     def compress(self, loaded: nn.Module, setting: Setting, calibration: Tensor) -> nn.Module:
         recipe = _recipe(setting)
         loader = DataLoader(list(calibration), batch_size=BATCH, collate_fn=_batch)
-        data: dict[str, Any] = {"dataset": loader, "num_calibration_samples": len(calibration), "pipeline": "sequential"}
+        data: dict[str, Any] = {
+            "dataset": loader,
+            "num_calibration_samples": len(calibration),
+            "pipeline": "sequential",
+        }
         oneshot(model=loaded, recipe=recipe, **(data if setting.method != "rtn" else {"pipeline": "datafree"}))
         return loaded
 

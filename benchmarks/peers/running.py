@@ -13,7 +13,6 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from perplexity import perplexity
-from safetensors.torch import save_file
 from task import Setting, Task
 from torch import Tensor, nn
 
@@ -45,14 +44,13 @@ def main(toolkit: Toolkit, started: float) -> None:
     task = Task.read(Path(sys.argv[1]))
     torch.set_num_threads(task.threads)
     packages = (toolkit.package, "torch", "transformers")
-    rows = [_row(toolkit, task, setting, seed) for setting in task.settings for seed in task.calibration]
-    answer = {
-        "versions": {name: version(name) for name in packages},
-        "import_seconds": importing,
-        "total_seconds": time.perf_counter() - started,
-        "rows": rows,
-    }
-    Path(sys.argv[2]).write_text(json.dumps(answer, indent=1), encoding="utf-8")
+    answer: dict[str, Any] = {"versions": {name: version(name) for name in packages}, "import_seconds": importing}
+    rows: list[dict[str, Any]] = []
+    for setting, seed in task.runs:
+        rows.append(_row(toolkit, task, setting, seed))
+        answer |= {"total_seconds": time.perf_counter() - started, "rows": rows}
+        # Written after each: some peers end the whole process where they fail.
+        Path(sys.argv[2]).write_text(json.dumps(answer, indent=1), encoding="utf-8")
 
 
 def _row(toolkit: Toolkit, task: Task, setting: Setting, seed: int) -> dict[str, Any]:
@@ -67,8 +65,8 @@ def _row(toolkit: Toolkit, task: Task, setting: Setting, seed: int) -> dict[str,
         row["refused"] = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     else:
         row |= {"perplexity": value, "seconds": {"load": load, "compress": solve, "evaluate": evaluate}}
-        _save(model, task, setting, seed)
-    print(row["aim"], setting.order, setting.scales, seed, row.get("perplexity", row.get("refused")), flush=True)
+        task.keep(model, setting, seed)
+    print("==", row["aim"], setting.order, setting.scales, seed, row.get("perplexity", row.get("refused")), flush=True)
     return row
 
 
@@ -76,16 +74,3 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     begun = time.perf_counter()
     result = work()
     return result, time.perf_counter() - begun
-
-
-def _save(model: nn.Module, task: Task, setting: Setting, seed: int) -> None:
-    """float32 weights of the blocks' matrices, so that codes and masks can be compared."""
-    if not task.save_weights:
-        return
-    matrices = {
-        f"{name}.weight": module.weight.detach().contiguous()
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and name != "lm_head"
-    }
-    name = f"{setting.aim} {setting.order} {setting.scales} {seed}".replace(" ", "_").replace(":", "of")
-    save_file(matrices, Path(task.save_weights) / f"{name}.safetensors")

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 TOKENS = "tokens.safetensors"
+DATA_FREE = ("rtn", "hqq")  # the calibration's seed makes no difference to them
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,21 @@ class Task:
     calibration: dict[int, Tensor]  # seed -> int64 [samples, length]
     evaluation: Tensor  # int64 [windows, length]
     threads: int
-    save_weights: str = ""  # folder for float32 weights of every run; empty: none are kept
+    weights: str = ""  # folder for the float32 weights that every run leaves; empty: none are kept
+
+    @property
+    def runs(self) -> list[tuple[Setting, int]]:
+        """Every setting with every seed that makes a difference to it."""
+        seeds = list(self.calibration)
+        return [(s, seed) for s in self.settings for seed in (seeds[:1] if s.method in DATA_FREE else seeds)]
+
+    def keep(self, model: nn.Module, setting: Setting, seed: int) -> None:
+        """The linear layers of a compressed model, so that codes and masks of two toolkits can be compared."""
+        if self.weights:
+            linear = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear) and name != "lm_head"}
+            matrices = {f"{name}.weight": module.weight.detach().contiguous() for name, module in linear.items()}
+            name = f"{setting.aim} {setting.order} {setting.scales} {seed}.safetensors"
+            save_file(matrices, Path(self.weights) / name.replace(" ", "_").replace(":", "of"))
 
     def write(self, folder: Path) -> Path:
         tensors = {f"calibration.{seed}": ids.contiguous() for seed, ids in self.calibration.items()}
@@ -56,7 +71,7 @@ class Task:
             "model": str(self.model),
             "settings": [asdict(setting) for setting in self.settings],
             "threads": self.threads,
-            "save_weights": self.save_weights,
+            "weights": self.weights,
         }
         file = folder / "task.json"
         file.write_text(json.dumps(plain, indent=1), encoding="utf-8")
@@ -72,5 +87,5 @@ class Task:
             {int(name.partition(".")[2]): ids for name, ids in tensors.items() if name != "evaluation"},
             tensors["evaluation"],
             plain["threads"],
-            plain["save_weights"],
+            plain["weights"],
         )

@@ -6,6 +6,7 @@ GPT-2 keeps its matrices as Conv1D, transposed; in the engine they are nn.Linear
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,11 +23,22 @@ transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 
 
-def module_of(config: Any, values: dict[str, Tensor], dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    """The model that the config describes, with these weights, in evaluation mode. Raises BadInput."""
+def module_of(
+    config: Any,
+    values: dict[str, Tensor],
+    dtype: torch.dtype,
+    device: torch.device,
+    hollow: Mapping[str, tuple[int, ...]] | None = None,
+) -> PreTrainedModel:
+    """The model that the config describes, with these weights, in evaluation mode. Raises BadInput.
+
+    `hollow` are the shapes of weights without values: their parameters hold nothing yet (meta).
+    """
     kind: Any = AutoModelForCausalLM._model_mapping[type(config)]
     conv1d = ANATOMIES[config.model_type].conv1d
-    state = {name: as_stored(name, value.to(dtype), conv1d) for name, value in values.items()}
+    state = {name: _turned(name, value.to(dtype), conv1d) for name, value in values.items()}
+    hollow = hollow or {}
+    state |= {name: _turned(name, _without_memory(shape, dtype), conv1d) for name, shape in hollow.items()}
     try:
         module, info = kind.from_pretrained(
             None, config=copy.deepcopy(config), state_dict=state, dtype=dtype, output_loading_info=True
@@ -39,8 +51,11 @@ def module_of(config: Any, values: dict[str, Tensor], dtype: torch.dtype, device
     if info["unexpected_keys"]:
         extra = min(info["unexpected_keys"])
         raise BadInput(f"The checkpoint does not fit its config.json, which knows no {extra}.")
+    for name in hollow:
+        owner, _, key = name.rpartition(".")
+        module.get_submodule(owner)._parameters[key] = nn.Parameter(state[name].to("meta"), requires_grad=False)
     _linear_for_conv1d(module)
-    module.to(device)
+    module._apply(lambda tensor: tensor if tensor.is_meta else tensor.to(device))
     ready: PreTrainedModel = module.eval().requires_grad_(False)
     return ready
 
@@ -64,13 +79,22 @@ def replace_parameter(module: nn.Module, name: str, new: nn.Parameter) -> None:
 
 def as_stored(name: str, value: Tensor, conv1d: bool) -> Tensor:
     """As a checkpoint of the family keeps it."""
-    return value.T.contiguous() if conv1d and value.ndim == 2 and BLOCK.search(name) else value
+    return _turned(name, value, conv1d).contiguous()
+
+
+def _turned(name: str, value: Tensor, conv1d: bool) -> Tensor:
+    return value.T if conv1d and value.ndim == 2 and BLOCK.search(name) else value
+
+
+def _without_memory(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Zeros that all lie in one place."""
+    return torch.zeros((), dtype=dtype).expand(shape)
 
 
 def _linear_for_conv1d(module: nn.Module) -> None:
     for name, conv in [(n, m) for n, m in module.named_modules() if isinstance(m, Conv1D)]:
         columns, rows = conv.weight.shape  # Conv1D: [in, out]
         linear = nn.Linear(columns, rows, device="meta")
-        linear.weight = nn.Parameter(conv.weight.T.contiguous(), requires_grad=False)
+        linear.weight = nn.Parameter(conv.weight.T, requires_grad=False)
         linear.bias = conv.bias
         module.set_submodule(name, linear)

@@ -5,90 +5,169 @@ Matrices that read the same tensor (q, k and v; gate and up) share one `InputSta
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from core.engine.model import CompressedModel
+from core.errors import RunFailed
 
 BATCH_TOKENS = 4096  # of one forward pass
+PANEL = 512  # columns of a Hessian that are summed up at once: what lies below its diagonal is left out
 MORE_DAMPENING = (1.0, 10.0, 100.0)  # times the dampening asked for, tried one after the other
+HESSIAN = "hessian"
 
 Group = tuple[str, ...]
+Say = Callable[[str], None]
 
 
 class Unfactorable(Exception):
     """The Hessian of an input has no Cholesky factor, however much it is dampened."""
 
 
-@dataclass
+class Arrays:
+    """The large arrays of one input, [d, d], by name. These stay in memory."""
+
+    def __init__(self, held: dict[str, Tensor] | None = None) -> None:
+        self._held = held or {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._held
+
+    def get(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        """The array of that name, made where it is not there."""
+        if name not in self._held:
+            self._held[name] = make()
+        return self._held[name]
+
+
 class InputStatistics:
     """Of one input of d channels, in float32."""
 
-    tokens: int
-    mean: Tensor  # [d]
-    peaks: Tensor  # [d], largest magnitude
-    hessian: Tensor  # [d, d] = X^T X / tokens
-    _factors: dict[Any, Tensor] = field(default_factory=dict)
+    def __init__(
+        self,
+        tokens: int,
+        mean: Tensor,
+        peaks: Tensor,
+        hessian: Tensor | None = None,
+        *,
+        norms: Tensor | None = None,
+        arrays: Arrays | None = None,
+    ) -> None:
+        if norms is None:
+            assert hessian is not None, "norms come from the Hessian where they are not given"
+            norms = hessian.diagonal().sqrt()
+        self.tokens = tokens
+        self.mean = mean  # [d]
+        self.peaks = peaks  # [d], largest magnitude
+        self.norms = norms  # [d], root mean square of every channel
+        self.arrays = arrays or Arrays({} if hessian is None else {HESSIAN: hessian})
+        self._say: Say | None = None
+        self._unfactorable: set[str] = set()
 
     @property
-    def norms(self) -> Tensor:
-        """Root mean square of every channel: [d]."""
-        return self.hessian.diagonal().sqrt()
+    def hessian(self) -> Tensor:
+        """X^T X / tokens: [d, d]."""
+        return self.arrays.get(HESSIAN, _not_taken)
+
+    def heard_by(self, say: Say, group: Group) -> InputStatistics:
+        """The same statistics, that tell what they had to do for this input."""
+        told = copy.copy(self)
+        told._say = lambda text: say(f"{group[0]}: {text}")
+        return told
 
     def factor(self, dampening: float, order: Tensor | None = None) -> Tensor:
         """Upper Cholesky factor of the inverse of H + dampening * mean(diag H) * I, channels in that order: [d, d].
 
         Channels that are never active get one on the diagonal (GPTQ, arXiv:2210.17323, section 3.3 and its code's
-        convention). Raises Unfactorable when a hundred times the dampening does not help either.
+        convention). Where that fails it takes ten and a hundred times the dampening, and says so; then it raises
+        Unfactorable.
         """
-        key = (dampening, None if order is None else tuple(order.tolist()))
-        if key not in self._factors:
-            self._factors[key] = self._factorised(dampening, order)
-        return self._factors[key]
-
-    def _factorised(self, dampening: float, order: Tensor | None) -> Tensor:
-        H = self.hessian if order is None else self.hessian[order][:, order]
         for times in MORE_DAMPENING:
-            damped = H.clone()
-            diagonal = damped.diagonal()
-            diagonal[diagonal == 0] = 1.0
-            diagonal += times * dampening * diagonal.mean()
-            lower, failed = torch.linalg.cholesky_ex(damped)
-            if not int(failed):
-                inverse = torch.cholesky_inverse(lower)
-                upper, failed = torch.linalg.cholesky_ex(inverse, upper=True)
-                if not int(failed) and bool(upper.isfinite().all()):
-                    return upper
+            name = _factor_name(times * dampening, order)
+            if name in self._unfactorable:
+                continue
+            make = partial(self._factor, times * dampening, order)
+            try:
+                found = self.arrays.get(name, make)
+            except Unfactorable:
+                self._unfactorable.add(name)
+                continue
+            if times > 1 and self._say is not None:
+                self._say(f"the statistics of its input needed {times:g} times the dampening.")
+            return found
+        raise Unfactorable
+
+    def _factor(self, dampening: float, order: Tensor | None) -> Tensor:
+        H = self.hessian.clone() if order is None else self.hessian[order][:, order]
+        diagonal = H.diagonal()
+        diagonal[diagonal == 0] = 1.0
+        diagonal += dampening * diagonal.mean()
+        lower, failed = torch.linalg.cholesky_ex(H)
+        del H, diagonal  # three of these arrays at once are enough
+        if not int(failed):
+            inverse = torch.cholesky_inverse(lower)
+            del lower
+            upper, failed = torch.linalg.cholesky_ex(inverse, upper=True)
+            if not int(failed) and bool(upper.isfinite().all()):
+                return upper
         raise Unfactorable
 
 
-class _Sums:
+def _not_taken() -> Tensor:
+    raise AssertionError("these statistics were asked for without their Hessian")
+
+
+def _factor_name(dampening: float, order: Tensor | None) -> str:
+    name = f"factor {dampening:.6g}"
+    if order is None:
+        return name
+    return f"{name} {hashlib.sha256(order.cpu().numpy().tobytes()).hexdigest()[:12]}"
+
+
+class Sums:
     """Running sums over the rows of one input."""
 
-    def __init__(self) -> None:
+    def __init__(self, hessian: bool) -> None:
         self.tokens = 0
-        self.total: Tensor | None = None
-        self.squares: Tensor | None = None
-        self.peaks: Tensor | None = None
+        self._with_hessian = hessian
+        self._total, self._squares, self._peaks = torch.empty(0), torch.empty(0), torch.empty(0)
+        self._moments: Tensor | None = None  # [d, d], on and above the diagonal
 
     def add(self, inputs: Tensor) -> None:
         rows = inputs.detach().reshape(-1, inputs.shape[-1]).float()  # [T, d]
-        if self.total is None or self.squares is None or self.peaks is None:
-            d = rows.shape[1]
-            self.total, self.peaks = rows.new_zeros(d), rows.new_zeros(d)
-            self.squares = rows.new_zeros(d, d)
+        if not self.tokens:
+            self._total, self._squares, self._peaks = (rows.new_zeros(rows.shape[1]) for _ in range(3))
+            self._moments = rows.new_zeros(rows.shape[1], rows.shape[1]) if self._with_hessian else None
         self.tokens += len(rows)
-        self.total += rows.sum(0)
-        self.peaks = torch.maximum(self.peaks, rows.abs().amax(0))
-        self.squares.addmm_(rows.T, rows)
+        self._total += rows.sum(0)
+        self._peaks = torch.maximum(self._peaks, rows.abs().amax(0))
+        if self._moments is None:
+            self._squares += rows.square().sum(0)
+            return
+        for first in range(0, rows.shape[1], PANEL):
+            panel = rows[:, first : first + PANEL]
+            self._moments[first : first + PANEL, first:].addmm_(panel.T, rows[:, first:])
 
-    def statistics(self) -> InputStatistics:
-        assert self.total is not None and self.squares is not None and self.peaks is not None
-        return InputStatistics(self.tokens, self.total / self.tokens, self.peaks, self.squares / self.tokens)
+    def statistics(self, group: Group, expected: int) -> InputStatistics:
+        """Raises RunFailed where an input was not finite."""
+        assert self.tokens == expected, f"{group[0]} has seen {self.tokens} tokens and not {expected}"
+        mean, peaks = self._total / self.tokens, self._peaks
+        squares = self._squares if self._moments is None else self._moments.diagonal()
+        if not bool((mean.isfinite() & squares.isfinite()).all()):
+            raise RunFailed(
+                f"What {group[0]} reads on the calibration text is not finite; take dtype float32, or look at the "
+                "steps before this one."
+            )
+        if self._moments is None:
+            return InputStatistics(self.tokens, mean, peaks, norms=(squares / self.tokens).sqrt())
+        upper = self._moments.triu_().div_(self.tokens)
+        return InputStatistics(self.tokens, mean, peaks, upper + upper.triu(1).T)
 
 
 def shared_inputs(model: CompressedModel, names: Sequence[str], sample: Tensor) -> list[Group]:
@@ -103,54 +182,16 @@ def shared_inputs(model: CompressedModel, names: Sequence[str], sample: Tensor) 
 
         return hook
 
-    with _hooks(model, {name: watch(name) for name in names}), torch.no_grad():
-        model.module(input_ids=sample[:1].to(model.device), use_cache=False)
+    with before_matrices(model, {name: watch(name) for name in names}), torch.no_grad():
+        model.module.base_model(input_ids=sample[:1].to(model.device), use_cache=False)
     return [tuple(group) for group in readers.values()]
 
 
-def baseline_statistics(
-    model: CompressedModel, names: Sequence[str], sequences: Tensor, check: Callable[[float], None]
-) -> dict[str, InputStatistics]:
-    """Statistics of every matrix from forward passes of the whole model; `check` hears the share that is done."""
-    groups = shared_inputs(model, names, sequences)
-    sums = {group: _Sums() for group in groups}
-
-    def watch(group: Group) -> Callable[..., None]:
-        return lambda _module, inputs: sums[group].add(inputs[0])
-
-    batches = sequences.split(max(1, BATCH_TOKENS // sequences.shape[1]))
-    with _hooks(model, {group[0]: watch(group) for group in groups}), torch.no_grad():
-        for done, batch in enumerate(batches):
-            check(done / len(batches))
-            model.module(input_ids=batch.to(model.device), use_cache=False)
-    found: dict[str, InputStatistics] = {}
-    for group, sum_ in sums.items():
-        assert sum_.tokens == sequences.numel(), "every matrix must have seen every token once"
-        found |= dict.fromkeys(group, sum_.statistics())
-    return found
-
-
-class _hooks:  # noqa: N801 - used like a function
+@contextmanager
+def before_matrices(model: CompressedModel, watchers: dict[str, Callable[..., None]]) -> Iterator[None]:
     """Hooks before the modules of some weights, taken off again at the end."""
-
-    def __init__(self, model: CompressedModel, watchers: dict[str, Callable[..., None]]) -> None:
-        self._model, self._watchers = model, watchers
-        self._handles: list[Any] = []
-
-    def __enter__(self) -> None:
-        for name, watcher in self._watchers.items():
-            module = self._model.module.get_submodule(name.removesuffix(".weight"))
-            self._handles.append(module.register_forward_pre_hook(watcher))
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-
-def in_forward_order(found: dict[str, InputStatistics]) -> Iterator[tuple[Group, InputStatistics]]:
-    """Groups of names that share their statistics."""
-    groups: dict[int, list[str]] = {}
-    for name, statistics in found.items():
-        groups.setdefault(id(statistics), []).append(name)
-    for names in groups.values():
-        yield tuple(names), found[names[0]]
+    with ExitStack() as stack:
+        for name, watcher in watchers.items():
+            module = model.module.get_submodule(name.removesuffix(".weight"))
+            stack.callback(module.register_forward_pre_hook(watcher).remove)
+        yield

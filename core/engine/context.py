@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from torch import Tensor
 
-from core.engine.calibration import Group, InputStatistics, in_forward_order
+from core.engine.calibration import Group, InputStatistics
 from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
 from core.engine.scores import QuestionScores, Shared, TokenScores, score_questions, score_tokens
 from core.engine.tokens import label
+from core.engine.walk import sequential_statistics
 from core.errors import BadInput, Cancelled
 from core.events import Loss, Notice
 from core.recipe import Recipe
@@ -22,6 +23,7 @@ from core.results import LossPoint, Stage
 
 if TYPE_CHECKING:
     from core.engine.session import Session
+    from core.methods import Method
 
 T = TypeVar("T")
 DRAFT_SHARE = 0.25  # of tokens and questions
@@ -36,6 +38,7 @@ class Job:
     tracker: Tracker
     notices: list[str] = field(default_factory=list)
     remembered: list[str] = field(default_factory=list)  # for the record: what was used, by content
+    said: list[str] = field(default_factory=list)  # every notice as often as it came up
 
     def check(self) -> None:
         """Raises Cancelled when the work shall stop."""
@@ -44,6 +47,7 @@ class Job:
 
     def notice(self, text: str) -> None:
         """Say something once that the reader must know."""
+        self.said.append(text)
         if text not in self.notices:
             self.notices.append(text)
             self.report(Notice(text=text))
@@ -84,14 +88,39 @@ class StepContext:
             self.job.tracker.advance(done, len(items))
             yield item
 
-    def with_statistics(self, model: CompressedModel, names: Sequence[str]) -> Iterator[tuple[Group, InputStatistics]]:
+    def with_statistics(
+        self, model: CompressedModel, names: Sequence[str], *, hessian: bool = True
+    ) -> Iterator[tuple[Group, InputStatistics]]:
         """Matrices that share an input, and that input's statistics, in forward order, with progress and cancel.
 
         Change the weights of a group before asking for the next one: with sequential statistics the next ones see it.
+        Without `hessian` there may be none of it, where taking it would cost much.
         """
-        found = self.session.input_statistics(self)
-        wanted = {name: found[name] for name in found if name in set(names)}
-        yield from self.each(list(in_forward_order(wanted)))
+        if self.recipe.calibration.statistics == "sequential":
+            found = sequential_statistics(model, names, self.calibration(), self.tell, hessian=hessian)
+        else:
+            wanted = set(names)
+            kept = self.session.input_statistics(self, hessian=hessian).items()
+            mine = [(tuple(name for name in group if name in wanted), statistics) for group, statistics in kept]
+            found = self.each([(group, statistics) for group, statistics in mine if group])
+        for group, statistics in found:
+            yield group, statistics.heard_by(self.job.notice, group)
+
+    def solve(self, model: CompressedModel, names: Sequence[str], own: Method, make: Callable[[], None]) -> None:
+        """Let `make` change these matrices, and nothing but them, under the settings `own`.
+
+        What it made of the same weights with the same settings and statistics is taken from memory instead.
+        """
+        if self.recipe.calibration.statistics == "sequential":
+            make()
+            return
+        settings = own.model_dump_json(exclude={"ignore", "overrides"})  # they have chosen the matrices already
+        key = (self._statistics_id, self.seed, own.name, settings)
+        self.session.solutions.solve(model, names, key, self.job, make)
+
+    @cached_property
+    def _statistics_id(self) -> str:
+        return self.session.statistics_id(self)
 
     def calibration(self) -> Tensor:
         """int64 [samples, sequence_length] of the recipe's calibration text, in the order of the seed."""

@@ -15,6 +15,8 @@ from core.weights import Grid
 
 SMALLEST_SCALE = 2.0**-24  # the smallest float16 above zero
 LARGEST_SCALE = 65504.0  # the largest float16
+SEARCH_STEPS = 20
+SHRINK = {2: 0.6, 3: 0.5, 4: 0.4, 5: 0.3, 6: 0.3, 7: 0.2, 8: 0.2}  # by bits: the share of the range given up at most
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,54 @@ class QuantizedWeight:
 
 def round_to_nearest(weight: Tensor, grid: Grid) -> QuantizedWeight:
     """Every weight moved to the nearest point of its group's grid. `weight` is float32 [rows, columns]."""
-    grouped = _grouped(weight, grid)  # [rows, groups, size]
-    scales, zeros = _symmetric(grouped, grid) if grid.symmetric else _asymmetric(grouped, grid)
-    steps = grouped / scales.float().unsqueeze(2)
-    codes = (steps.round() + zeros.float().unsqueeze(2)).clamp_(0, 2**grid.bits - 1).to(torch.uint8)
+    return on_grid(weight, *fit(weight, grid), grid)
+
+
+def on_grid(weight: Tensor, scales: Tensor, zeros: Tensor, grid: Grid) -> QuantizedWeight:
+    """Every weight moved to the nearest point of a grid that is given."""
+    grouped = _grouped(weight, grid)
+    codes = _codes(grouped, scales, zeros, grid).to(torch.uint8)
     codes = codes.flatten(1)[:, : weight.shape[1]].contiguous()
     return QuantizedWeight(codes, scales, None if grid.symmetric else zeros, grid)
+
+
+def fit(weight: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+    """Scales, float16, and zero points, uint8, both [rows, groups], that cover every weight of a group."""
+    return _covering(_grouped(weight, grid), grid)
+
+
+def search(weight: Tensor, grid: Grid, importance: Tensor) -> tuple[Tensor, Tensor]:
+    """As `fit`, but the range shrunk to where the squared error, weighted by each channel's importance [d], is least.
+
+    Outlying weights are clipped where that buys a finer step for all the others (MSE search, as in GPTQ's code).
+    """
+    grouped = _grouped(weight, grid)  # [r, g, size]
+    weights = _grouped(importance[None], grid)  # [1, g, size]
+    scales, zeros = _covering(grouped, grid)
+    least = _error(grouped, scales, zeros, grid, weights)
+    for factor in torch.linspace(1, 1 - SHRINK[grid.bits], SEARCH_STEPS)[1:].tolist():
+        some_scales, some_zeros = _covering(grouped * factor, grid)
+        error = _error(grouped, some_scales, some_zeros, grid, weights)
+        better = error < least
+        least = torch.where(better, error, least)
+        scales, zeros = torch.where(better, some_scales, scales), torch.where(better, some_zeros, zeros)
+    return scales, zeros
+
+
+def _codes(grouped: Tensor, scales: Tensor, zeros: Tensor, grid: Grid) -> Tensor:
+    """Float codes [r, g, size]."""
+    codes = (grouped / scales.float().unsqueeze(2)).round_().add_(zeros.float().unsqueeze(2))
+    return codes.clamp_(0, 2**grid.bits - 1)
+
+
+def _error(grouped: Tensor, scales: Tensor, zeros: Tensor, grid: Grid, weights: Tensor) -> Tensor:
+    """Weighted squared error of every group: [r, g]."""
+    values = _codes(grouped, scales, zeros, grid).sub_(zeros.float().unsqueeze(2)).mul_(scales.float().unsqueeze(2))
+    return values.sub_(grouped).square_().mul_(weights).sum(2)
+
+
+def _covering(grouped: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+    return _symmetric(grouped, grid) if grid.symmetric else _asymmetric(grouped, grid)
 
 
 def _grouped(weight: Tensor, grid: Grid) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from core.weights import zeroed_in_row
+
 GONE = -1.0  # below every score: what was zeroed before is counted first
 
 
@@ -13,7 +15,7 @@ def smallest(scores: Tensor, sparsity: float, earlier: Tensor | None = None) -> 
 
     `earlier` are weights that are zeroed already: they are part of the count before any other.
     """
-    return _lowest(_ranked(scores, earlier).flatten(), round(sparsity * scores.numel())).view(scores.shape)
+    return lowest(_ranked(scores, earlier).flatten(), round(sparsity * scores.numel())).view(scores.shape)
 
 
 def smallest_overall(
@@ -22,17 +24,24 @@ def smallest_overall(
     """As `smallest`, with one threshold for all weights together: exactly round(sparsity * total) in all."""
     earlier = earlier or {}
     flat = torch.cat([_ranked(score, earlier.get(name)).flatten() for name, score in scores.items()])
-    chosen = _lowest(flat, round(sparsity * flat.numel()))
+    chosen = lowest(flat, round(sparsity * flat.numel()))
     pieces = chosen.split([score.numel() for score in scores.values()])
     return {name: piece.view(scores[name].shape) for name, piece in zip(scores, pieces, strict=True)}
 
 
+def lowest_in_rows(scores: Tensor, sparsity: float, earlier: Tensor | None = None) -> Tensor:
+    """In every row the floor(sparsity * columns) lowest scores, as Wanda counts them."""
+    count = zeroed_in_row(scores.shape[1], sparsity)
+    chosen = _ranked(scores, earlier).sort(dim=1, stable=True).indices[:, :count]
+    return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, chosen, True)
+
+
 def lowest_in_groups(scores: Tensor, n: int, m: int, earlier: Tensor | None = None) -> Tensor:
-    """All but the n highest scores in every m along a row; a short last group keeps at most n as well."""
+    """All but the n highest scores in every m along a row, of equal ones the first; a short last group keeps n too."""
     rows, columns = scores.shape
     missing = -columns % m
     ranked = torch.nn.functional.pad(_ranked(scores, earlier), (0, missing), value=2 * GONE).view(rows, -1, m)
-    kept = ranked.topk(n, dim=2).indices
+    kept = ranked.sort(dim=2, descending=True, stable=True).indices[..., :n]
     mask = torch.ones_like(ranked, dtype=torch.bool).scatter_(2, kept, False)
     return mask.flatten(1)[:, :columns]
 
@@ -41,7 +50,7 @@ def _ranked(scores: Tensor, earlier: Tensor | None) -> Tensor:
     return scores if earlier is None else scores.masked_fill(earlier, GONE)
 
 
-def _lowest(scores: Tensor, count: int) -> Tensor:
+def lowest(scores: Tensor, count: int) -> Tensor:
     """True at the `count` lowest; among those equal to the threshold, the first ones."""
     mask = torch.zeros_like(scores, dtype=torch.bool)
     if count == 0:

@@ -95,6 +95,13 @@ class CompressedModel:
         self.stored[name] = quantized if mask is None else quantized.with_zeros(mask)
         self._render(name)
 
+    def take_over(self, name: str, stored: Tensor | QuantizedWeight, mask: Tensor | None) -> None:
+        """A weight as it is stored in another model of the same shapes, with its zeros."""
+        self.stored[name] = stored
+        if mask is not None:
+            self.masks[name] = mask
+        self._render(name)
+
     def keep_layers(self, indices: Iterable[int]) -> None:
         """Keep these decoder blocks, in this order, and drop the others."""
         place = {old: new for new, old in enumerate(indices)}

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from core.engine.architecture import module_of
@@ -23,7 +22,7 @@ from core.engine.grids import QuantizedWeight
 from core.engine.model import CompressedModel, effective
 from core.errors import BadInput, RunFailed
 from core.model_facts import ModelFacts
-from core.packed_layout import metadata, stored_tensors, uses_mask
+from core.packed_layout import header_and_places, stored_tensors, uses_mask
 from core.weights import Grid, WeightPlan
 
 WEIGHTS = "model.packed.safetensors"
@@ -33,19 +32,22 @@ RECIPE = "recipe.yaml"
 # -- writing ------------------------------------------------------------------------------
 
 
-def pack(model: CompressedModel) -> bytes:
-    """The whole packed file."""
+def write_packed(model: CompressedModel, file: Path) -> None:
+    """The packed file, weight by weight: no more than one of them is packed at a time."""
     layout = model.layout()
-    tensors: dict[str, Tensor] = {}
-    for plan in layout:
-        tensors |= _packed(plan, model.stored[plan.name], model.masks.get(plan.name))
-    return save(tensors, metadata(layout))
+    header, places = header_and_places(layout)
+    with file.open("wb") as out:
+        out.write(header)
+        for plan in layout:
+            for name, part in _packed(plan, model.stored[plan.name], model.masks.get(plan.name)).items():
+                out.seek(places[name])
+                out.write(part.flatten().view(torch.uint8).numpy().data)
 
 
 def write_folder(model: CompressedModel, folder: Path, recipe_yaml: str | None = None) -> None:
     """Weights, config, tokenizer and recipe, enough to load it again."""
     folder.mkdir(parents=True)
-    (folder / WEIGHTS).write_bytes(pack(model))
+    write_packed(model, folder / WEIGHTS)
     (folder / "config.json").write_text(json.dumps(model.module.config.to_dict(), indent=2), encoding="utf-8")
     generation = model.module.generation_config
     (folder / "generation_config.json").write_text(json.dumps(generation.to_dict(), indent=2), encoding="utf-8")

@@ -1,45 +1,132 @@
-"""Pruning by a score: the shared walk. A method supplies only what a weight is worth."""
+"""Pruning by a score: the walk that its methods share, and how much of each matrix goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
+import torch
 from torch import Tensor
 
-from core.engine.calibration import InputStatistics
+from core.engine.calibration import Group, InputStatistics
 from core.engine.context import StepContext
-from core.engine.masks import lowest_in_groups, smallest, smallest_overall
+from core.engine.masks import lowest_in_groups, lowest_in_rows, smallest, smallest_overall
 from core.engine.model import CompressedModel
+from core.engine.refine import refine
 
 if TYPE_CHECKING:
     from core.methods.layerwise import Pruner
 
-Score = Callable[[Tensor, InputStatistics | None], Tensor]  # weight [r, d] -> what each weight is worth [r, d]
+P = TypeVar("P", bound="Pruner")
+OUTLYING = 5.0  # times the mean score of its block: OWL, arXiv:2310.05175, section 4, their M
+SPREAD = 0.08  # how far a block's share may lie from the mean: their lambda
+MOST = 0.99  # share of a block that may go
 
 
-def prune_by_score(
-    model: CompressedModel, method: Pruner, context: StepContext, score: Score, *, statistics: bool
-) -> None:
-    """Zero the weights of lowest score, by layer, by N:M pattern or by one threshold for all. Raises Cancelled."""
-    chosen = dict(model.chosen(method))
-    scores: dict[str, Tensor] = {}
-    alone = (((name,), None) for name in context.each(list(chosen)))
-    for names, found in context.with_statistics(model, list(chosen)) if statistics else alone:
+def prune_by_score(model: CompressedModel, method: Pruner, context: StepContext, *, inputs: bool) -> None:
+    """Zero the weights of lowest score: the magnitude, times the norm of the input that it meets if `inputs`.
+
+    By layer, by N:M pattern, or by one threshold for all; where inputs count, each row by itself. Raises Cancelled.
+    """
+    chosen = shares(model, method, context, inputs=inputs)
+    if all(own.idle for own in chosen.values()):
+        return
+    masks = _overall(model, method, context, list(chosen), inputs=inputs) if method.ratios == "global" else {}
+    for names, statistics in _visits(model, chosen, context, inputs=inputs and not masks):
         for name in names:
-            if chosen[name].idle:
-                continue
-            worth = score(model.weight(name), found)
-            if method.ratios == "global":
-                scores[name] = worth
-            else:
-                model.prune(name, _mask(worth, chosen[name], model.masks.get(name)))
-    if scores:
-        for name, mask in smallest_overall(scores, method.sparsity, model.masks).items():
-            model.prune(name, mask)
+            before, own = model.weight(name), chosen[name]
+            if name not in masks:
+                score = _score(before, statistics if inputs else None)
+                masks[name] = mask_of(score, own, model.masks.get(name))
+            model.prune(name, masks[name])
+            mend([name], [before], model, own, statistics, context)
 
 
-def _mask(worth: Tensor, method: Pruner, earlier: Tensor | None) -> Tensor:
+def mend(
+    names: Sequence[str],
+    before: Sequence[Tensor],
+    model: CompressedModel,
+    method: Pruner,
+    statistics: InputStatistics | None,
+    context: StepContext,
+) -> None:
+    """Let what remains of matrices that share an input make up for what they lost, if the method is to."""
+    if not method.mend or statistics is None:
+        return
+    for name, weight in zip(names, before, strict=True):
+        refined = refine(
+            model.weight(name),
+            weight,
+            model.masks[name],
+            statistics.hessian,
+            dampening=method.dampening,
+            steps=method.mend,
+            check=context.check,
+        )
+        model.settle({name: refined})
+
+
+def _visits(
+    model: CompressedModel, chosen: Mapping[str, Pruner], context: StepContext, *, inputs: bool
+) -> Iterator[tuple[Group, InputStatistics | None]]:
+    """The matrices, with the statistics of their inputs where those are needed."""
+    mending = any(own.mend for own in chosen.values())
+    if inputs or mending:
+        yield from context.with_statistics(model, list(chosen), hessian=mending)
+    else:
+        yield from (((name,), None) for name in context.each(list(chosen)))
+
+
+def _overall(
+    model: CompressedModel, method: Pruner, context: StepContext, names: list[str], *, inputs: bool
+) -> dict[str, Tensor]:
+    """Masks by one threshold for all matrices."""
+    found = _statistics(context) if inputs else {}
+    scores = {name: _score(model.weight(name), found.get(name)) for name in names}
+    return smallest_overall(scores, method.sparsity, model.masks)
+
+
+def _statistics(context: StepContext) -> dict[str, InputStatistics]:
+    """Of the baseline, whatever the mode: what all matrices must be compared by is known before any is changed."""
+    taken = context.session.input_statistics(context, hessian=False).items()
+    return {name: statistics for group, statistics in taken for name in group}
+
+
+def mask_of(score: Tensor, method: Pruner, earlier: Tensor | None) -> Tensor:
+    """What goes of one matrix."""
     if method.pattern is not None:
-        return lowest_in_groups(worth, *method.pattern, earlier)
-    return smallest(worth, method.sparsity, earlier)
+        return lowest_in_groups(score, *method.pattern, earlier)
+    return (lowest_in_rows if method.by_row else smallest)(score, method.sparsity, earlier)
+
+
+def shares(model: CompressedModel, method: P, context: StepContext, *, inputs: bool) -> dict[str, P]:
+    """Every matrix that the method is meant for with its settings, the sparsity of its block among them."""
+    chosen = dict(model.chosen(method))
+    if method.ratios != "outliers" or method.idle:
+        return chosen
+    share = _outlier_shares(model, method, context, list(chosen), inputs=inputs)
+    context.job.remember("Sparsity by block: " + ", ".join(f"{value:.3f}" for value in share.values()) + ".")
+    return {name: own.model_copy(update={"sparsity": share[model.weights[name].layer]}) for name, own in chosen.items()}
+
+
+def _outlier_shares(
+    model: CompressedModel, method: Pruner, context: StepContext, names: list[str], *, inputs: bool
+) -> dict[int | None, float]:
+    """OWL: blocks with more outlying scores keep more, `SPREAD` at most away from the mean, which is the target."""
+    found = _statistics(context) if inputs else {}
+    scores: dict[int | None, list[Tensor]] = {}
+    for name in context.each(names):
+        scores.setdefault(model.weights[name].layer, []).append(_score(model.weight(name), found.get(name)).flatten())
+    outlying = {}
+    for layer, parts in scores.items():
+        block = torch.cat(parts)
+        outlying[layer] = float((block > OUTLYING * block.mean()).float().mean())
+    low, high = min(outlying.values()), max(outlying.values())
+    spread = 2 * SPREAD / (high - low) if high > low else 0.0
+    kept = {layer: (value - low) * spread for layer, value in outlying.items()}
+    mean = sum(kept.values()) / len(kept)
+    return {layer: min(MOST, max(0.0, method.sparsity + mean - value)) for layer, value in kept.items()}
+
+
+def _score(weight: Tensor, statistics: InputStatistics | None) -> Tensor:
+    return weight.abs() if statistics is None else weight.abs() * statistics.norms

@@ -15,8 +15,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from core.engine import packing, pipeline, tokens
-from core.engine.calibration import InputStatistics, baseline_statistics
+from core.engine import packing, pipeline, sensitivity, tokens
+from core.engine.calibration import Group, InputStatistics
 from core.engine.checkpoint import load_baseline
 from core.engine.context import Job, StepContext
 from core.engine.device import Choice, available, choose
@@ -24,6 +24,8 @@ from core.engine.generation import write_pane
 from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
 from core.engine.scores import EncodedQuestion, ScoreCache, encode_question
+from core.engine.solutions import Solutions
+from core.engine.statistics_cache import StatisticsCache, identity, source_of
 from core.errors import BadInput
 from core.events import Event, Loss
 from core.generation_request import Decoding, GenerateRequest, Pane
@@ -32,12 +34,14 @@ from core.model_facts import read_facts
 from core.model_source import fetch
 from core.paths import run_folder
 from core.plan import make_plan
+from core.probes import Probes
 from core.recipe import Recipe
 from core.results import LossPoint, Measurement, RunRecord, Stage
+from core.sensitivity_table import SensitivityTable
 from core.texts import calibration_text, evaluation_questions, evaluation_text
 
 T = TypeVar("T")
-BASELINES, COMPRESSED, LOADED, STATISTICS, TEXTS = 2, 6, 3, 2, 8  # how many of each are kept
+BASELINES, COMPRESSED, LOADED, TEXTS = 2, 6, 3, 8  # how many of each are kept
 
 
 class Session:
@@ -50,7 +54,8 @@ class Session:
         self._loaded: _Recent[CompressedModel] = _Recent(LOADED)
         self._ids: _Recent[Tensor] = _Recent(TEXTS)
         self._questions: _Recent[list[EncodedQuestion]] = _Recent(TEXTS)
-        self._statistics: _Recent[dict[str, InputStatistics]] = _Recent(STATISTICS)
+        self._statistics = StatisticsCache()
+        self.solutions = Solutions()
         self._written: _Recent[int] = _Recent(TEXTS)
 
     @property
@@ -70,6 +75,14 @@ class Session:
     ) -> RunRecord:
         """Compress and measure; a final run is saved to its folder. Raises BadInput, RunFailed, Cancelled."""
         return pipeline.run(self, recipe, run_id, stage, report, cancelled)
+
+    def sensitivity(
+        self, recipe: Recipe, probes: Probes, *, report: Report, cancelled: Callable[[], bool]
+    ) -> SensitivityTable:
+        """How sensitive the recipe's model is, on its texts. Raises BadInput, RunFailed, Cancelled."""
+        job = Job(report, cancelled, Tracker(sensitivity.SHARES, report))
+        with pipeline.clear_failures():
+            return sensitivity.build(self, recipe, probes, job)
 
     def generate(self, request: GenerateRequest, *, report: Report, cancelled: Callable[[], bool]) -> None:
         """Panes one after the other, each alone. Raises BadInput, RunFailed, Cancelled."""
@@ -195,13 +208,13 @@ class Session:
             job.notice(f"The calibration text gives only {len(found)} sequences of {length} tokens.")
         return found
 
-    def input_statistics(self, context: StepContext) -> dict[str, InputStatistics]:
+    def input_statistics(self, context: StepContext, *, hessian: bool) -> dict[Group, InputStatistics]:
         """Of every weight matrix of the blocks, taken once from the baseline or what stands in for it."""
-        source = context.reference or context.baseline
-        sequences = context.calibration()
-        key = (source.weights_hash(), str(source.device), source.dtype, tokens.fingerprint(sequences))
-        names = source.linear_names()
-        return self._statistics.get(key, lambda: baseline_statistics(source, names, sequences, context.tell))
+        return self._statistics.get(context, hessian=hessian)
+
+    def statistics_id(self, context: StepContext) -> str:
+        """Names those statistics by everything that they depend on; nothing is measured."""
+        return identity(source_of(context), context.calibration(), hessian=True)
 
     def written_bytes(self, model: CompressedModel) -> int:
         """Size of the packed file of a model, really written once to a temporary folder."""
@@ -209,7 +222,7 @@ class Session:
         def write() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / packing.WEIGHTS
-                file.write_bytes(packing.pack(model))
+                packing.write_packed(model, file)
                 return file.stat().st_size
 
         return self._written.get((model.weights_hash(),), write)

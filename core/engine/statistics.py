@@ -16,7 +16,7 @@ from core.results import Direction, Measurement, Variant
 
 def perplexities(scores: TokenScores) -> list[Measurement]:
     """exp(mean negative log-likelihood of a token); the change is relative, in percent."""
-    change, change_error = _ratio(scores.compressed_nll - scores.baseline_nll, scores.tokens)
+    change, change_error = log_ratio(scores)
     factor = 100 * _finite_exp(change)
     return [
         _perplexity("baseline", scores.baseline_nll, scores),
@@ -28,6 +28,11 @@ def perplexities(scores: TokenScores) -> list[Measurement]:
             }
         ),
     ]
+
+
+def log_ratio(scores: TokenScores) -> tuple[float, float | None]:
+    """Logarithm of the perplexity ratio, compressed over baseline, with its paired standard error."""
+    return _ratio(scores.compressed_nll - scores.baseline_nll, scores.tokens)
 
 
 def divergences(scores: TokenScores) -> list[Measurement]:

@@ -104,7 +104,7 @@ def _visits(
     model: CompressedModel, names: list[str], settings: PruneChannels, context: StepContext
 ) -> Iterator[tuple[str, InputStatistics | None]]:
     """The matrices in forward order, with the statistics of their inputs where those are needed."""
-    if not settings.repair and settings.importance in ("magnitude", "taylor"):
+    if not settings.needs_statistics:
         yield from ((name, None) for name in context.each(names))
         return
     for group, statistics in context.with_statistics(model, names):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from core.engine.surgery import Site
 
 SLOPE_SAMPLES = 128  # sequences that first-order importance is taken on
-ROUNDS = 64  # of removals in `worst_first` at the most: between them everything is counted anew
+ROUNDS = 16  # of removals in `worst_first` at the most; more were no better on the bundled model at 30, 50 and 70 %
 
 
 def norm_products(model: CompressedModel, site: Site) -> Tensor:

@@ -6,13 +6,13 @@ import re
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from core.errors import BadInput
 from core.methods import Method
 from core.model_facts import ModelFacts
 from core.settings import Control, setting
-from core.weights import Grid, WeightPlan
+from core.weights import Grid, WeightPlan, zeroed_in_row
 
 Settings = dict[str, Any]
 BITS_OR_NONE = Literal[0, 2, 3, 4, 5, 6, 7, 8]
@@ -83,8 +83,25 @@ class LayerMethod(Method):
         return weight
 
 
+def mending(default: int) -> Any:
+    """The setting that says how thoroughly what remains makes up for what is gone."""
+    return setting(
+        default,
+        ge=0,
+        le=50,
+        step=1,
+        unit="steps",
+        label="Mending",
+        plain="Let the weights that remain make up for those that are gone. 0 leaves them as they are.",
+        help="Steps of conjugate gradients towards the least-squares weights under the mask, on the inputs' Hessian.",
+        advanced=True,
+    )
+
+
 class Pruner(LayerMethod):
     """Zeroes single weights: a share of each matrix, or at most N kept in every M along a row."""
+
+    by_row: ClassVar[bool] = False  # the share is taken of every row by itself
 
     sparsity: float = setting(
         0.3,
@@ -111,6 +128,22 @@ class Pruner(LayerMethod):
         advanced=True,
     )
 
+    mend: int = mending(0)
+    dampening: float = setting(
+        0.01,
+        ge=1e-4,
+        le=1.0,
+        label="Dampening",
+        plain="How cautious the making up is. More is safer where there is little text.",
+        help="Fraction of the mean Hessian diagonal that is added to it.",
+        advanced=True,
+    )
+
+    def conflict(self, before: tuple[Method, ...]) -> str | None:
+        if self.mend and any(step.kind == "quantize" or getattr(step, "joint_bits", 0) for step in before):
+            return f"{self.name} would mend weights that are rounded already; put it before, or set mend to 0."
+        return None
+
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
         if self.n_of_m:
@@ -132,8 +165,9 @@ class Pruner(LayerMethod):
             return weight
         before = weight.count if weight.nonzero is None else weight.nonzero
         if self.pattern is None:
-            kept = weight.count - round(self.sparsity * weight.count)
-            exact = weight.exact and self.ratios == "uniform"
+            kept = weight.count - self._zeroed(weight)
+            # Earlier zeros may lie so that some rows have more of them than their share.
+            exact = weight.exact and self.ratios == "uniform" and (not self.by_row or before == weight.count)
         else:
             n, m = self.pattern
             rows, columns = weight.shape
@@ -141,6 +175,11 @@ class Pruner(LayerMethod):
             # Earlier zeros may lie so that some groups keep fewer than N.
             exact = weight.exact and before == weight.count
         return replace(weight, nonzero=min(kept, before), exact=exact)
+
+    def _zeroed(self, weight: WeightPlan) -> int:
+        if not self.by_row:
+            return round(self.sparsity * weight.count)
+        return weight.shape[0] * zeroed_in_row(weight.shape[1], self.sparsity)
 
 
 class Quantizer(LayerMethod):
@@ -195,15 +234,24 @@ class Quantizer(LayerMethod):
     def conflict(self, before: tuple[Method, ...]) -> str | None:
         if any(step.kind == "quantize" for step in before):
             return f"{self.name} stands after another quantize step; keep one of them."
+        if any(getattr(step, "joint_bits", 0) for step in before):
+            return f"{self.name} stands after a prune step that rounds as well; keep one of the two."
         return None
+
+    @property
+    def linear_grid(self) -> Grid:
+        """The grid of the matrices of the blocks."""
+        return Grid(self.bits, self.group_size, self.symmetric)
 
     def touches(self, weight: WeightPlan) -> bool:
         return self.grid_for(weight) is not None
 
     def grid_for(self, weight: WeightPlan) -> Grid | None:
         """The grid of a kind of matrix; None where it is left as it is."""
-        bits = {"linear": self.bits, "embedding": self.embedding_bits, "head": self.head_bits, "other": 0}[weight.role]
-        return Grid(bits, self.group_size, self.symmetric) if bits else None
+        if weight.role == "linear":
+            return self.linear_grid
+        bits = {"embedding": self.embedding_bits, "head": self.head_bits}.get(weight.role, 0)
+        return replace(self.linear_grid, bits=bits) if bits else None
 
     def foresee_weight(self, weight: WeightPlan) -> WeightPlan:
         return replace(weight, grid=self.grid_for(weight))

@@ -7,8 +7,8 @@ worth, x_u being its part of the input of the matrix W that reads it:
   without the mean, which a bias can take over, where there is one: FLAP (arXiv:2312.11983);
 - taylor: E |x_u . dL/dx_u| over sequences, the loss change to first order (Molchanov et al. 2017, arXiv:1611.06440,
   section 2.2; for heads Michel et al. 2019, arXiv:1905.10650);
-- reconstruction: units go one by one, each time the one whose loss the others make good best: with the inverse P of the
-  dampened Hessian that costs tr(W_u P_uu^-1 W_u^T) (optimal brain surgeon; per unit as in ZipLM, arXiv:2302.04089).
+- reconstruction: units go in turn, each time those whose loss the others make good best: with the inverse P of the
+  dampened Hessian that is tr(W_u P_uu^-1 W_u^T) (optimal brain surgeon; per unit as in ZipLM, arXiv:2302.04089).
 The repair is least squares on what is left: W' = W_K + W_R H_RK (H_KK + dampening)^-1, R removed, K kept; where there
 is a bias H is the covariance and the bias takes over the mean.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.engine.context import StepContext
     from core.engine.model import CompressedModel
 
-Importance = Literal["activation", "magnitude", "taylor", "reconstruction"]
+Importance = Literal["reconstruction", "activation", "taylor", "magnitude"]
 
 
 class PruneChannels(Method):
@@ -63,11 +63,11 @@ class PruneChannels(Method):
         advanced=True,
     )
     importance: Importance = setting(
-        "activation",
+        "reconstruction",
         label="What counts",
         plain="How it decides which parts matter least.",
-        help="activation: energy of a unit's contribution on the calibration text. magnitude: weight norms alone. "
-        "taylor: first-order loss change. reconstruction: one by one, what the others can't make good.",
+        help="reconstruction: one by one, what the others can best make good. activation: energy of a unit's "
+        "contribution on the calibration text. taylor: first-order loss change. magnitude: weight norms alone.",
         advanced=True,
     )
     repair: bool = setting(
@@ -104,6 +104,10 @@ class PruneChannels(Method):
         return None
 
     @property
+    def needs_statistics(self) -> bool:
+        return self.repair or self.importance in ("reconstruction", "activation")
+
+    @property
     def idle(self) -> bool:
         return self.mlp == 0 and self.heads == 0
 
@@ -133,7 +137,8 @@ class PruneChannels(Method):
         return foreseen(weights, facts, self.widths(before, facts))
 
     def cost(self, sequence_length: int) -> float:
-        return 60_000.0 if self.importance in ("activation", "reconstruction") or self.repair else 4_000.0
+        slopes = 50_000.0 if self.importance == "taylor" else 0.0
+        return slopes + (60_000.0 if self.needs_statistics else 4_000.0)
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         from core.engine.surgery import narrow

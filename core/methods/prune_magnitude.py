@@ -25,4 +25,4 @@ class PruneMagnitude(Pruner):
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         from core.engine.pruning import prune_by_score
 
-        prune_by_score(model, self, context, lambda weight, _statistics: weight.abs(), statistics=False)
+        prune_by_score(model, self, context, inputs=False)

@@ -9,7 +9,8 @@ from typing import Literal
 
 import streamlit as st
 
-from core.estimate import Estimate
+from core.estimate import NO_TABLE, Estimate
+from core.prediction import Prediction
 from core.results import Kernel, Measurement, Stage
 from dashboard import formats
 from dashboard.charts import Pace, disk_bytes, find, paces
@@ -53,7 +54,7 @@ def make_verdict(estimate: Estimate | None, measurements: Sequence[Measurement],
         _sentence(estimate, measurements, words),
         (
             _size(estimate, measurements, words),
-            _quality(measurements, words),
+            _quality(estimate, measurements, words),
             _speed(measurements, words),
         ),
     )
@@ -66,15 +67,21 @@ def _sentence(estimate: Estimate | None, measurements: Sequence[Measurement], wo
     parts = [
         _size_words(estimate, measurements, words),
         _speed_words(measurements, words),
-        _quality_words(measurements, words),
+        _quality_words(estimate, measurements, words),
         _flipped_words(measurements, words),
     ]
     said = [part for part in parts if part]
     if not said:
         return words("verdict.nothing")
-    measured = find(measurements, "perplexity", "compressed") is not None
-    sentence = words("verdict.comma").join(said) + ("" if measured else words("verdict.unmeasured"))
+    sentence = words("verdict.comma").join(said) + _unmeasured_words(estimate, measurements, words)
     return sentence[0].upper() + sentence[1:] + words("verdict.stop")
+
+
+def _unmeasured_words(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> str:
+    if find(measurements, "perplexity", "compressed") is not None:
+        return ""
+    expected = _expected_words(estimate.predicted if estimate else None, words)
+    return words("verdict.unmeasured.expected" if expected else "verdict.unmeasured")
 
 
 def _size_words(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> str:
@@ -99,15 +106,29 @@ def _ratio_words(ratio: float, names: tuple[str, str, str], words: Words) -> str
     return words(f"verdict.{name}", times=formats.number(shown, 2))
 
 
-def _quality_words(measurements: Sequence[Measurement], words: Words) -> str:
+def _quality_words(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> str:
     found = find(measurements, "perplexity", "compressed")
-    if found is None or found.change is None:
+    if found is None:
+        return _expected_words(estimate.predicted if estimate else None, words)
+    if found.change is None:
         return ""
     tone = _tone(found)
     if tone == "same":
         clear = found.change_error is not None and 2 * found.change_error <= CLEAR
         return words("verdict.same_quality" if clear else "verdict.unclear")
     return words(f"verdict.{tone}", percent=formats.number(abs(found.change), 2))
+
+
+def _expected_words(predicted: Prediction | None, words: Words) -> str:
+    if predicted is None or predicted.perplexity_ratio == 1:
+        return ""
+    if predicted.high < 1 + CLEAR / 100:
+        return words("verdict.expected_same")
+    return words("verdict.expected", percent=formats.number(_percent(predicted.perplexity_ratio), 2))
+
+
+def _percent(ratio: float) -> float:
+    return 100 * (ratio - 1)
 
 
 def _flipped_words(measurements: Sequence[Measurement], words: Words) -> str:
@@ -139,12 +160,12 @@ def _size(estimate: Estimate | None, measurements: Sequence[Measurement], words:
     )
 
 
-def _quality(measurements: Sequence[Measurement], words: Words) -> Card:
+def _quality(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> Card:
     title = words("verdict.quality")
     before = find(measurements, "perplexity", "baseline")
     after = find(measurements, "perplexity", "compressed")
     if after is None or before is None:
-        return Card(title, hint=words("verdict.quality.hint"))
+        return _expected(title, estimate, words)
     accuracy = find(measurements, "accuracy", "compressed")
     return Card(
         title,
@@ -155,6 +176,25 @@ def _quality(measurements: Sequence[Measurement], words: Words) -> Card:
         note=after.dataset or "",
         stage=after.stage,
         tone=_tone(after),
+    )
+
+
+def _expected(title: str, estimate: Estimate | None, words: Words) -> Card:
+    """Before anything is measured: what the sensitivity table predicts, or why it does not."""
+    predicted = estimate.predicted if estimate else None
+    if predicted is None:
+        note = "" if estimate is None or estimate.why_not == NO_TABLE else estimate.why_not
+        return Card(title, hint=words("verdict.quality.hint"), note=note)
+    ratios = (predicted.low, predicted.perplexity_ratio, predicted.high)
+    low, middle, high = formats.spread(*(_percent(ratio) for ratio in ratios))
+    return Card(
+        title,
+        headline=middle,
+        after=words("verdict.between", low=low, high=high) if low != high else "",
+        detail=words("verdict.extrapolated") if predicted.extrapolated else "",
+        note=predicted.dataset,
+        stage="estimate",
+        tone="worse" if predicted.low > 1 else "same",
     )
 
 
@@ -228,8 +268,10 @@ def _card_html(card: Card, words: Words) -> str:
     kernel = _chip(card.kernel, words(f"kernel.{card.kernel}")) if card.kernel else ""
     head = f'<header><span class="title">{escape(card.title)}</span>{stage}</header>'
     if not card.headline:
-        return f'<article class="card unknown">{head}<p class="hint">{escape(card.hint)}</p></article>'
-    arrow = f'<span class="before">{escape(card.before)}</span> → <span class="after">{escape(card.after)}</span>'
+        note = f'<p class="note">{escape(card.note)}</p>'
+        return f'<article class="card unknown">{head}<p class="hint">{escape(card.hint)}</p>{note}</article>'
+    before = f'<span class="before">{escape(card.before)}</span> → ' if card.before else ""
+    arrow = f'{before}<span class="after">{escape(card.after)}</span>'
     return (
         f'<article class="card {card.stage} {card.tone}">{head}'
         f'<div class="headline"><span>{escape(card.headline)}</span>{kernel}</div><p class="arrow">{arrow}</p>'

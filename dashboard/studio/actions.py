@@ -22,6 +22,16 @@ def compress() -> None:
     session.recipes[job] = session.recipe.content_hash
 
 
+def measure_sensitivity() -> None:
+    """Have the model measured once, so that estimates of quality and fits to a size are possible."""
+    session = state.current()
+    session.problem = ""
+    try:
+        session.measuring = state.workspace().submit_sensitivity(session.recipe, owner=session.owner)
+    except CompresslabError as error:
+        session.problem = str(error)
+
+
 def stop(job_id: int) -> None:
     session = state.current()
     session.stopping.add(job_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from core.errors import BadInput, CompresslabError
-from core.estimate import Estimate
+from core.estimate import NO_TABLE, Estimate
 from core.results import Measurement, RunRecord, Stage
 from dashboard import state
 from dashboard.job_view import DraftPoint, JobView
@@ -44,22 +44,25 @@ class Outcome:
 def outcome_of(session: State) -> Outcome:
     recipe = session.recipe
     wanted = recipe.content_hash
-    estimate, problem = _estimate(session)
+    estimate, problem = estimate_of(session)
     job = _job_of(session, wanted)
     view = session.view(job) if job is not None else JobView()
     return Outcome(estimate, problem, _record(session, wanted), view, stream=str(job or session.run or ""))
 
 
-def _estimate(session: State) -> tuple[Estimate | None, str]:
-    """Exact bytes from shapes; computed once for each recipe."""
+def estimate_of(session: State) -> tuple[Estimate | None, str]:
+    """Computed once for each recipe; again as long as the model was not measured, which anyone may do meanwhile."""
     recipe = session.recipe
     key = recipe.content_hash
-    if key not in session.estimates:
-        try:
-            session.estimates[key] = state.workspace().estimate(recipe)
-        except CompresslabError as error:
-            return None, "" if state.is_remote(recipe.model) else str(error)
-    return session.estimates[key], ""
+    if key in session.estimates:
+        return session.estimates[key], ""
+    try:
+        told = state.workspace().estimate(recipe)
+    except CompresslabError as error:
+        return None, "" if state.is_remote(recipe.model) else str(error)
+    if told.why_not != NO_TABLE:
+        session.estimates[key] = told
+    return told, ""
 
 
 def _job_of(session: State, wanted: str) -> int | None:

@@ -12,10 +12,10 @@ from core.store import JobRow
 from dashboard import charts, formats, live, state
 from dashboard.components.stream_chart import figure_chart, stream_chart
 from dashboard.components.verdict import verdict
-from dashboard.recipe_words import steps_text
 from dashboard.state import State
 from dashboard.studio import actions
 from dashboard.studio.outcome import Outcome, outcome_of
+from dashboard.studio.progress import fraction, queue_text, run_text
 from dashboard.texts import Words, escaped
 
 CHART_HEIGHT = 176
@@ -53,14 +53,14 @@ def _status(session: State, jobs: dict[int, JobRow | None], outcome: Outcome, wo
     if final is not None and not final.over:
         _progress(session, final, words)
     elif draft is not None and not draft.over:
-        st.progress(_fraction(session, draft), text=_draft_text(session, draft, words))
+        st.progress(fraction(session, draft), text=_draft_text(session, draft, words))
     else:
         _said(session, outcome, words)
 
 
 def _progress(session: State, job: JobRow, words: Words) -> None:
     bar, button = st.columns([6, 1], vertical_alignment="center")
-    bar.progress(_fraction(session, job), text=escaped(progress_text(session, job, words)))
+    bar.progress(fraction(session, job), text=escaped(run_text(session, job, words)))
     stopping = job.id in session.stopping or job.cancel_reason is not None
     button.button(
         words("job.stopping") if stopping else words("job.stop"),
@@ -70,31 +70,6 @@ def _progress(session: State, job: JobRow, words: Words) -> None:
         on_click=actions.stop,
         args=(job.id,),
     )
-
-
-def _fraction(session: State, job: JobRow) -> float:
-    progress = session.view(job.id).progress
-    return min(1.0, max(0.0, progress.fraction)) if progress else 0.0
-
-
-def progress_text(session: State, job: JobRow, words: Words) -> str:
-    """Stage in plain words and time left; the recipe first, where another one is on the screen."""
-    progress = session.view(job.id).progress
-    if job.state == "queued":
-        text = queue_text(job.id, words)
-    elif progress is None:
-        text = words("job.starting")
-    else:
-        left = formats.seconds_left(progress.seconds_left, words.language)
-        text = " · ".join(filter(None, [words.known(f"stage.{progress.stage}", progress.stage), left]))
-    if session.recipes.get(job.id) == session.recipe.content_hash:
-        return text
-    return f"{steps_text(job.payload['recipe'], words)}: {text}"
-
-
-def queue_text(job_id: int, words: Words) -> str:
-    before = state.workspace().queue_place(job_id)
-    return words("job.queued", before=before) if before else words("job.queued.next")
 
 
 def _draft_text(session: State, job: JobRow, words: Words) -> str:

@@ -14,7 +14,7 @@ from dashboard.components.text_panes import PaneState, PaneView, text_panes
 from dashboard.job_view import PaneText
 from dashboard.state import State
 from dashboard.studio import actions
-from dashboard.studio.result_panel import queue_text
+from dashboard.studio.progress import queue_text
 from dashboard.texts import Words, escaped
 
 ROLES: tuple[Literal["baseline"], Literal["compressed"]] = ("baseline", "compressed")

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import BadInput, CompresslabError
+from core.methods import Kind
 from core.metrics import Metric
 from core.model_facts import ModelFacts
 from core.recipe import DEVICES, Recipe
@@ -17,6 +18,8 @@ from dashboard import forms, state
 from dashboard.formats import file_size, number
 from dashboard.sketch import KINDS, Block
 from dashboard.studio import actions
+from dashboard.studio.fit import fit_to_size
+from dashboard.studio.kept import kept
 from dashboard.texts import Words, escaped
 
 
@@ -28,9 +31,11 @@ def sidebar() -> None:
         facts = _model(words)
         head = st.container(horizontal=True, vertical_alignment="center", key="recipe_head")
         _steps(words, facts)
+        fit_to_size(facts, words)
         _measured_on(words)
         _recipe_head(head, words)  # last: only now is it known whether there is something to undo
         _yaml(words)
+        kept(words)
         _compress(words)
 
 
@@ -157,8 +162,8 @@ def _method(block: Block, words: Words) -> None:
     st.session_state[key] = block.step.name
     st.selectbox(
         words("step.method"),
-        options=[name for name, method in METHODS.items() if method.kind == block.step.kind],
-        format_func=words.title,
+        options=_methods_of(block.step.kind),
+        format_func=words.short_title,
         key=key,
         help=escaped(block.step.paper),
         on_change=lambda: state.replace_sketch(state.current().sketch.with_method(block.place, st.session_state[key])),
@@ -186,17 +191,31 @@ def _block_menu(block: Block, words: Words) -> None:
 
 
 def _add_step(words: Words) -> None:
+    """The kind first, then its methods, each with what it does: a list of all would be a wall."""
     with st.popover(words("step.add"), type="tertiary", key="add_step"):
-        for kind in KINDS:
-            st.caption(words(f"kind.{kind}"))
-            for name in (name for name, method in METHODS.items() if method.kind == kind):
-                st.button(
-                    words.title(name),
-                    key=f"add.{name}",
-                    help=escaped(words.summary(name)),
-                    type="tertiary",
-                    on_click=lambda name=name: state.replace_sketch(state.current().sketch.added(name)),
-                )
+        kind = st.segmented_control(
+            words("step.kind"),
+            options=KINDS,
+            format_func=lambda kind: words(f"kind.{kind}"),
+            default=KINDS[0],
+            key="add_kind",
+            required=True,
+            width="stretch",
+            label_visibility="collapsed",
+        )
+        st.caption(words(f"kind.{kind}.help"))
+        for name in _methods_of(kind):
+            st.button(
+                f"**{words.title(name)}**  \n{escaped(words.summary(name))}",
+                key=f"add.{name}",
+                help=escaped(METHODS[name].paper),
+                width="stretch",
+                on_click=lambda name=name: state.replace_sketch(state.current().sketch.added(name)),
+            )
+
+
+def _methods_of(kind: Kind) -> list[str]:
+    return [name for name, method in METHODS.items() if method.kind == kind]
 
 
 # -- what it is measured on ------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from dashboard.texts import en, zh
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 _MODULES = {"en": en, "zh": zh}
+_BRACKETS = re.compile(r"[(（](.+)[)）]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&^=])")
 
 
@@ -69,6 +70,11 @@ class Words:
     def title(self, name: str) -> str:
         """Of a method or metric."""
         return self.known(f"{name}.title", _declared(name, "title"))
+
+    def short_title(self, name: str) -> str:
+        """What stands in brackets, the name in the literature; the whole title where there is none."""
+        found = _BRACKETS.search(self.title(name))
+        return found.group(1) if found else self.title(name)
 
     def summary(self, name: str) -> str:
         return self.known(f"{name}.summary", _declared(name, "summary"))

@@ -1,0 +1,91 @@
+"""Whether paired error bars are right: how often the 95 % interval of a part of the text holds the ratio of all of it.
+
+Parts are drawn in two ways: windows at random, and one stretch of the text, which is what a draft reads. For every
+setting both are drawn 50 times, a quarter of the text each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import write
+from core import Recipe
+from core.engine.context import Job, MeasureContext
+from core.engine.progress import Tracker
+from core.engine.scores import Array, TokenScores
+from core.engine.session import Session
+from core.engine.statistics import log_ratio
+
+SETTINGS = (
+    ["quantize_rtn.bits=3"],
+    ["quantize_rtn.bits=4"],
+    ["quantize_gptq.bits=3"],
+    ["prune_magnitude.sparsity=0.3"],
+    ["prune_wanda.sparsity=0.5"],
+    ["prune_sparsegpt.n_of_m='2:4'"],
+)
+DRAWS, SHARE, NORMAL_95 = 50, 0.25, 1.96
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--model", default="storyteller")
+    options.add_argument("--calibration", default="bundled")
+    options.add_argument("--evaluation", default="bundled")
+    chosen = options.parse_args()
+    texts = {"calibration": {"text": chosen.calibration}, "evaluation": {"text": chosen.evaluation}}
+    base = Recipe.from_dict({"model": chosen.model, "metrics": ["perplexity"], **texts})
+    base = base.assign("evaluation.max_tokens=262144")
+    session = Session()
+    found = [coverage(session, base, assignments) for assignments in SETTINGS]
+    ways = {way: float(np.mean([setting[way] for setting in found])) for way in ("random", "stretch")}
+    print(write("error_bars", {"model": Path(chosen.model).name, "draws": DRAWS, "mean": ways, "settings": found}))
+
+
+def coverage(session: Session, recipe: Recipe, assignments: list[str]) -> dict[str, Any]:
+    for assignment in assignments:
+        recipe = recipe.assign(assignment)
+    scores = all_scores(session, recipe)
+    whole, error = log_ratio(scores)
+    generator = np.random.default_rng(0)
+    count = len(scores.tokens)
+    size = round(SHARE * count)
+    starts = np.linspace(0, count - size, DRAWS).round().astype(int)
+    parts = {
+        "random": [generator.choice(count, size, replace=False) for _ in range(DRAWS)],
+        "stretch": [np.arange(start, start + size) for start in starts],
+    }
+    held = {
+        way: float(np.mean([_holds(part_of(scores, rows), whole) for rows in drawn])) for way, drawn in parts.items()
+    }
+    print(assignments, f"{whole:.4f} ± {error:.4f}", f"{count} windows", held, flush=True)
+    return {"settings": assignments, "windows": count, "log_ratio": whole, "error": error, **held}
+
+
+def _holds(part: TokenScores, whole: float) -> bool:
+    ratio, error = log_ratio(part)
+    return error is not None and abs(ratio - whole) <= NORMAL_95 * error
+
+
+def part_of(scores: TokenScores, rows: Array) -> TokenScores:
+    """The windows of these numbers."""
+    names = ("tokens", "baseline_nll", "compressed_nll", "divergence", "same_top")
+    return replace(scores, **{name: getattr(scores, name)[rows] for name in names})
+
+
+def all_scores(session: Session, recipe: Recipe) -> TokenScores:
+    """Of every window of the evaluation text."""
+    job = Job(lambda event: None, lambda: False, Tracker({}, lambda event: None))
+    compressed, _ = session.compress(recipe, job)
+    context = MeasureContext(job, session, recipe, session.baseline(recipe), compressed, "final")
+    *_, latest = context.token_scores()
+    return latest
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The layerwise solve of GPTQ and SparseGPT: fix one input channel after the other, and let the channels that are
+still free make up for the error.
+
+GPTQ, arXiv:2210.17323, algorithm 1; SparseGPT, arXiv:2301.00774, algorithm 1. Both walk the same factor of the inverse
+Hessian, so that one solver rounds, zeroes, or does both at once (SparseGPT, section 3.5). Weights are held transposed,
+[channels, rows]: what is touched together lies together. Matrices that share an input are stacked along the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.engine.grids import QuantizedWeight
+from core.engine.masks import GONE, lowest
+from core.weights import Grid
+
+BLOCK, MINI = 128, 16  # channels whose errors are passed on by one large, and by one small, matrix product
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked of the matrices. A grid comes with the scales and zero points that were fitted to them."""
+
+    grid: Grid | None = None
+    scales: Tensor | None = None  # float16 [rows, groups]
+    zeros: Tensor | None = None  # uint8 [rows, groups]
+    sparsity: float = 0.0  # of each matrix
+    pattern: tuple[int, int] | None = None  # at most N in M kept; takes the place of sparsity
+
+    @property
+    def prunes(self) -> bool:
+        return self.sparsity > 0 or self.pattern is not None
+
+
+@dataclass(frozen=True)
+class Solved:
+    """float32 [rows, channels]; codes and mask where they were asked for."""
+
+    weight: Tensor
+    codes: Tensor | None  # uint8
+    mask: Tensor | None  # True where zeroed
+
+
+def solve(
+    weights: Sequence[Tensor],
+    factor: Tensor,
+    target: Target,
+    check: Callable[[], None],
+    *,
+    earlier: Tensor | None = None,
+    order: Tensor | None = None,
+) -> Solved:
+    """Solve matrices [r_i, d] that share an input. `factor` is the upper Cholesky factor of the inverse Hessian, with
+    its channels in `order`; `earlier` [rows, d] marks weights that are zero already. `check` may raise Cancelled.
+    """
+    walk = _Walk(weights, factor, target, earlier, order)
+    for first in range(0, len(factor), BLOCK):
+        check()
+        walk.block(first, min(first + BLOCK, len(factor)))
+    return walk.solved()
+
+
+def relative_loss(weight: Tensor, changed: Tensor, hessian: Tensor) -> float:
+    """tr(D H D^T) / tr(W H W^T) with D = W - changed: the share of the layer's output that is lost."""
+    lost, whole = weight - changed, weight
+    energy = float(((whole @ hessian) * whole).sum())
+    return float(((lost @ hessian) * lost).sum()) / energy if energy > 0 else 0.0
+
+
+class _Walk:
+    """The state of one solve."""
+
+    def __init__(
+        self, weights: Sequence[Tensor], factor: Tensor, target: Target, earlier: Tensor | None, order: Tensor | None
+    ) -> None:
+        self._target, self._factor, self._order = target, factor, order
+        self._rows = [len(weight) for weight in weights]
+        self._weight = self._transposed(torch.cat(list(weights)))  # [d, r]
+        self._earlier = None if earlier is None else self._transposed(earlier)
+        self._zeroed = torch.zeros_like(self._weight, dtype=torch.bool)
+        if self._earlier is not None:
+            self._zeroed |= self._earlier
+        self._pruned = [0] * len(weights)  # so far, of each matrix
+        if target.grid is not None:
+            self._prepare_grid(target.grid, target)
+
+    def _prepare_grid(self, grid: Grid, target: Target) -> None:
+        assert target.scales is not None and target.zeros is not None
+        d = len(self._weight)
+        self._scales = target.scales.float().T.contiguous()  # [groups, r]
+        self._zeros = target.zeros.float().T.contiguous()
+        self._codes = torch.empty_like(self._weight)
+        places = torch.arange(d, device=self._weight.device) if self._order is None else self._order
+        self._group_of = (places // (grid.group_size or d)).tolist()
+        self._top = 2**grid.bits - 1
+
+    def block(self, first: int, last: int) -> None:
+        """Fix the channels first to last, then pass their errors on to all that follow."""
+        if self._target.sparsity > 0 and self._target.pattern is None:
+            self._choose(first, last)
+        errors = torch.empty_like(self._weight[first:last])
+        for start in range(first, last, MINI):
+            end = min(start + MINI, last)
+            for channel in range(start, end):
+                self._fix(channel, end, errors[channel - first])
+            if end < last:
+                self._pass_on(start, end, last, errors[start - first : end - first])
+        self._pass_on(first, last, len(self._weight), errors)
+
+    def _fix(self, channel: int, end: int, error: Tensor) -> None:
+        """Round or zero one channel; the free channels before `end` make up for it at once."""
+        pattern = self._target.pattern
+        if pattern is not None and channel % pattern[1] == 0:
+            self._choose_kept(channel, *pattern)
+        weight, along = self._weight[channel], self._factor[channel]
+        fixed = self._fixed(channel, weight)
+        torch.sub(weight, fixed, out=error).div_(along[channel])
+        self._weight[channel] = fixed
+        if channel + 1 < end:
+            self._weight[channel + 1 : end].addr_(along[channel + 1 : end], error, alpha=-1)
+
+    def _fixed(self, channel: int, weight: Tensor) -> Tensor:
+        zeroed = self._zeroed[channel] if self._target.prunes or self._earlier is not None else None
+        if self._target.grid is None:
+            return weight if zeroed is None else weight.masked_fill(zeroed, 0)
+        group = self._group_of[channel]
+        scale, zero = self._scales[group], self._zeros[group]
+        codes = torch.div(weight, scale, out=self._codes[channel]).round_().add_(zero).clamp_(0, self._top)
+        if zeroed is not None:
+            torch.where(zeroed, zero, codes, out=codes)
+        return (codes - zero).mul_(scale)
+
+    def _pass_on(self, start: int, end: int, last: int, errors: Tensor) -> None:
+        if end < last:
+            self._weight[end:last].addmm_(self._factor[start:end, end:last].T, errors, alpha=-1)
+
+    def _choose(self, first: int, last: int) -> None:
+        """Zero the least salient weights of a block: exactly as many as make the share right so far."""
+        salience = self._salience(first, last)
+        for place, columns in enumerate(salience.split(self._rows, dim=1)):
+            count = round(self._target.sparsity * (self._rows[place] * last)) - self._pruned[place]
+            self._pruned[place] += count
+            begin = sum(self._rows[:place])
+            chosen = lowest(columns.flatten(), count).view(columns.shape)
+            self._zeroed[first:last, begin : begin + self._rows[place]] = chosen
+
+    def _choose_kept(self, first: int, n: int, m: int) -> None:
+        last = min(first + m, len(self._weight))
+        kept = self._salience(first, last).topk(min(n, last - first), dim=0).indices
+        self._zeroed[first:last] = True
+        self._zeroed[first:last].scatter_(0, kept, False)
+
+    def _salience(self, first: int, last: int) -> Tensor:
+        """What zeroing a weight would cost: w^2 / [H^-1]_jj, as far as the channels before are fixed."""
+        salience = (self._weight[first:last] / self._factor.diagonal()[first:last, None]).square_()
+        return salience if self._earlier is None else salience.masked_fill_(self._earlier[first:last], GONE)
+
+    def _transposed(self, matrix: Tensor) -> Tensor:
+        return (matrix if self._order is None else matrix[:, self._order]).T.contiguous()
+
+    def _upright(self, matrix: Tensor) -> Tensor:
+        return (matrix if self._order is None else matrix[self._order.argsort()]).T.contiguous()
+
+    def solved(self) -> Solved:
+        codes = self._upright(self._codes).to(torch.uint8) if self._target.grid is not None else None
+        marked = self._target.prunes or self._earlier is not None
+        return Solved(self._upright(self._weight), codes, self._upright(self._zeroed) if marked else None)
+
+
+def quantized(target: Target, solved: Solved) -> QuantizedWeight:
+    """The stored form of a solve on a grid."""
+    assert target.grid is not None and target.scales is not None and solved.codes is not None
+    return QuantizedWeight(solved.codes, target.scales, None if target.grid.symmetric else target.zeros, target.grid)

@@ -1,0 +1,94 @@
+"""SparseGPT: zeroing weights one input channel after the other, those still free making up for the loss.
+
+Frantar & Alistarh 2023, "SparseGPT: Massive Language Models Can Be Accurately Pruned in One-Shot", arXiv:2301.00774:
+section 3 for the solve, 3.4 for N:M, 3.5 for rounding what remains in the same pass. What remains is then mended by
+conjugate gradients (core.engine.refine), which the paper does not do; `mend: 0` is the paper's method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from core.errors import BadInput
+from core.methods import Kind, Method
+from core.methods.layerwise import Pruner, mending
+from core.settings import setting
+from core.weights import Grid, WeightPlan
+
+if TYPE_CHECKING:
+    from core.engine.calibration import InputStatistics
+    from core.engine.context import StepContext
+    from core.engine.model import CompressedModel
+
+
+class PruneSparsegpt(Pruner):
+    name: ClassVar[str] = "prune_sparsegpt"
+    title: ClassVar[str] = "Prune and make up for it (SparseGPT)"
+    kind: ClassVar[Kind] = "prune"
+    summary: ClassVar[str] = "Sets weights to zero and lets the others make up for the loss."
+    paper: ClassVar[str] = "Frantar & Alistarh 2023, arXiv:2301.00774"
+
+    mend: int = mending(10)
+    joint_bits: Literal[0, 2, 3, 4, 5, 6, 7, 8] = setting(
+        0,
+        unit="bit",
+        label="Round as well",
+        plain="Write what remains in fewer bits in the same go, so that one mends the other.",
+        help="Bits of the weights that remain, rounded in the same pass; 0 rounds nothing.",
+        advanced=True,
+    )
+    group_size: int = setting(
+        64,
+        ge=0,
+        le=8192,
+        offered=(0, 32, 64, 128),
+        unit="weights",
+        label="Group size",
+        plain="How many neighbouring weights share one ruler. Smaller groups are truer and cost a little space.",
+        help="Weights of a row that share one float16 scale when rounding as well; 0 is one scale per row.",
+        advanced=True,
+    )
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        if self.ratios == "global":
+            raise BadInput("prune_sparsegpt chooses while it solves; ratios can be uniform or outliers, not global.")
+
+    @property
+    def grid(self) -> Grid | None:
+        return Grid(self.joint_bits, self.group_size, True) if self.joint_bits else None
+
+    def conflict(self, before: tuple[Method, ...]) -> str | None:
+        if any(step.kind == "quantize" or getattr(step, "joint_bits", 0) for step in before):
+            return "prune_sparsegpt stands after rounding and would move weights off their grid; put it before."
+        return None
+
+    def foresee_weight(self, weight: WeightPlan) -> WeightPlan:
+        return replace(super().foresee_weight(weight), grid=self.grid)
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from core.engine import pruning, solving
+        from core.engine.grids import round_to_nearest
+        from core.engine.solve import Target
+
+        shares = pruning.shares(model, self, context, inputs=True)
+        chosen = {name: own for name, own in shares.items() if not own.idle or own.grid}
+
+        def solve(names: Sequence[str], own: PruneSparsegpt, statistics: InputStatistics) -> None:
+            target = Target()
+            if own.grid is not None:
+                target = solving.grid_target(solving.stacked(model, names), own.grid, statistics, searched=True)
+            target = replace(target, sparsity=own.sparsity, pattern=own.pattern)
+            before = [model.weight(name) for name in names]
+            solving.run(model, names, target, statistics, context, dampening=own.dampening, order=None)
+            if own.grid is None:  # on a grid there is nothing left to move
+                pruning.mend(names, before, model, own, statistics, context)
+
+        def instead(name: str, own: PruneSparsegpt) -> None:
+            model.prune(name, pruning.mask_of(model.weight(name).abs(), own, model.masks.get(name)))
+            if own.grid is not None:
+                model.quantize(name, round_to_nearest(model.weight(name), own.grid))
+
+        solving.solve_groups(model, chosen, context, solve, instead)

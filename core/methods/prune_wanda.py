@@ -1,0 +1,29 @@
+"""Wanda: a weight counts by its magnitude times the norm of the input that it meets, compared within its row.
+
+Sun et al. 2023, "A Simple and Effective Pruning Approach for Large Language Models", arXiv:2306.11695, section 3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from core.methods import Kind
+from core.methods.layerwise import Pruner
+
+if TYPE_CHECKING:
+    from core.engine.context import StepContext
+    from core.engine.model import CompressedModel
+
+
+class PruneWanda(Pruner):
+    name: ClassVar[str] = "prune_wanda"
+    title: ClassVar[str] = "Prune what does least (Wanda)"
+    kind: ClassVar[Kind] = "prune"
+    summary: ClassVar[str] = "Sets the weights that matter least on real text to zero."
+    paper: ClassVar[str] = "Sun et al. 2023, arXiv:2306.11695"
+    by_row: ClassVar[bool] = True
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from core.engine.pruning import prune_by_score
+
+        prune_by_score(model, self, context, inputs=True)

@@ -1,0 +1,69 @@
+"""GPTQ: rounding one input channel after the other, the channels still free making up for the error.
+
+Frantar et al. 2022, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
+arXiv:2210.17323, section 3. Groups keep their place whatever the order (static groups), so no index is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from core.methods import Kind
+from core.methods.layerwise import Quantizer
+from core.settings import setting
+
+if TYPE_CHECKING:
+    from core.engine.calibration import InputStatistics
+    from core.engine.context import StepContext
+    from core.engine.model import CompressedModel
+
+
+class QuantizeGptq(Quantizer):
+    name: ClassVar[str] = "quantize_gptq"
+    title: ClassVar[str] = "Round and make up for it (GPTQ)"
+    kind: ClassVar[Kind] = "quantize"
+    summary: ClassVar[str] = "Rounds weight by weight and lets the others make up for the error."
+    paper: ClassVar[str] = "Frantar et al. 2022, arXiv:2210.17323"
+
+    order: Literal["stored", "active"] = setting(
+        "active",
+        label="Order",
+        plain="Begin with the inputs that are used most, or go from first to last.",
+        help="active: channels by descending Hessian diagonal (act-order), groups staying in place. stored: as is.",
+        advanced=True,
+    )
+    search: bool = setting(
+        True,
+        label="Search for the ruler",
+        plain="Try several rulers for every group and keep the best, instead of one that reaches every weight.",
+        help="Scales of least squared error, weighted by the Hessian's diagonal, instead of the full range.",
+        advanced=True,
+    )
+    dampening: float = setting(
+        0.01,
+        ge=1e-4,
+        le=1.0,
+        label="Dampening",
+        plain="How cautious the making up is. More is safer where there is little text.",
+        help="Fraction of the mean Hessian diagonal that is added to it.",
+        advanced=True,
+    )
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from core.engine import solving
+        from core.engine.grids import round_to_nearest
+
+        chosen = dict(model.chosen(self))
+
+        def solve(names: Sequence[str], own: QuantizeGptq, statistics: InputStatistics) -> None:
+            order = solving.order_of(statistics, active_first=own.order == "active")
+            weight = solving.stacked(model, names)
+            target = solving.grid_target(weight, own.linear_grid, statistics, searched=own.search)
+            solving.run(model, names, target, statistics, context, dampening=own.dampening, order=order)
+
+        def instead(name: str, own: QuantizeGptq) -> None:
+            model.quantize(name, round_to_nearest(model.weight(name), own.linear_grid))
+
+        solving.solve_groups(model, chosen, context, solve, instead)
+        solving.round_outside(model, chosen)

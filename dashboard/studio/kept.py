@@ -1,0 +1,39 @@
+"""What is kept on disk so that a moved slider need not measure again, and the way to be rid of it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import CompresslabError
+from dashboard import formats, state
+from dashboard.texts import Words, escaped
+
+
+def kept(words: Words) -> None:
+    """Folded away: one line for each text that a model was measured on."""
+    with st.expander(words("kept"), key="kept"):
+        entries = state.workspace().statistics()
+        st.caption(words("kept.help"))
+        for entry in entries:
+            shown = {"model": escaped(entry.model), "text": escaped(_name(entry.text, words))}
+            size = formats.file_size(entry.bytes)
+            st.caption(words("kept.entry", **shown, samples=entry.samples, length=entry.sequence_length, size=size))
+        if not entries:
+            st.caption(words("kept.nothing"))
+            return
+        total = formats.file_size(sum(entry.bytes for entry in entries))
+        with st.popover(words("kept.clear", size=total), key="clear_kept", width="stretch"):
+            st.markdown(words("kept.sure"))
+            st.button(words("kept.clear.yes"), key="clear_kept_yes", type="primary", on_click=_clear)
+
+
+def _name(text: str, words: Words) -> str:
+    """A text's own name: of a file, the last part of its path."""
+    return words.known(f"text.{text}", text.replace("\\", "/").rsplit("/", 1)[-1])
+
+
+def _clear() -> None:
+    try:
+        state.workspace().clear_statistics()
+    except CompresslabError as error:
+        state.current().problem = str(error)

@@ -1,0 +1,9 @@
+"""English. Settings, units and the names of methods are declared on their classes in core."""
+
+from dashboard.texts.en import history, methods, results, studio
+
+SETTINGS: dict[str, tuple[str, str, str]] = {}
+
+UNITS: dict[str, str] = {}
+
+TEXTS: dict[str, str] = {**methods.TEXTS, **studio.TEXTS, **results.TEXTS, **history.TEXTS}
