@@ -121,7 +121,7 @@ def first_drafts(studio: StudioPage, group: int) -> Iterator[dict[str, float]]:
 
 def slide(studio: StudioPage, bits: int, awaited: dict[str, str]) -> dict[str, float]:
     """Drag the thumb of the bit width there and let go at once; seconds from the letting go."""
-    thumb = studio.slider("quantize_rtn.bits")
+    thumb = studio.slider("quantize.bits")
     track = keyed(studio.page, "step.quantize.bits").get_by_role("group").locator("> div").bounding_box()
     low, high = (int(thumb.get_attribute(end) or 0) for end in ("min", "max"))
     assert track

@@ -1,7 +1,7 @@
 """Whether paired error bars are right: how often the 95 % interval of a part of the text holds the ratio of all of it.
 
-Parts are drawn in two ways: windows at random, and one stretch of the text, which is what a draft reads. For every
-setting both are drawn 50 times, a quarter of the text each.
+Parts are drawn in two ways: windows at random, with replacement, and one stretch of the text, which is what a draft
+reads. For every setting both are drawn 50 times, a quarter of the text each.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def coverage(session: Session, recipe: Recipe, assignments: list[str]) -> dict[s
     size = round(SHARE * count)
     starts = np.linspace(0, count - size, DRAWS).round().astype(int)
     parts = {
-        "random": [generator.choice(count, size, replace=False) for _ in range(DRAWS)],
+        "random": [generator.choice(count, size) for _ in range(DRAWS)],
         "stretch": [np.arange(start, start + size) for start in starts],
     }
     held = {

@@ -7,7 +7,18 @@ import subprocess
 import sys
 import tempfile
 
-BENCHMARKS = ("dashboard", "jobs", "ladder", "structured", "estimates", "error_bars", "slider_step")
+BENCHMARKS = (
+    "dashboard",
+    "jobs",
+    "ladder",
+    "structured",
+    "estimates",
+    "error_bars",
+    "slider_step",
+    "distillation",
+    "resolve",
+    "memory",
+)
 
 
 def main() -> None:

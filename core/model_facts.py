@@ -10,15 +10,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from core.anatomy import Anatomy, Heads, Task
 from core.errors import BadInput
-from core.families import Anatomy, Heads, anatomy
+from core.families import anatomy
 from core.model_source import locate, read_config, weight_files
 from core.weights import Role, WeightPlan
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 LARGEST_HEADER = 100 * 2**20  # bytes, the limit of the safetensors format
-BLOCK = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
-BUFFER = re.compile(r"\.(attn|attention)\.(bias|masked_bias)$|\.rotary_emb\.inv_freq$")  # kept by old checkpoints
+BLOCK = re.compile(r"(?:^|\.)(?:layers|h|layer|block)\.(\d+)\.")
+BUFFER = re.compile(
+    r"\.(attn|attention)\.(bias|masked_bias)$|\.rotary_emb\.inv_freq$|\.position_ids$"
+)  # kept by old checkpoints
+
+
+LEGACY_NORM = {".gamma": ".weight", ".beta": ".bias"}  # what the first BERT checkpoints call them
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,11 @@ class ModelFacts:
     heads: Heads
     mlp_width: int
     activation: str
+    labels: tuple[str, ...] = ()  # of a classifier, in the order of its outputs
+
+    @property
+    def task(self) -> Task:
+        return self.anatomy.task
 
     @property
     def parameters(self) -> int:
@@ -57,8 +68,10 @@ def _facts(name: str, folder: Path, files: tuple[tuple[Path, int], ...]) -> Mode
     config = read_config(folder, name)
     parts = anatomy(config)
     keys = parts.keys
-    tied = bool(config.get("tie_word_embeddings", parts.tied))
-    weights = [w for file, _ in files for w in _read_header(file, parts)]
+    writes = parts.task != "classification"  # a classifier's head is never the embedding, whatever its config says
+    tied = writes and bool(config.get("tie_word_embeddings", parts.tied))
+    depth = _size(config, name, keys.depth)
+    weights = [w for file, _ in files for w in _read_header(file, parts, depth)]
     if tied:
         weights = [w for w in weights if w.role != "head"]
     shapes = {w.name: w.shape for w in weights}
@@ -66,10 +79,10 @@ def _facts(name: str, folder: Path, files: tuple[tuple[Path, int], ...]) -> Mode
         name=name,
         folder=folder,
         family=str(config["model_type"]),
-        layers=_size(config, name, keys.depth),
+        layers=depth + len({w.layer for w in weights if w.layer is not None and w.layer >= depth}),
         hidden_size=_size(config, name, keys.hidden),
         vocab_size=_size(config, name, "vocab_size"),
-        context_length=_size(config, name, *keys.context, default=parts.context),
+        context_length=_size(config, name, *keys.context, default=parts.context) - parts.unused_positions,
         tied=tied,
         weights=tuple(sorted(weights, key=lambda w: w.name)),
         file_bytes=sum(file.stat().st_size for file, _ in files),
@@ -77,7 +90,19 @@ def _facts(name: str, folder: Path, files: tuple[tuple[Path, int], ...]) -> Mode
         heads=_heads(parts, shapes, _size(config, name, keys.heads), name),
         mlp_width=_shape(shapes, parts.weight(0, parts.mlp.output), name)[1],
         activation=str(config.get(keys.activation or "", parts.activation)),
+        labels=_labels(config, parts, shapes, name),
     )
+
+
+def _labels(config: dict[str, Any], parts: Anatomy, shapes: dict[str, tuple[int, ...]], name: str) -> tuple[str, ...]:
+    """The classes of a classifier, as config.json calls them."""
+    if parts.task != "classification":
+        return ()
+    count = _shape(shapes, f"{parts.head}.weight", name)[0]
+    if count < 2:
+        raise BadInput(f"{name} gives one number and not a class; take a classifier with at least two labels.")
+    names = config.get("id2label") or {}
+    return tuple(str(names.get(str(n), f"LABEL_{n}")) for n in range(count))
 
 
 def _heads(parts: Anatomy, shapes: dict[str, tuple[int, ...]], count: int, name: str) -> Heads:
@@ -105,7 +130,7 @@ def _size(config: dict[str, Any], name: str, *keys: str, default: int | None = N
     raise BadInput(f"config.json of {name} does not say {keys[0]}; the checkpoint is not complete.")
 
 
-def _read_header(file: Path, parts: Anatomy) -> list[WeightPlan]:
+def _read_header(file: Path, parts: Anatomy, depth: int) -> list[WeightPlan]:
     with file.open("rb") as stream:
         start = stream.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -119,7 +144,8 @@ def _read_header(file: Path, parts: Anatomy) -> list[WeightPlan]:
     if file.stat().st_size != 8 + length + end:
         raise BadInput(f"{file} is cut off or damaged; fetch the checkpoint again.")
     entries = {model_name(key, parts): entry for key, entry in header.items() if key != "__metadata__"}
-    return [_weight(key, entry, parts) for key, entry in entries.items() if not BUFFER.search(key)]
+    kept = {key: entry for key, entry in entries.items() if not BUFFER.search(key) and key not in parts.copies}
+    return [_weight(key, entry, parts, depth) for key, entry in kept.items()]
 
 
 def model_name(key: str, parts: Anatomy) -> str:
@@ -127,13 +153,19 @@ def model_name(key: str, parts: Anatomy) -> str:
     for old, new in parts.renamed:
         if key.startswith(f"{old}."):
             key = new + key.removeprefix(old)
-    return key if key.startswith((f"{parts.root}.", f"{parts.head}.")) else f"{parts.root}.{key}"
+    for old, new in LEGACY_NORM.items():
+        key = key.removesuffix(old) + new if key.endswith(old) else key
+    outside = (parts.head, *parts.beside_head)
+    known = not parts.root or key in outside or key.startswith(tuple(f"{p}." for p in (parts.root, *outside)))
+    return key if known else f"{parts.root}.{key}"
 
 
-def _weight(name: str, entry: dict[str, Any], parts: Anatomy) -> WeightPlan:
+def _weight(name: str, entry: dict[str, Any], parts: Anatomy, depth: int) -> WeightPlan:
     shape = tuple(entry["shape"])
     block = BLOCK.search(name)
     layer = int(block.group(1)) if block else None
+    if layer is not None and parts.decoder and name.startswith(f"{parts.decoder}."):
+        layer += depth  # of the encoder, which comes first
     role = _role(name, shape, layer, parts)
     if parts.conv1d and role == "linear":
         shape = shape[::-1]  # Conv1D stores [in, out]
@@ -141,7 +173,7 @@ def _weight(name: str, entry: dict[str, Any], parts: Anatomy) -> WeightPlan:
 
 
 def _role(name: str, shape: tuple[int, ...], layer: int | None, parts: Anatomy) -> Role:
-    if len(shape) != 2:
+    if len(shape) != 2 or name.endswith(parts.tables):
         return "other"
     if layer is not None:
         return "linear"

@@ -110,6 +110,7 @@ def _check_family(config: dict[str, Any], name: str) -> None:
             raise BadInput(
                 f"{name} reads in both directions and writes no text; take a model that predicts the next word."
             )
+        _check_head(config, name)
         return
     known = f"these families are supported: {', '.join(ANATOMIES)}."
     if any(config.get(key) for key in EXPERTS):
@@ -119,6 +120,24 @@ def _check_family(config: dict[str, Any], name: str) -> None:
     if any(isinstance(config.get(key), dict) for key in SENSES):
         raise BadInput(f"{name} is a multimodal model ({family!r}), which is not supported; take a text model: {known}")
     raise BadInput(f"{name} is a {family!r} model; {known}")
+
+
+def _check_head(config: dict[str, Any], name: str) -> None:
+    """The families that are no decoders come with heads for many purposes."""
+    task = ANATOMIES[str(config["model_type"])].task
+    heads = [str(head) for head in config.get("architectures") or []]
+    if task == "classification" and not any(head.endswith("ForSequenceClassification") for head in heads):
+        raise BadInput(
+            f"{name} is an encoder without a classification head ({', '.join(heads) or 'no architecture named'}); take "
+            "a model that was fine-tuned to classify texts."
+        )
+    if task == "classification" and config.get("problem_type") in ("regression", "multi_label_classification"):
+        raise BadInput(f"{name} is made for {config['problem_type']}; take a classifier that names one class a text.")
+    if task == "seq2seq" and not any(head.endswith(("ForConditionalGeneration", "LMHeadModel")) for head in heads):
+        raise BadInput(
+            f"{name} is an encoder-decoder without a language model's head ({', '.join(heads) or 'none named'}); take "
+            "one that writes text."
+        )
 
 
 def weight_files(folder: Path, name: str) -> tuple[Path, ...]:

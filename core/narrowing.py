@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.families import QKV, Heads
+from core.anatomy import QKV, Heads
 from core.model_facts import ModelFacts
 from core.weights import WeightPlan
 

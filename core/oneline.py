@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from core.errors import BadInput
 from core.methods import Method
 from core.methods.distill_logits import DistillLogits
 from core.recipe import Recipe
@@ -14,15 +15,19 @@ if TYPE_CHECKING:
     from core.results import Measurement
 
 
-def prune(
-    model: str | CompressedModel, *, method: Literal["magnitude"] = "magnitude", **settings: Any
-) -> CompressedModel:
-    """`prune("storyteller", sparsity=0.5)`: a new model with that share of its linear weights at zero."""
+def prune(model: str | CompressedModel, *, method: str = "magnitude", **settings: Any) -> CompressedModel:
+    """`prune("storyteller", sparsity=0.5)`: a new model with that share of its linear weights at zero.
+
+    Other methods by the end of their name: `prune("storyteller", method="layers", layers=2)`.
+    """
     return _apply(model, _step(f"prune_{method}", settings))
 
 
-def quantize(model: str | CompressedModel, *, method: Literal["rtn"] = "rtn", **settings: Any) -> CompressedModel:
-    """`quantize("storyteller", bits=8)`: a new model with its linear weights on a grid of that many bits."""
+def quantize(model: str | CompressedModel, *, method: str = "rtn", **settings: Any) -> CompressedModel:
+    """`quantize("storyteller", bits=8)`: a new model with its linear weights on a grid of that many bits.
+
+    Other methods by the end of their name: `quantize("storyteller", method="gptq", bits=3)`.
+    """
     return _apply(model, _step(f"quantize_{method}", settings))
 
 
@@ -47,6 +52,10 @@ def evaluate(model: str | CompressedModel, recipe: Recipe | None = None) -> list
 
 
 def _step(name: str, settings: dict[str, Any]) -> Method:
+    if name not in METHODS:
+        kind, _, method = name.partition("_")
+        known = ", ".join(other.removeprefix(f"{kind}_") for other in METHODS if other.startswith(f"{kind}_"))
+        raise BadInput(f"There is no method {method!r} to {kind} with; there are {known}.")
     return METHODS[name].parse(settings, name)
 
 

@@ -72,6 +72,8 @@ def metadata(weights: Iterable[WeightPlan]) -> dict[str, str]:
                 "nonzero": weight.nonzero if uses_mask(weight) else None,
                 "grid": [grid.bits, grid.group_size, int(grid.symmetric)] if grid else None,
             }
+            if weight.activation_bits is not None:
+                changed[weight.name]["activation_bits"] = weight.activation_bits
     return FORMAT | {"weights": json.dumps(changed, separators=(",", ":"))}
 
 

@@ -55,9 +55,10 @@ def probes(methods: Iterable[type[Method]]) -> Probes:
 
 def _columns(method: type[LayerMethod]) -> Iterator[LayerMethod]:
     if issubclass(method, Quantizer):
-        for bits in BITS:
+        lowest = next(control.minimum for control in method.controls() if control.name == "bits") or 0
+        for bits in (bits for bits in BITS if bits >= lowest):
             yield from (_step(method, {"bits": bits, "group_size": size}) for size in GROUPS)
-        yield from (_step(method, {"bits": bits, "symmetric": False}) for bits in (2, 4))
+        yield from (_step(method, {"bits": bits, "symmetric": False}) for bits in (2, 4) if bits >= lowest)
     if issubclass(method, Pruner):
         yield from (_step(method, {"sparsity": share}) for share in SPARSITIES)
         yield from (_step(method, {"n_of_m": pattern}) for pattern in PATTERNS)

@@ -66,6 +66,7 @@ class WeightReport(_Record):
     shape: tuple[int, int]
     bits: int | None = None
     group_size: int | None = None
+    activation_bits: int | None = None  # of what it reads
     sparsity: float = 0.0
 
 

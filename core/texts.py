@@ -94,7 +94,9 @@ class Evaluation(Settings):
         label="Questions",
         plain="The questions it is asked: those that come along, or a file of yours.",
         help="bundled, or the path of a JSONL file, one question a line: "
-        '{"prompt": "...", "choices": ["...", "..."], "answer": 0, "kind": "..."}; kind is optional.',
+        '{"prompt": "...", "choices": ["...", "..."], "answer": 0, "kind": "..."}; kind is optional. A classifier '
+        'needs {"text": "...", "label": "..."} (or "text_pair" as well), an encoder-decoder '
+        '{"input": "...", "target": "..."}, both as JSONL, or as CSV with these names in its first line.',
     )
     max_questions: int = setting(
         400,

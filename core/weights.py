@@ -31,6 +31,7 @@ class WeightPlan:
     layer: int | None = None  # index of the decoder block, None outside the blocks
     grid: Grid | None = None
     nonzero: int | None = None  # kept weights where a mask is stored; None: every weight is kept
+    activation_bits: int | None = None  # of what a matrix reads, rounded token by token; None: as it comes
     exact: bool = True  # False: `nonzero` is known for the model as a whole only
 
     @property

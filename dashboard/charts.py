@@ -226,12 +226,12 @@ def speed_chart(measurements: Sequence[Measurement], words: Words) -> go.Figure:
     figure = go.Figure()
     figure.add_bar(
         **bars(rows, ratios, words("variant.compressed"), COMPRESSED, hatched=simulated),
-        text=[_timed(pace, pace.compressed) for pace in found],
+        text=[_timed(pace, pace.compressed, words) for pace in found],
         error_x=error_bars([pace.ratio * pace.relative_error(pace.compressed) for pace in found]),
     )
     figure.add_bar(
         **bars(rows, [1.0] * len(found), words("variant.baseline"), BASELINE),
-        text=[_timed(pace, pace.baseline) for pace in found],
+        text=[_timed(pace, pace.baseline, words) for pace in found],
         error_x=error_bars([pace.relative_error(pace.baseline) for pace in found]),
     )
     longest = max([1.0, *(ratio for ratio in ratios if math.isfinite(ratio))])
@@ -241,18 +241,18 @@ def speed_chart(measurements: Sequence[Measurement], words: Words) -> go.Figure:
 
 
 def _row(pace: Pace, words: Words) -> str:
-    return f"{words(f'chart.speed.{pace.name}')}<br>{_shown_in(pace)[1]}"
+    return f"{words(f'chart.speed.{pace.name}')}<br>{_shown_in(pace, words)[1]}"
 
 
-def _timed(pace: Pace, measurement: Measurement) -> str:
-    return spaced(formats.number(_shown_in(pace)[0] * measurement.value))
+def _timed(pace: Pace, measurement: Measurement, words: Words) -> str:
+    return spaced(formats.number(_shown_in(pace, words)[0] * measurement.value))
 
 
-def _shown_in(pace: Pace) -> tuple[float, str]:
+def _shown_in(pace: Pace, words: Words) -> tuple[float, str]:
     """Factor and unit; both bars of a row are shown in the same."""
     if pace.compressed.unit == "s" and max(pace.baseline.value, pace.compressed.value) < 1:
-        return 1000.0, "ms"
-    return 1.0, pace.compressed.unit
+        return 1000.0, formats.unit("ms", words.language)
+    return 1.0, formats.unit(pace.compressed.unit, words.language)
 
 
 def describe_speed(measurements: Sequence[Measurement], words: Words) -> str:
@@ -262,7 +262,8 @@ def describe_speed(measurements: Sequence[Measurement], words: Words) -> str:
 
 def accuracy_by_kind_chart(measurements: Sequence[Measurement], words: Words) -> go.Figure:
     """One row a kind of question: where the baseline was, where the compressed model is."""
-    rows = sorted(kinds(measurements), key=lambda row: row[1] - row[2])
+    found = sorted(kinds(measurements), key=lambda row: row[1] - row[2])
+    rows = [(words.question_kind(kind), before, after) for kind, before, after in found]
     figure = go.Figure()
     for kind, before, after in rows:
         figure.add_scatter(
@@ -312,7 +313,12 @@ def describe_kinds(measurements: Sequence[Measurement], words: Words) -> str:
     if not rows:
         return ""
     worst = max(rows, key=lambda row: row[1] - row[2])
-    return words("chart.kinds.describe", kind=worst[0], before=formats.share(worst[1]), after=formats.share(worst[2]))
+    return words(
+        "chart.kinds.describe",
+        kind=words.question_kind(worst[0]),
+        before=formats.share(worst[1]),
+        after=formats.share(worst[2]),
+    )
 
 
 def size_chart(sizes: Estimate | Sequence[Measurement], words: Words) -> go.Figure:

@@ -9,10 +9,33 @@ from core.results import Measurement
 UNKNOWN = "–"
 THIN = "\u202f"  # narrow no-break space: a number and its unit never part at a line's end
 _UNITS: dict[str, dict[str, str]] = {
-    "en": {"tokens/s": "tokens/s", "tokens": "tokens", "s": "s", "ms": "ms", "min": "min", "h": "h"},
-    "zh": {"tokens/s": "词元/秒", "tokens": "个词元", "s": "秒", "ms": "毫秒", "min": "分", "h": "小时"},
+    "en": {
+        "tokens/s": "tokens/s",
+        "tokens": "tokens",
+        "questions": "questions",
+        "rounds": "rounds",
+        "s": "s",
+        "ms": "ms",
+        "min": "min",
+        "h": "h",
+    },
+    "zh": {
+        "tokens/s": "词元/秒",
+        "tokens": "个词元",
+        "questions": "题",
+        "rounds": "轮",
+        "s": "秒",
+        "ms": "毫秒",
+        "min": "分",
+        "h": "小时",
+    },
 }
 _LEFT = {"en": "about {} left", "zh": "约剩 {}"}
+
+
+def unit(name: str, language: str) -> str:
+    """A measurement's unit as it is read; one that has no other name is its own."""
+    return _UNITS[language].get(name, name)
 
 
 def number(value: float, digits: int = 3) -> str:

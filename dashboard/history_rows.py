@@ -68,10 +68,16 @@ def _measurement_row(metric: str, record: RunRecord, words: Words) -> dict[str, 
         words("measure.baseline"): _text(baseline, words),
         words("measure.compressed"): _text(compressed, words),
         words("measure.change"): change_text(compressed, words),
-        words("measure.dataset"): (shown.dataset if shown else None) or "",
-        words("measure.samples"): f"{shown.samples:,} {shown.sample_unit}" if shown and shown.samples else "",
+        words("measure.dataset"): words.dataset((shown.dataset if shown else None) or ""),
+        words("measure.samples"): _samples(shown, words),
         words("measure.label"): kernel,
     }
+
+
+def _samples(measurement: Measurement | None, words: Words) -> str:
+    if measurement is None or not measurement.samples:
+        return ""
+    return f"{measurement.samples:,} {formats.unit(measurement.sample_unit, words.language)}"
 
 
 def _text(measurement: Measurement | None, words: Words) -> str:

@@ -28,7 +28,7 @@ from dashboard.job_view import JobView
 from dashboard.sketch import Sketch, from_short, to_short
 from dashboard.texts import LANGUAGES, Words, words_of
 
-FIRST_STEPS = ("quantize_rtn",)  # what a first visit finds switched on: 4 bits, small at once and hardly worse
+FIRST_STEPS = ("quantize_gptq",)  # what a first visit finds switched on: 4 bits, small at once and hardly worse
 UNDO_DEPTH = 50
 SETTLING_SECONDS = 3.0  # a rerun asked for before the browser has seen the new URL still carries an older one
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from core.families import ANATOMIES, Heads
+from core.anatomy import Heads
+from core.families import ANATOMIES
 from core.model_facts import ModelFacts
 from core.weights import WeightPlan
 

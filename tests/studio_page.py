@@ -79,7 +79,7 @@ class StudioPage:
         return keyed(self.page, key).get_by_role("button").last
 
     def slider(self, setting: str) -> Locator:
-        """Of a step's setting, as in quantize_rtn.bits."""
+        """Of a setting of a step, by its kind, as in quantize.bits."""
         return keyed(self.page, f"step.{setting}").get_by_role("slider")
 
     def switch(self, step: str) -> None:

@@ -62,7 +62,7 @@ def test_one_visitors_slider_never_stops_anothers_job(
     with visitor(browser, dashboard.url) as other:
         other.open("quantize_rtn,bits=8" + SMALL)
         other.expect_status("job.queued", before=1)
-        other.slider("quantize_rtn.bits").press("ArrowLeft")
+        other.slider("quantize.bits").press("ArrowLeft")
         expect(other.page).to_have_url(re.compile("bits%3D7"))
         other.expect_status("job.queued", before=1)
         studio.expect_status(LEARNING)
@@ -76,25 +76,25 @@ def test_a_link_shows_another_visitor_the_same_recipe(
     studio: StudioPage, dashboard: Dashboard, browser: Browser
 ) -> None:
     studio.open(live="off")
-    studio.switch("prune_magnitude")
-    studio.slider("prune_magnitude.sparsity").press("ArrowRight")
-    studio.slider("quantize_rtn.bits").press("End")
+    studio.switch("prune")
+    studio.slider("prune.sparsity").press("ArrowRight")
+    studio.slider("quantize.bits").press("End")
     expect(studio.page).to_have_url(re.compile("sparsity%3D0.35.*bits%3D8"))
     with visitor(browser, dashboard.url) as other:
         other.page.goto(studio.page.url)
         other.wait_until_drawn()
-        expect(other.slider("prune_magnitude.sparsity")).to_have_value("0.35")
-        expect(other.slider("quantize_rtn.bits")).to_have_value("8")
+        expect(other.slider("prune.sparsity")).to_have_value("0.35")
+        expect(other.slider("quantize.bits")).to_have_value("8")
         expect(other.sentence).to_have_text(studio.sentence.inner_text())
 
 
 def test_undo_takes_one_change_back_and_baseline_all(studio: StudioPage) -> None:
     studio.open("quantize_rtn,bits=6", live="off")
     sentence = studio.sentence.inner_text()
-    studio.slider("quantize_rtn.bits").press("ArrowLeft")
+    studio.slider("quantize.bits").press("ArrowLeft")
     expect(studio.sentence).not_to_have_text(sentence)
     studio.button("undo").click()
-    expect(studio.slider("quantize_rtn.bits")).to_have_value("6")
+    expect(studio.slider("quantize.bits")).to_have_value("6")
     expect(studio.sentence).to_have_text(sentence)
     studio.button("to_baseline").click()
     studio.expect_status("idle.baseline")
@@ -136,7 +136,7 @@ def test_the_history_shows_a_run_and_opens_it_in_the_studio(studio: StudioPage, 
     studio.button("open_run").click()
     for card in CARDS:
         studio.expect_stage(card, "final")
-    expect(studio.slider("quantize_rtn.bits")).to_have_value("3")
+    expect(studio.slider("quantize.bits")).to_have_value("3")
     assert studio.param("run") == finished_run
 
 

@@ -40,7 +40,7 @@ def test_a_slider_repaints_the_estimate_and_then_brings_a_draft(studio: StudioPa
     size, quality = (studio.card(name).locator(".headline") for name in ("size", "quality"))
     before, loss_before = number(size.inner_text()), number(quality.inner_text())
     studio.page.evaluate("window.sameVisit = true")
-    studio.slider("quantize_rtn.bits").press("Home")
+    studio.slider("quantize.bits").press("Home")
     expect(quality).to_have_count(0)  # the draft of 6 bits says nothing about 2
     assert number(size.inner_text()) > before
     studio.expect_stage("quality", "draft")
@@ -51,7 +51,7 @@ def test_a_slider_repaints_the_estimate_and_then_brings_a_draft(studio: StudioPa
 
 def test_the_latest_slider_wins(studio: StudioPage, dashboard: Dashboard) -> None:
     studio.open("quantize_rtn,bits=8;evaluation,max_tokens=200000")
-    thumb = studio.slider("quantize_rtn.bits")
+    thumb = studio.slider("quantize.bits")
     expect(thumb).to_have_value("8")
     for bits in (7, 6, 5):
         thumb.press("ArrowLeft")

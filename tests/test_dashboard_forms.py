@@ -114,7 +114,7 @@ def test_moving_a_slider_changes_the_settings() -> None:
 def test_a_model_of_eight_layers_offers_eight() -> None:
     app = drawn("distill_logits", limits={"layers": 8})
     stops = app.select_slider(key="here.student_layers").options
-    assert stops == [words_of("zh")("choice.distill_logits.student_layers.0"), *(f"{n} 层" for n in range(1, 9))]
+    assert stops == [words_of("zh")("choice.student_layers.0"), *(f"{n} 层" for n in range(1, 9))]
     app = drawn("distill_logits", {"student_layers": 40}, limits={"layers": 8})
     assert app.session_state["result"].student_layers == 8
 
@@ -156,7 +156,7 @@ def test_a_broken_address_is_refused_in_a_sentence(text: str) -> None:
 def test_a_sketch_keeps_order_and_offers_what_is_missing() -> None:
     sketch = Sketch.of(Recipe.from_dict({"steps": ["quantize_rtn"]}))
     assert [(block.step.name, block.on) for block in sketch.blocks] == [
-        ("prune_magnitude", False),
+        ("prune_sparsegpt", False),
         ("distill_logits", False),
         ("quantize_rtn", True),
     ]
@@ -165,3 +165,13 @@ def test_a_sketch_keeps_order_and_offers_what_is_missing() -> None:
     assert sketch.recipe == twice
     assert len({block.place for block in sketch.blocks}) == len(sketch.blocks) == 4
     assert sketch.all_off().recipe.steps == ()
+
+
+@pytest.mark.parametrize(
+    ("bits", "method", "then"),
+    [(5, "quantize_rtn", 5), (5, "quantize_smooth", 5), (3, "quantize_smooth", 8), (4, "quantize_smooth", 8)],
+)
+def test_another_method_takes_over_what_was_changed_and_what_it_can_say(bits: int, method: str, then: int) -> None:
+    sketch = Sketch.of(Recipe.from_dict({"steps": [{"quantize_gptq": {"bits": bits}}]}))
+    step = sketch.with_method("step.quantize", method).block("step.quantize").step
+    assert step.name == method and step.model_dump()["bits"] == then

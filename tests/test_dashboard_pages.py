@@ -137,13 +137,13 @@ def test_a_first_visit_is_ready_for_one_click(workspace: Workspace) -> None:
 def test_a_step_gets_another_method_a_place_and_an_end(workspace: Workspace) -> None:
     app = opened()
     app.button(key="add.prune_magnitude").click().run()
-    assert param(healthy(app), "recipe") == "quantize_rtn;prune_magnitude"
+    assert param(healthy(app), "recipe") == "quantize_gptq;prune_magnitude"
     app.button(key="step.prune.2.earlier").click().run()
-    assert param(healthy(app), "recipe") == "prune_magnitude;quantize_rtn"
+    assert param(healthy(app), "recipe") == "prune_magnitude;quantize_gptq"
     app.button(key="step.prune.2.remove").click().run()
-    assert param(healthy(app), "recipe") == "quantize_rtn"
+    assert param(healthy(app), "recipe") == "quantize_gptq"
     app.button(key="undo").click().run()
-    assert param(healthy(app), "recipe") == "prune_magnitude;quantize_rtn"
+    assert param(healthy(app), "recipe") == "prune_magnitude;quantize_gptq"
 
 
 def test_a_file_that_is_not_there_is_refused_where_it_is_named(workspace: Workspace) -> None:
@@ -156,7 +156,7 @@ def test_without_a_worker_the_page_says_so_and_goes_on(workspace: Workspace) -> 
     app = opened()
     assert "compresslab worker" in said(app)
     app.slider(key="step.quantize.bits").set_value(3).run()
-    assert param(healthy(app), "recipe") == "quantize_rtn,bits=3"
+    assert param(healthy(app), "recipe") == "quantize_gptq,bits=3"
 
 
 def test_with_a_worker_nothing_is_said(workspace: Workspace) -> None:
@@ -170,7 +170,7 @@ def test_a_slider_submits_a_draft_and_the_latest_wins(workspace: Workspace) -> N
     app.slider(key="step.quantize.bits").set_value(2).run()
     waiting = [job for job in workspace.jobs() if job.kind == "run"]
     assert len(waiting) == 1 and waiting[0].live and waiting[0].stage == "draft"
-    assert waiting[0].payload["recipe"]["steps"][0]["quantize_rtn"]["bits"] == 2
+    assert waiting[0].payload["recipe"]["steps"][0]["quantize_gptq"]["bits"] == 2
     assert len(workspace.jobs(("cancelled",))) == 2
 
 
@@ -223,7 +223,7 @@ def test_a_wrong_model_is_refused_in_a_sentence_and_the_old_one_stays(workspace:
 
 
 def test_steps_that_conflict_are_refused_before_they_run(workspace: Workspace) -> None:
-    app = opened(recipe="quantize_rtn;distill_logits")
+    app = opened(recipe="quantize_rtn;prune_sparsegpt")
     assert "Step 2" in said(app)
     assert workspace.jobs() == []
 

@@ -124,7 +124,8 @@ def test_losses_fall_and_are_kept(session, tiny_recipe):
 def test_a_training_that_breaks_says_what_to_change(session, tiny_recipe, monkeypatch):
     from core.engine import distiller
 
-    monkeypatch.setattr(distiller, "_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
+    broken = torch.tensor(float("nan"), requires_grad=True)
+    monkeypatch.setattr(distiller._Losses, "__call__", lambda *_: broken)
     with pytest.raises(RunFailed, match="smaller learning_rate"):
         run(session, tiny_recipe("mistral", STEPS[1], metrics=["perplexity"]))
     assert left_behind() == []
@@ -230,7 +231,7 @@ def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing(session, tiny_re
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(packing, "pack", full)
+    monkeypatch.setattr(packing, "write_packed", full)
     with pytest.raises(RunFailed, match=r"could not be written .*No space left"):
         run(session, tiny_recipe("llama", STEPS[0], metrics=["perplexity"]))
     assert left_behind() == []
@@ -337,6 +338,6 @@ def test_warm_loads_and_scores_ahead(tiny_recipe, monkeypatch, tiny_texts):
     recipe = tiny_recipe("llama")
     session.warm(recipe.model, "cpu", "float32")
     loads = []
-    monkeypatch.setattr("core.engine.session.load_baseline", lambda *_: loads.append(1))
+    monkeypatch.setattr("core.engine.session.load_baseline", lambda *_, **__: loads.append(1))
     run(session, recipe.replace(metrics=recipe.metrics[:1]), "draft")
     assert loads == []

@@ -3,6 +3,7 @@
 import json
 from math import exp, log
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,8 +15,10 @@ from core.cli_recipe import parse_bytes
 from core.engine.context import Job
 from core.engine.packing import WEIGHTS
 from core.engine.progress import Tracker
+from core.engine.scores import TokenScores
 from core.engine.session import Session
 from core.engine.solve import relative_loss
+from core.engine.statistics import log_ratio
 from core.errors import BadInput, Cancelled
 from core.estimate import NO_TABLE, estimate
 from core.methods.quantize_rtn import QuantizeRtn
@@ -288,6 +291,28 @@ def test_relative_loss_is_nothing_for_nothing():
     weight_matrix, hessian = torch.randn(4, 6), torch.eye(6)
     assert relative_loss(weight_matrix, weight_matrix, hessian) == 0
     assert relative_loss(weight_matrix, torch.zeros(4, 6), hessian) == pytest.approx(1.0)
+
+
+# -- error bars ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_the_paired_interval_holds_the_ratio_of_the_whole_text(size):
+    """Windows whose changes are skewed and of unequal spread, as those of a compressed model are."""
+    generator = np.random.default_rng(3)
+    count = 256
+    tokens = np.full(count, 100)
+    before = generator.normal(200, 20, count)
+    after = before + generator.gamma(2.0, 3.0, count)
+    whole = TokenScores("made up", tokens, before, after, before, tokens)
+    expected, _ = log_ratio(whole)
+    held = []
+    for _ in range(200):
+        rows = generator.choice(count, size)
+        part = TokenScores("made up", tokens[rows], before[rows], after[rows], before[rows], tokens[rows])
+        ratio, error = log_ratio(part)
+        held.append(abs(ratio - expected) <= 1.96 * error)
+    assert 0.9 <= np.mean(held) < 1  # and no wider than need be
 
 
 # -- through the queue and the command line ------------------------------------------------------

@@ -8,11 +8,12 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.activations import ACT2FN
 
+from core.anatomy import QKV
 from core.engine.calibration import shared_inputs
 from core.engine.checkpoint import load_baseline
 from core.engine.device import Choice
-from core.families import ANATOMIES, QKV
-from tests.tiny_models import CONFIGS, FAMILIES
+from core.families import ANATOMIES
+from tests.tiny_models import CONFIGS, FAMILIES, OTHER_TASKS
 
 BATCH = torch.arange(2 * 24).view(2, 24) % 300
 every_family = pytest.mark.parametrize("family", FAMILIES)
@@ -54,7 +55,7 @@ def different_columns(one, other):
 
 
 def test_every_family_has_a_tiny_model():
-    assert {family.split()[0] for family in CONFIGS} == set(ANATOMIES)
+    assert {family.split()[0] for family in CONFIGS | OTHER_TASKS} == set(ANATOMIES)
 
 
 @every_family

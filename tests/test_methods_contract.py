@@ -44,6 +44,18 @@ STEPS = {
         {"quantize_gptq": {"bits": 3, "group_size": 16}},
         {"quantize_gptq": {"bits": 4, "group_size": 0, "symmetric": False, "order": "stored", "embedding_bits": 4}},
     ],
+    "quantize_awq": [
+        {"quantize_awq": {"bits": 3, "group_size": 16, "search": False}},
+        {"quantize_awq": {"bits": 4, "symmetric": False, "rounding": "gptq", "embedding_bits": 4}},
+    ],
+    "quantize_smooth": [
+        {"quantize_smooth": {}},
+        {"quantize_smooth": {"bits": 6, "activation_bits": 5, "alpha": 0.8, "head_bits": 8}},
+    ],
+    "quantize_hqq": [
+        {"quantize_hqq": {"bits": 3, "group_size": 16}},
+        {"quantize_hqq": {"bits": 2, "symmetric": False, "embedding_bits": 4}},
+    ],
     "quantize_rtn": [
         {"quantize_rtn": {"bits": 3, "group_size": 16}},
         {"quantize_rtn": {"bits": 8, "group_size": 0}},
@@ -52,6 +64,11 @@ STEPS = {
     "distill_logits": [
         {"distill_logits": {"steps": 3, "batch": 2}},
         {"distill_logits": {"steps": 2, "batch": 2, "student_layers": 2}},
+        {"distill_logits": {"steps": 2, "batch": 2, "train": "low rank", "top_k": 0}},
+    ],
+    "distill_layers": [
+        {"distill_layers": {"steps": 2, "batch": 2}},
+        {"distill_layers": {"steps": 2, "batch": 2, "student_layers": 2, "attention_share": 1.0}},
     ],
 }
 CASES = [step for steps in STEPS.values() for step in steps]
@@ -66,6 +83,11 @@ COMBINED = [
     ],
     [{"prune_magnitude": {"sparsity": 0.3}}, {"prune_magnitude": {"sparsity": 0.6}}],
     [{"prune_wanda": {"sparsity": 0.5}}, {"quantize_gptq": {"bits": 3}}],
+    [
+        {"prune_sparsegpt": {"n_of_m": "2:4"}},
+        {"quantize_gptq": {"bits": 3, "group_size": 16, "symmetric": False}},
+        {"distill_logits": {"steps": 3, "batch": 2}},
+    ],
     [
         {"prune_layers": {"layers": 1}},
         {"prune_channels": {"round_to": 4}},

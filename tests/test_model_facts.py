@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from core.anatomy import Heads
 from core.errors import BadInput
-from core.families import Heads
 from core.model_facts import read_facts
 from core.model_source import locate
 from core.packed_layout import file_bytes
@@ -60,7 +60,7 @@ def break_config(folder, **changes):
         (lambda f: (f / "config.json").unlink(), "has no config.json"),
         (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
         (lambda f: (f / "config.json").write_text("[]"), "not a mapping"),
-        (lambda f: break_config(f, model_type="t5"), "'t5' model; these families are supported"),
+        (lambda f: break_config(f, model_type="mamba"), "'mamba' model; these families are supported"),
         (
             lambda f: break_config(f, model_type="mixtral", num_local_experts=8),
             "mixture of experts ('mixtral'), which is",

@@ -27,7 +27,7 @@ def test_each_verb_takes_what_another_gave(model):
 def test_distill_moves_the_student_towards_its_teacher(model, tiny_recipe):
     recipe = tiny_recipe("llama", metrics=["agreement"])
     pruned = core.prune(model, sparsity=0.7)
-    student = core.distill(model, pruned, steps=20, batch=4, learning_rate=0.003)
+    student = core.distill(model, pruned, steps=20, batch=4, learning_rate=0.003, kd_weight=1.0, top_k=0)
     assert student.sparsity() == pruned.sparsity()
     far, near = (_kl(core.evaluate(m, recipe)) for m in (pruned, student))
     assert near < 0.9 * far
@@ -88,3 +88,9 @@ def test_teacher_and_student_must_share_a_vocabulary(model, tmp_path):
     tokenizer().save_pretrained(tmp_path)
     with pytest.raises(BadInput, match="share one vocabulary: they have 320 and 400"):
         core.distill(model, str(tmp_path), steps=1)
+
+
+def test_other_methods_go_by_the_end_of_their_name():
+    assert core.prune("storyteller", method="layers", layers=2).depth == 6
+    with pytest.raises(BadInput, match="'magic' to quantize with; there are rtn"):
+        core.quantize("storyteller", method="magic")

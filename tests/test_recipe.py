@@ -4,7 +4,7 @@ import pytest
 
 from core import plain_yaml
 from core.errors import BadInput
-from core.methods.distill_logits import kept_layers
+from core.methods.distilling import kept_layers
 from core.methods.prune_magnitude import PruneMagnitude
 from core.methods.quantize_rtn import QuantizeRtn
 from core.model_facts import read_facts
@@ -84,7 +84,9 @@ def test_a_method_that_stands_twice_is_not_guessed_at():
     ("steps", "says"),
     [
         (["quantize_rtn", "quantize_rtn"], "Step 2"),
-        (["quantize_rtn", "distill_logits"], "off their grid; put it before"),
+        (["quantize_rtn", "prune_sparsegpt"], "off their grid; put it before"),
+        (["quantize_rtn", {"prune_wanda": {"mend": 5}}], "put it before, or set mend to 0"),
+        ([{"prune_sparsegpt": {"joint_bits": 4}}, "quantize_gptq"], "keep one of the two"),
     ],
 )
 def test_steps_that_make_no_sense_are_refused_with_the_reason(steps, says, tiny_facts):

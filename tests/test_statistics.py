@@ -236,6 +236,35 @@ def test_a_slider_measures_nothing_again(opened, walks, make_job):
     assert len(walks) == 1
 
 
+def test_of_a_large_model_norms_alone_are_taken_where_they_are_enough(opened, walks, monkeypatch):
+    monkeypatch.setattr(statistics_cache, "SMALL_BYTES", 0)
+    session = Session()
+    alone = session.input_statistics(opened(session), hessian=False)
+    whole = session.input_statistics(opened(session), hessian=True)
+    assert len(walks) == 2
+    assert session.input_statistics(opened(session), hessian=False) is whole
+    assert all(torch.allclose(alone[group].norms, statistics.norms) for group, statistics in whole.items())
+    again = Session()
+    again.input_statistics(opened(again), hessian=False)
+    assert len(walks) == 2
+    few, many = sorted(entry.bytes for entry in files.entries())
+    assert few < many / 2
+
+
+def test_the_progress_of_a_step_never_goes_back(opened, monkeypatch):
+    monkeypatch.setattr("core.engine.progress.EVERY_SECONDS", 0)
+    told = []
+
+    def hear(event):
+        told.append(event.fraction)
+
+    job = Job(hear, lambda: False, Tracker({"quantize_gptq": 1.0}, hear))
+    session = Session()
+    session.compress(opened(session, GPTQ).recipe, job)
+    assert told == sorted(told)
+    assert len(set(told)) > 5
+
+
 @pytest.mark.parametrize("change", [{"samples": 32}, {"sequence_length": 16}])
 def test_another_text_is_another_measurement(opened, walks, change):
     session = Session()

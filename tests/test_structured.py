@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from core.anatomy import Heads
 from core.engine.context import Job, StepContext
 from core.engine.depth import block_influence, least_missed, loss_without
 from core.engine.packing import load_packed
@@ -15,7 +16,6 @@ from core.engine.unit_scores import first_order, worst_first
 from core.errors import BadInput, Cancelled
 from core.estimate import estimate
 from core.exports.transformers import write
-from core.families import Heads
 from core.generation_request import Decoding
 from core.methods.prune_channels import PruneChannels
 from core.methods.prune_layers import PruneLayers

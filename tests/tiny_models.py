@@ -10,8 +10,10 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
-    AutoModelForCausalLM,
+    BartConfig,
+    BertConfig,
     BloomConfig,
+    DistilBertConfig,
     Gemma2Config,
     Gemma3TextConfig,
     GemmaConfig,
@@ -25,9 +27,13 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3Config,
+    RobertaConfig,
     SmolLM3Config,
+    T5Config,
 )
 
+from core.engine.architecture import AUTO
+from core.families import ANATOMIES
 from core.texts import SEPARATOR
 
 VOCABULARY = 320
@@ -64,6 +70,40 @@ CONFIGS: dict[str, Any] = {  # by family, and by form of a family where its form
     "opt": lambda: OPTConfig(**OPT),
     "opt narrow": lambda: OPTConfig(**OPT, word_embed_proj_dim=16, do_layer_norm_before=False),  # as opt-350m
     "bloom": lambda: BloomConfig(**BLOOM),
+}
+LABELS = {"id2label": {0: "calm", 1: "merry", 2: "sad"}, "label2id": {"calm": 0, "merry": 1, "sad": 2}}
+ENCODER: dict[str, Any] = ALL_HEADS | {"intermediate_size": 52, "hidden_size": 32, "num_hidden_layers": 2} | LABELS
+DISTILBERT = SPECIAL | LABELS | {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 52}
+T5: dict[str, Any] = SPECIAL | {
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 52,
+    "num_layers": 2,
+    "num_heads": 4,
+    "n_positions": 64,
+}
+BART: dict[str, Any] = SPECIAL | {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 3,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 52,
+    "decoder_ffn_dim": 52,
+    "max_position_embeddings": 64,
+    "decoder_start_token_id": 0,
+    "forced_eos_token_id": None,
+    "init_std": 0.1,
+}
+OTHER_TASKS: dict[str, Any] = {  # encoder classifiers and encoder-decoders
+    "bert": lambda: BertConfig(**ENCODER),
+    "distilbert": lambda: DistilBertConfig(**DISTILBERT, max_position_embeddings=64, initializer_range=0.1),
+    "roberta": lambda: RobertaConfig(**ENCODER | {"max_position_embeddings": 65}),
+    "t5": lambda: T5Config(**T5, decoder_start_token_id=0),
+    "t5 gated": lambda: T5Config(
+        **T5, decoder_start_token_id=0, feed_forward_proj="gated-gelu", tie_word_embeddings=False
+    ),
+    "bart": lambda: BartConfig(**BART),
 }
 HALF, BRAIN = torch.float16, torch.bfloat16
 DTYPES = {
@@ -123,7 +163,8 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def write_checkpoint(folder: Path, family: str, seed: int = 0) -> Path:
     """A random checkpoint in Hugging Face form; the weights are the same for the same seed."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIGS[family]())
+    config = (CONFIGS | OTHER_TASKS)[family]()
+    model = AUTO[ANATOMIES[config.model_type].task].from_config(config)
     for parameter in model.parameters():
         if parameter.ndim == 1:  # biases and norms begin as all zeros or all ones, which would hide much
             parameter.data += 0.1 * torch.randn_like(parameter)

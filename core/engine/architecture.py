@@ -12,15 +12,26 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
 from transformers.pytorch_utils import Conv1D
 
+from core.anatomy import Task
 from core.errors import BadInput, first_line
 from core.families import ANATOMIES
 from core.model_facts import BLOCK
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
+AUTO: dict[Task, Any] = {
+    "causal": AutoModelForCausalLM,
+    "classification": AutoModelForSequenceClassification,
+    "seq2seq": AutoModelForSeq2SeqLM,
+}
 
 
 def module_of(
@@ -34,8 +45,9 @@ def module_of(
 
     `hollow` are the shapes of weights without values: their parameters hold nothing yet (meta).
     """
-    kind: Any = AutoModelForCausalLM._model_mapping[type(config)]
-    conv1d = ANATOMIES[config.model_type].conv1d
+    anatomy = ANATOMIES[config.model_type]
+    kind: Any = AUTO[anatomy.task]._model_mapping[type(config)]
+    conv1d = anatomy.conv1d
     state = {name: _turned(name, value.to(dtype), conv1d) for name, value in values.items()}
     hollow = hollow or {}
     state |= {name: _turned(name, _without_memory(shape, dtype), conv1d) for name, shape in hollow.items()}

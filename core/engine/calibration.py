@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from core.engine.model import CompressedModel
+from core.engine.tasks import inputs_of
 from core.errors import RunFailed
 
 BATCH_TOKENS = 4096  # of one forward pass
@@ -183,7 +184,7 @@ def shared_inputs(model: CompressedModel, names: Sequence[str], sample: Tensor) 
         return hook
 
     with before_matrices(model, {name: watch(name) for name in names}), torch.no_grad():
-        model.module.base_model(input_ids=sample[:1].to(model.device), use_cache=False)
+        model.module.base_model(**inputs_of(model, sample[:1].to(model.device)), use_cache=False)
     return [tuple(group) for group in readers.values()]
 
 

@@ -12,18 +12,21 @@ from transformers import AutoConfig, AutoTokenizer
 from core.engine.architecture import module_of
 from core.engine.device import Choice
 from core.engine.model import CompressedModel
+from core.engine.offload import load_offloaded
 from core.errors import BadInput, first_line
 from core.model_facts import ModelFacts, model_name, read_facts
 from core.model_source import fetch, weight_files
 from core.weights import WeightPlan
 
 
-def load_baseline(name: str, choice: Choice) -> CompressedModel:
+def load_baseline(name: str, choice: Choice, *, offloaded: bool = False) -> CompressedModel:
     """The uncompressed model, fetched from the Hub where it is not here yet. Raises BadInput."""
     folder = fetch(name)
     facts = read_facts(name)
-    tensors = _read_tensors(folder, facts)
     config, tokenizer = read_config(folder), read_tokenizer(folder)
+    if offloaded:
+        return load_offloaded(folder, facts, config, tokenizer, choice)
+    tensors = _read_tensors(folder, facts)
     values = {key: tensor.float() for key, tensor in tensors.items()}
     return CompressedModel(
         facts=facts,

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 from torch import Tensor
 
 from core.engine.calibration import Group, InputStatistics
+from core.engine.examples import ClassScores
 from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
-from core.engine.scores import QuestionScores, Shared, TokenScores, score_questions, score_tokens
-from core.engine.tokens import label
+from core.engine.scores import QuestionScores, Shared, TokenScores
+from core.engine.sources import answer_source, class_source, question_source, token_source
 from core.engine.walk import sequential_statistics
-from core.errors import BadInput, Cancelled
+from core.errors import Cancelled
 from core.events import Loss, Notice
 from core.recipe import Recipe
 from core.results import LossPoint, Stage
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from core.methods import Method
 
 T = TypeVar("T")
-DRAFT_SHARE = 0.25  # of tokens and questions
+MEASURING = 0.8  # of a step that has to take statistics first
+SCORES = ("_token_scores", "_question_scores", "_answer_scores")
 
 
 @dataclass
@@ -68,6 +70,7 @@ class StepContext:
     baseline: CompressedModel
     losses: list[LossPoint] = field(default_factory=list)
     reference: CompressedModel | None = None  # what the last step that renewed the model left; None: the baseline
+    _measured: float = 0.0  # share of the step's work that went into statistics
 
     @property
     def seed(self) -> int:
@@ -79,13 +82,18 @@ class StepContext:
     def tell(self, share: float) -> None:
         """How much of the work at hand is done, 0 to 1. Raises Cancelled when it shall stop."""
         self.job.check()
-        self.job.tracker.advance(share, 1.0)
+        self.job.tracker.advance(self._measured + (1 - self._measured) * share, 1.0)
+
+    def tell_measuring(self, share: float) -> None:
+        """As `tell`, for statistics that have to be taken before the work at hand."""
+        self.job.check()
+        self._measured = max(self._measured, MEASURING * share)
+        self.job.tracker.advance(self._measured, 1.0)
 
     def each(self, items: Sequence[T]) -> Iterator[T]:
         """The items one by one, with progress told and cancellation seen between them."""
         for done, item in enumerate(items):
-            self.job.check()
-            self.job.tracker.advance(done, len(items))
+            self.tell(done / len(items))
             yield item
 
     def with_statistics(
@@ -111,7 +119,7 @@ class StepContext:
 
         What it made of the same weights with the same settings and statistics is taken from memory instead.
         """
-        if self.recipe.calibration.statistics == "sequential":
+        if self.recipe.calibration.statistics == "sequential" or model.offloaded:
             make()
             return
         settings = own.model_dump_json(exclude={"ignore", "overrides"})  # they have chosen the matrices already
@@ -148,12 +156,16 @@ class MeasureContext:
         self.job.check()
 
     def token_scores(self) -> Iterable[TokenScores]:
-        """Growing scores on the evaluation text. Every metric may read them; they are computed once."""
+        """Growing likelihoods of text or examples. Every metric may read them; they are computed once."""
         return self._token_scores
 
     def question_scores(self) -> Iterable[QuestionScores]:
-        """Growing scores on the questions. Every metric may read them; they are computed once."""
+        """Growing answers to questions or examples. Every metric may read them; they are computed once."""
         return self._question_scores
+
+    def answer_scores(self) -> Iterable[QuestionScores]:
+        """Growing scores of what an encoder-decoder answers to the inputs of its pairs."""
+        return self._answer_scores
 
     @property
     def tokens_seen(self) -> int:
@@ -164,32 +176,22 @@ class MeasureContext:
     @property
     def done(self) -> float:
         """Share of text and questions that is scored, of those that some metric asked for."""
-        asked = [self.__dict__[name] for name in ("_token_scores", "_question_scores") if name in self.__dict__]
+        asked = [self.__dict__[name] for name in SCORES if name in self.__dict__]
         return sum(scores.done for scores in asked) / max(1, len(asked))
 
     @cached_property
+    def class_scores(self) -> Shared[ClassScores]:
+        """Growing scores of a classifier, of which both likelihoods and answers are parts."""
+        return class_source(self)
+
+    @cached_property
     def _token_scores(self) -> Shared[TokenScores]:
-        evaluation = self.recipe.evaluation
-        windows, key = self.session.evaluation_windows(self.recipe, self.baseline, self.job)
-        dataset = f"{label(evaluation.text)}, context {windows.shape[1]}"
-        most = self._share_of(len(windows))
-        cache = self.session.scores
-        models = self.baseline, self.compressed
-        source = score_tokens(*models, windows, most, dataset, cache, key, self.check)
-        return Shared(source, lambda scores: len(scores.tokens) / most)
+        return token_source(self)
 
     @cached_property
     def _question_scores(self) -> Shared[QuestionScores]:
-        questions, key = self.session.questions(self.recipe, self.baseline, self.job)
-        if not questions:
-            raise BadInput("There are no questions in the file; it needs at least one line.")
-        name = self.recipe.evaluation.questions
-        dataset = "bundled questions" if name == "bundled" else label(name)
-        most = self._share_of(len(questions))
-        cache = self.session.scores
-        models = self.baseline, self.compressed
-        source = score_questions(*models, questions, most, dataset, cache, key, self.check)
-        return Shared(source, lambda scores: len(scores.answers) / most)
+        return question_source(self)
 
-    def _share_of(self, count: int) -> int:
-        return max(1, round(count * DRAFT_SHARE)) if self.stage == "draft" else count
+    @cached_property
+    def _answer_scores(self) -> Shared[QuestionScores]:
+        return answer_source(self)

@@ -14,6 +14,7 @@ from core.engine.calibration import BATCH_TOKENS
 from core.engine.context import StepContext
 from core.engine.model import CompressedModel
 from core.engine.scores import log_probabilities
+from core.engine.tasks import inputs_of
 
 Tell = Callable[[float], None]
 Watcher = Callable[[Tensor, Tensor], Tensor | None]  # what goes into a block and what comes out -> what shall
@@ -57,7 +58,7 @@ def block_influence(model: CompressedModel, sequences: Tensor, tell: Tell) -> Te
     with _watched(model, {layer: watch(layer) for layer in range(model.depth)}), torch.inference_mode():
         for done, batch in enumerate(batches):
             tell(done / len(batches))
-            model.module.base_model(input_ids=batch.to(model.device), use_cache=False)
+            model.module.base_model(**inputs_of(model, batch.to(model.device)), use_cache=False)
     return 1 - cosines / sequences.numel()
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from core.engine.model import CompressedModel
+from core.engine.tasks import inputs_of
 from core.packed_layout import file_bytes
 from core.results import Direction, Measurement, Variant
 
@@ -73,7 +74,7 @@ def _return_freed_memory() -> None:
 
 def _read(model: CompressedModel, window: Tensor) -> None:
     with torch.inference_mode():
-        model.module(input_ids=window, use_cache=True)
+        model.module(**inputs_of(model, window), use_cache=True)
 
 
 def _disk(context: MeasureContext) -> list[Measurement]:

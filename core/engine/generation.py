@@ -15,6 +15,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from core.engine.context import Job
 from core.engine.model import CompressedModel
+from core.engine.tasks import start_of_answer
 from core.engine.timing import kernel_note, timing_lock
 from core.engine.tokens import start_token
 from core.errors import BadInput
@@ -27,12 +28,16 @@ LOOK_BACK = 6  # tokens before the new ones that decide how those are spelled
 
 def write_pane(model: CompressedModel, prompt: str, decoding: Decoding, pane: int, label: str, job: Job) -> str:
     """Generate one pane and tell every token; returns the text. Raises BadInput, Cancelled."""
+    if model.facts.task == "classification":
+        raise BadInput(
+            f"{model.facts.name} is a classifier: it names a class and writes no text. Look at its accuracy."
+        )
     ids = _prompt_ids(model, prompt)
-    room = model.context_length - len(ids)
+    room = model.context_length - len(_before_answer(model, ids))
     if room < decoding.max_new_tokens:
         job.notice(f"The answer ends after {room} tokens at the latest: the model's context holds no more.")
     job.report(PaneStarted(pane=pane, label=label, weights_hash=model.weights_hash()))
-    writer = _Writer(model, ids, job.check, lambda *token: job.report(_token(pane, *token)))
+    writer = _Writer(model, _before_answer(model, ids), job.check, lambda *token: job.report(_token(pane, *token)))
     if decoding.strategy == "beam":
         job.notice("Beam search keeps several drafts at once: its text appears when the best one is known.")
     alone = _generate(model, ids, _config(model, decoding, room), decoding.seed, writer)
@@ -51,6 +56,11 @@ def _prompt_ids(model: CompressedModel, prompt: str) -> list[int]:
     return ids
 
 
+def _before_answer(model: CompressedModel, ids: list[int]) -> list[int]:
+    """The tokens that the answer continues: the prompt; of an encoder-decoder, which reads it apart, its start."""
+    return [start_of_answer(model)] if model.facts.task == "seq2seq" else ids
+
+
 def _config(model: CompressedModel, decoding: Decoding, room: int) -> GenerationConfig:
     own = model.module.generation_config
     sampling = {"temperature": decoding.sampling_temperature, "top_p": decoding.top_p, "top_k": 0}
@@ -62,6 +72,7 @@ def _config(model: CompressedModel, decoding: Decoding, room: int) -> Generation
         eos_token_id=ends,
         pad_token_id=own.pad_token_id if own.pad_token_id is not None else _first(ends),
         bos_token_id=own.bos_token_id,
+        decoder_start_token_id=start_of_answer(model) if model.facts.task == "seq2seq" else None,
         **(sampling if decoding.strategy == "sample" else {}),
     )
 
@@ -88,7 +99,7 @@ def _generate(model: CompressedModel, ids: list[int], config: GenerationConfig, 
             )
         if not streams:
             writer.put(prompt)
-            writer.put(output[0, len(ids) :])
+            writer.put(output[0, len(writer.prompt) :])
             writer.end()
         return lock.is_locked
     finally:

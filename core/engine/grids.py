@@ -16,6 +16,7 @@ from core.weights import Grid
 SMALLEST_SCALE = 2.0**-24  # the smallest float16 above zero
 LARGEST_SCALE = 65504.0  # the largest float16
 SEARCH_STEPS = 20
+LARGEST_GAIN = 2.0  # by which a group is made stronger again: nearly nothing may be left of it at 2 bits
 SHRINK = {2: 0.6, 3: 0.5, 4: 0.4, 5: 0.3, 6: 0.3, 7: 0.2, 8: 0.2}  # by bits: the share of the range given up at most
 
 
@@ -57,15 +58,15 @@ def round_to_nearest(weight: Tensor, grid: Grid) -> QuantizedWeight:
 
 def on_grid(weight: Tensor, scales: Tensor, zeros: Tensor, grid: Grid) -> QuantizedWeight:
     """Every weight moved to the nearest point of a grid that is given."""
-    grouped = _grouped(weight, grid)
-    codes = _codes(grouped, scales, zeros, grid).to(torch.uint8)
+    grouped = in_groups(weight, grid)
+    codes = codes_of(grouped, scales, zeros, grid).to(torch.uint8)
     codes = codes.flatten(1)[:, : weight.shape[1]].contiguous()
     return QuantizedWeight(codes, scales, None if grid.symmetric else zeros, grid)
 
 
 def fit(weight: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """Scales, float16, and zero points, uint8, both [rows, groups], that cover every weight of a group."""
-    return _covering(_grouped(weight, grid), grid)
+    return _covering(in_groups(weight, grid), grid)
 
 
 def search(weight: Tensor, grid: Grid, importance: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,8 +74,8 @@ def search(weight: Tensor, grid: Grid, importance: Tensor) -> tuple[Tensor, Tens
 
     Outlying weights are clipped where that buys a finer step for all the others (MSE search, as in GPTQ's code).
     """
-    grouped = _grouped(weight, grid)  # [r, g, size]
-    weights = _grouped(importance[None], grid)  # [1, g, size]
+    grouped = in_groups(weight, grid)  # [r, g, size]
+    weights = in_groups(importance[None], grid)  # [1, g, size]
     scales, zeros = _covering(grouped, grid)
     least = _error(grouped, scales, zeros, grid, weights)
     for factor in torch.linspace(1, 1 - SHRINK[grid.bits], SEARCH_STEPS)[1:].tolist():
@@ -86,7 +87,21 @@ def search(weight: Tensor, grid: Grid, importance: Tensor) -> tuple[Tensor, Tens
     return scales, zeros
 
 
-def _codes(grouped: Tensor, scales: Tensor, zeros: Tensor, grid: Grid) -> Tensor:
+def unbiased(weight: Tensor, quantized: QuantizedWeight, importance: Tensor) -> QuantizedWeight:
+    """The same codes, every group's scale such that its projection on the unrounded weights is one: <w, q> = <w, w>.
+
+    Clipping, and rounding to few levels, shrink a group; what is a little too weak everywhere adds up from layer to
+    layer, where errors of either sign do not. Inner products are weighted by each channel's importance [d].
+    """
+    grid = quantized.grid
+    grouped, weights = in_groups(weight, grid), in_groups(importance[None], grid)  # [r, g, size], [1, g, size]
+    rounded = in_groups(quantized.dequantize(), grid)
+    gain = (grouped.square() * weights).sum(2) / (grouped * rounded * weights).sum(2)
+    gain = torch.where(gain.isfinite() & (gain > 0), gain, 1.0).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
+    return replace(quantized, scales=as_scales(quantized.scales.float() * gain))
+
+
+def codes_of(grouped: Tensor, scales: Tensor, zeros: Tensor, grid: Grid) -> Tensor:
     """Float codes [r, g, size]."""
     codes = (grouped / scales.float().unsqueeze(2)).round_().add_(zeros.float().unsqueeze(2))
     return codes.clamp_(0, 2**grid.bits - 1)
@@ -94,7 +109,7 @@ def _codes(grouped: Tensor, scales: Tensor, zeros: Tensor, grid: Grid) -> Tensor
 
 def _error(grouped: Tensor, scales: Tensor, zeros: Tensor, grid: Grid, weights: Tensor) -> Tensor:
     """Weighted squared error of every group: [r, g]."""
-    values = _codes(grouped, scales, zeros, grid).sub_(zeros.float().unsqueeze(2)).mul_(scales.float().unsqueeze(2))
+    values = codes_of(grouped, scales, zeros, grid).sub_(zeros.float().unsqueeze(2)).mul_(scales.float().unsqueeze(2))
     return values.sub_(grouped).square_().mul_(weights).sum(2)
 
 
@@ -102,7 +117,7 @@ def _covering(grouped: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     return _symmetric(grouped, grid) if grid.symmetric else _asymmetric(grouped, grid)
 
 
-def _grouped(weight: Tensor, grid: Grid) -> Tensor:
+def in_groups(weight: Tensor, grid: Grid) -> Tensor:
     """[rows, groups, size]; a short last group is filled up with zeros, which move no grid."""
     rows, columns = weight.shape
     size = grid.group_size or columns
@@ -119,7 +134,7 @@ def _symmetric(grouped: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """
     half = 2 ** (grid.bits - 1)
     largest = grouped.gather(2, grouped.abs().argmax(2, keepdim=True)).squeeze(2)
-    scales = _float16(largest / -half)
+    scales = as_scales(largest / -half)
     return scales, torch.full(scales.shape, half, dtype=torch.uint8, device=grouped.device)
 
 
@@ -127,12 +142,12 @@ def _asymmetric(grouped: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """Scale and integer zero point so that the range from lowest to highest weight, zero included, is covered."""
     levels = 2**grid.bits - 1
     low, high = grouped.amin(2).clamp(max=0), grouped.amax(2).clamp(min=0)
-    scales = _float16((high - low) / levels)
+    scales = as_scales((high - low) / levels)
     zeros = (-low / scales.float()).round().clamp(0, levels).to(torch.uint8)
     return scales, zeros
 
 
-def _float16(scales: Tensor) -> Tensor:
+def as_scales(scales: Tensor) -> Tensor:
     """As stored: never infinite, and never zero, so that one can divide by it."""
     small = scales.abs() < SMALLEST_SCALE
     sign = torch.where(scales < 0, -1.0, 1.0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +22,7 @@ def smallest(scores: Tensor, sparsity: float, earlier: Tensor | None = None) -> 
 
 
 def smallest_overall(
-    scores: dict[str, Tensor], sparsity: float, earlier: dict[str, Tensor] | None = None
+    scores: dict[str, Tensor], sparsity: float, earlier: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """As `smallest`, with one threshold for all weights together: exactly round(sparsity * total) in all."""
     earlier = earlier or {}
@@ -55,8 +58,15 @@ def lowest(scores: Tensor, count: int) -> Tensor:
     mask = torch.zeros_like(scores, dtype=torch.bool)
     if count == 0:
         return mask
-    threshold = scores.kthvalue(count).values
+    threshold = _nth_lowest(scores, count)
     mask = scores < threshold
     equal = (scores == threshold).nonzero().flatten()
     mask[equal[: count - int(mask.sum())]] = True
     return mask
+
+
+def _nth_lowest(scores: Tensor, count: int) -> float:
+    """Its value, of scores [n]. numpy selects many times faster than torch does on a processor."""
+    if scores.device.type != "cpu":
+        return float(scores.kthvalue(count).values)
+    return float(np.partition(scores.numpy(), count - 1)[count - 1])

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from core.engine.activations import round_inputs
 from core.engine.architecture import module_of, replace_parameter
 from core.engine.grids import QuantizedWeight
 from core.errors import BadInput
@@ -40,13 +42,14 @@ class CompressedModel:
 
     facts: ModelFacts  # of the checkpoint that it comes from
     weights: dict[str, WeightPlan]  # as they are now, without grid and mask
-    stored: dict[str, Tensor | QuantizedWeight]
-    masks: dict[str, Tensor]
+    stored: MutableMapping[str, Tensor | QuantizedWeight]
+    masks: MutableMapping[str, Tensor]
     module: PreTrainedModel
     tokenizer: Any
     device: torch.device
     dtype: torch.dtype
     _hash: str | None = None
+    offloaded: ClassVar[bool] = False  # its blocks lie on disk
 
     # -- what a method may ask ----------------------------------------------------------
 
@@ -74,9 +77,29 @@ class CompressedModel:
 
     def weight(self, name: str) -> Tensor:
         """The weight as it takes effect: float32, [out, in] for a matrix."""
-        if self.dtype == torch.float32:
+        if self.dtype == torch.float32 and self.weights[name].role != "other":  # of those one may be a buffer
             return self.module.get_parameter(name).detach()
         return effective(self.stored[name])
+
+    def block(self, layer: int) -> nn.Module:
+        return self.module.get_submodule(f"{self.facts.anatomy.blocks}.{layer}")
+
+    @contextmanager
+    def resident(self, layer: int) -> Iterator[None]:
+        """While a block runs several times: it must not be fetched for each of them."""
+        yield
+
+    @contextmanager
+    def replaced_blocks(self, forward: Callable[..., Any]) -> Iterator[None]:
+        """All blocks answer as `forward` does: what stands before and after them runs without them."""
+        blocks = [self.block(layer) for layer in range(self.depth)]
+        for block in blocks:
+            block.forward = forward
+        try:
+            yield
+        finally:
+            for block in blocks:
+                del block.forward  # that of its class shows again
 
     # -- what a method may do -----------------------------------------------------------
 
@@ -94,6 +117,13 @@ class CompressedModel:
         mask = self.masks.get(name)
         self.stored[name] = quantized if mask is None else quantized.with_zeros(mask)
         self._render(name)
+
+    def round_inputs(self, names: Iterable[str], bits: int) -> None:
+        """Let these matrices, whose inputs come as they are so far, read them in so many bits."""
+        for name in names:
+            self.weights[name] = replace(self.weights[name], activation_bits=bits)
+            round_inputs(self.module, [self.weights[name]])
+        self._hash = None
 
     def take_over(self, name: str, stored: Tensor | QuantizedWeight, mask: Tensor | None) -> None:
         """A weight as it is stored in another model of the same shapes, with its zeros."""
@@ -163,12 +193,14 @@ class CompressedModel:
         return sum(parameter.numel() * parameter.element_size() for parameter in self.module.parameters())
 
     def weights_hash(self) -> str:
-        """Twelve hex digits over the names and the float32 bytes of the effective weights."""
+        """Twelve hex digits over names, float32 bytes of the effective weights, and the bits of what they read."""
         if self._hash is None:
             digest = hashlib.sha256()
             for name in sorted(self.stored):
                 digest.update(name.encode())
                 digest.update(self.weight(name).cpu().contiguous().numpy().data)
+                bits = self.weights[name].activation_bits
+                digest.update(b"" if bits is None else f"inputs {bits}".encode())
             self._hash = digest.hexdigest()[:12]
         return self._hash
 
@@ -204,6 +236,7 @@ class CompressedModel:
             setattr(config, key, value)
         values = {name: effective(stored) for name, stored in self.stored.items()}
         self.module = module_of(config, values, self.dtype, self.device)
+        round_inputs(self.module, self.weights.values())
         self._hash = None
 
     def _plan(self, name: str) -> WeightPlan:
@@ -214,9 +247,17 @@ class CompressedModel:
 
     def _render(self, name: str) -> None:
         """Put the stored weight into the module, under every name that shares it."""
-        value = effective(self.stored[name]).to(self.device, self.dtype)
-        replace_parameter(self.module, name, nn.Parameter(value, requires_grad=False))
+        if self._in_memory(name):
+            replace_parameter(self.module, name, nn.Parameter(self._rendering(name), requires_grad=False))
         self._hash = None
+
+    def _rendering(self, name: str) -> Tensor:
+        """The weight as the module computes with it."""
+        return effective(self.stored[name]).to(self.device, self.dtype)
+
+    def _in_memory(self, name: str) -> bool:
+        """Whether the module holds the weight."""
+        return True
 
 
 def effective(stored: Tensor | QuantizedWeight) -> Tensor:
@@ -253,5 +294,6 @@ def _report(plan: WeightPlan) -> WeightReport:
         shape=(rows, columns),
         bits=plan.grid.bits if plan.grid else None,
         group_size=plan.grid.group_size if plan.grid else None,
+        activation_bits=plan.activation_bits,
         sparsity=plan.sparsity,
     )

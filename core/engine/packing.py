@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from core.engine.activations import round_inputs
 from core.engine.architecture import module_of
 from core.engine.checkpoint import read_config, read_tokenizer
 from core.engine.device import Choice
@@ -49,8 +50,9 @@ def write_folder(model: CompressedModel, folder: Path, recipe_yaml: str | None =
     folder.mkdir(parents=True)
     write_packed(model, folder / WEIGHTS)
     (folder / "config.json").write_text(json.dumps(model.module.config.to_dict(), indent=2), encoding="utf-8")
-    generation = model.module.generation_config
-    (folder / "generation_config.json").write_text(json.dumps(generation.to_dict(), indent=2), encoding="utf-8")
+    if model.module.can_generate():
+        generation = model.module.generation_config
+        (folder / "generation_config.json").write_text(json.dumps(generation.to_dict(), indent=2), encoding="utf-8")
     model.tokenizer.save_pretrained(folder)
     if recipe_yaml is not None:
         (folder / RECIPE).write_text(recipe_yaml, encoding="utf-8")
@@ -104,12 +106,14 @@ def load_packed(folder: Path, facts: ModelFacts, choice: Choice) -> CompressedMo
     config = read_config(folder)
     weights, stored, masks = _read(file, facts, choice.device)
     values = {name: effective(value) for name, value in stored.items()}
+    module = module_of(config, values, choice.dtype, choice.device)
+    round_inputs(module, weights.values())
     return CompressedModel(
         facts=facts,
         weights=weights,
         stored=stored,
         masks=masks,
-        module=module_of(config, values, choice.dtype, choice.device),
+        module=module,
         tokenizer=read_tokenizer(folder),
         device=choice.device,
         dtype=choice.dtype,
@@ -141,7 +145,13 @@ def _as_written(opened: Any, facts: ModelFacts) -> Iterator[WeightPlan]:
         if about is not None:
             bits, group_size, symmetric = about["grid"] or (0, 0, 0)
             grid = Grid(bits, group_size, bool(symmetric)) if bits else None
-            yield replace(weight, shape=tuple(about["shape"]), grid=grid, nonzero=about["nonzero"])
+            yield replace(
+                weight,
+                shape=tuple(about["shape"]),
+                grid=grid,
+                nonzero=about["nonzero"],
+                activation_bits=about.get("activation_bits"),
+            )
         elif weight.name in names:
             yield replace(weight, shape=tuple(opened.get_slice(weight.name).get_shape()))
 

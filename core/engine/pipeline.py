@@ -23,7 +23,10 @@ from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
 from core.errors import RunFailed
 from core.events import Draft, Event, Measured
+from core.labelled import check_examples, needs
 from core.metrics import Metric
+from core.model_facts import read_facts
+from core.model_source import fetch
 from core.paths import run_folder
 from core.recipe import Recipe
 from core.results import Hardware, Measurement, RunRecord, Stage
@@ -45,6 +48,7 @@ def run(
     with clear_failures():
         job.check()
         tracker.begin("load")
+        _check_examples(recipe)
         compressed, losses = session.compress(recipe, job)
         baseline, choice = session.baseline(recipe), session.choice(recipe)
         context = MeasureContext(job, session, recipe, baseline, compressed, stage)
@@ -95,7 +99,15 @@ def warm_up(session: Session, recipe: Recipe) -> None:
     with clear_failures():
         baseline = session.baseline(recipe)
         job = Job(ignore, lambda: False, Tracker({}, ignore))
-        measure(MeasureContext(job, session, recipe, baseline, baseline, "draft"))
+        if not needs(baseline.facts):  # nobody knows yet which examples it will be measured on
+            measure(MeasureContext(job, session, recipe, baseline, baseline, "draft"))
+
+
+def _check_examples(recipe: Recipe) -> None:
+    """Before any work: a model that must be measured on a file of examples has one that can be read."""
+    fetch(recipe.model)
+    if any(metric.on_examples for metric in recipe.metrics):
+        check_examples(recipe.evaluation.questions, read_facts(recipe.model))
 
 
 # -- measuring ----------------------------------------------------------------------------
@@ -114,7 +126,8 @@ def _save_and_measure(context: MeasureContext, run_id: str) -> tuple[list[Measur
 
 def measure(context: MeasureContext) -> list[Measurement]:
     """All metrics: those that may share the machine in turn, then those that must be alone, one by one."""
-    metrics = [m for m in context.recipe.metrics if m.in_draft or context.stage != "draft"]
+    task = context.baseline.facts.task
+    metrics = [m for m in context.recipe.metrics if task in m.tasks and (m.in_draft or context.stage != "draft")]
     results: dict[int, list[Measurement]] = {}
     together = {n: metric for n, metric in enumerate(metrics) if not metric.alone}
     if together:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.engine.ahead import Reader
 from core.engine.architecture import logits_of
 from core.engine.model import CompressedModel
 from core.engine.tokens import start_token
@@ -42,6 +43,7 @@ class TokenScores:
     compressed_nll: Array
     divergence: Array  # KL(baseline || compressed), nats
     same_top: Array
+    unit: str = "token"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class QuestionScores:
     baseline_picks: Array
     compressed_picks: Array
     kinds: tuple[str, ...]
+    unit: str = "questions"
 
 
 class Shared(Generic[T]):
@@ -119,13 +122,16 @@ def score_tokens(
 ) -> Iterator[TokenScores]:
     """Scores of all windows so far, one batch further each time. `key` names baseline and text in the cache."""
     rows: list[Array] = []
-    for start, stop in _batches(baseline, windows, most_windows):
+    spans = list(_batches(baseline, windows, most_windows))
+    baseline_says, compressed_says = (
+        Reader(model, windows, spans, check, log_probabilities) for model in (baseline, compressed)
+    )
+    for span in spans:
         check()
-        batch = windows[start:stop].to(baseline.device)
-        before = cache.get((*key, start, stop), partial(log_probabilities, baseline, batch))
+        before = cache.get((*key, *span), partial(baseline_says, span))
         check()
-        after = before if compressed is baseline else log_probabilities(compressed, batch)
-        rows.append(_compare(before, after, batch[:, 1:]))
+        after = before if compressed is baseline else compressed_says(span)
+        rows.append(compare(before, after, windows[slice(*span), 1:].to(baseline.device)))
         nll, nll_compressed, divergence, same = np.concatenate(rows, axis=1)
         tokens = np.full(len(nll), windows.shape[1] - 1)
         yield TokenScores(dataset, tokens, nll, nll_compressed, divergence, same)
@@ -139,7 +145,7 @@ def log_probabilities(model: CompressedModel, batch: Tensor) -> Tensor:
 
 
 def _batches(model: CompressedModel, windows: Tensor, most_windows: int) -> Iterator[tuple[int, int]]:
-    fits = max(1, _most_tokens(model) // windows.shape[1])
+    fits = max(1, most_tokens(model) // windows.shape[1])
     start, size = 0, min(FIRST_WINDOWS, fits)
     while start < min(most_windows, len(windows)):
         stop = min(start + size, len(windows))
@@ -147,21 +153,26 @@ def _batches(model: CompressedModel, windows: Tensor, most_windows: int) -> Iter
         start, size = stop, min(MOST_WINDOWS - stop % MOST_WINDOWS, fits)
 
 
-def _most_tokens(model: CompressedModel) -> int:
+def most_tokens(model: CompressedModel, *, logits: bool = True) -> int:
     """Tokens of a batch: as many as memory allows, and few enough that a stop is seen within a second or so."""
-    per_token = 2 * max(1, model.facts.parameters)
-    return min(LOGITS_BYTES // (4 * model.facts.vocab_size), BATCH_FLOPS.get(model.device.type, CPU_FLOPS) // per_token)
+    quick = BATCH_FLOPS.get(model.device.type, CPU_FLOPS) // (2 * max(1, model.facts.parameters))
+    return min(LOGITS_BYTES // (4 * model.facts.vocab_size), quick) if logits else quick
 
 
-def _compare(before: Tensor, after: Tensor, targets: Tensor) -> Array:
-    """float64 [4, B]: per window the two negative log-likelihoods, the divergence, the number of equal top tokens."""
+def compare(before: Tensor, after: Tensor, targets: Tensor) -> Array:
+    """float64 [4, B]: per row the two negative log-likelihoods, the divergence, the number of equal top tokens.
+
+    Log-probabilities are [B, S, V]; places with a target [B, S] below zero do not count.
+    """
     with torch.inference_mode():
-        places = targets.unsqueeze(2)
+        counted = targets >= 0
+        places = targets.clamp(min=0).unsqueeze(2)
         nll = -before.gather(2, places).squeeze(2)
         nll_compressed = -after.gather(2, places).squeeze(2)
         divergence = (before.exp() * (before - after)).sum(2)
         same = before.argmax(2) == after.argmax(2)
-        sums = torch.stack([nll, nll_compressed, divergence, same.float()]).cpu().double().sum(2)
+        scores = torch.stack([nll, nll_compressed, divergence, same.float()]).where(counted, 0.0)
+        sums = scores.cpu().double().sum(2)
     if not bool(sums.isfinite().all()):
         raise RunFailed("The model's outputs are no numbers any more; use dtype float32, or milder settings.")
     return sums.numpy()
@@ -205,7 +216,7 @@ def score_questions(
 ) -> Iterator[QuestionScores]:
     """Answers to all questions so far, one batch further each time."""
     picks: list[Array] = []
-    size = min(QUESTIONS, max(1, _most_tokens(baseline) // max((len(q.prompt) for q in questions), default=1)))
+    size = min(QUESTIONS, max(1, most_tokens(baseline) // max((len(q.prompt) for q in questions), default=1)))
     for start in range(0, min(most_questions, len(questions)), size):
         check()
         batch = questions[start : start + size]

@@ -20,6 +20,7 @@ from core.engine.scores import TokenScores, score_tokens
 from core.engine.solve import relative_loss
 from core.engine.statistics import log_ratio
 from core.engine.tokens import label
+from core.errors import BadInput
 from core.events import Event
 from core.probes import Probes
 from core.recipe import Recipe
@@ -38,6 +39,9 @@ SHARES = {"columns": 1.0, "alone": 2.0, "whole": 1.0}  # of the time, roughly
 def build(session: Session, recipe: Recipe, probes: Probes, job: Job) -> SensitivityTable:
     """Minutes of work, told to `job`. Raises Cancelled."""
     begun = time.monotonic()
+    facts = session.baseline(recipe).facts
+    if facts.task != "causal":
+        raise BadInput(f"{facts.name} does not write on a text; sensitivity is measured for models that do. Run steps.")
     recipe = recipe.replace(calibration=recipe.calibration.model_copy(update={"statistics": "baseline"}))
     bench = _Bench(session, recipe, session.baseline(recipe), job)
     job.tracker.begin("columns")

@@ -20,7 +20,9 @@ from core.engine.calibration import Group, InputStatistics
 from core.engine.checkpoint import load_baseline
 from core.engine.context import Job, StepContext
 from core.engine.device import Choice, available, choose
+from core.engine.examples import Encoded, encode_labelled, encode_pair
 from core.engine.generation import write_pane
+from core.engine.held import Held
 from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
 from core.engine.scores import EncodedQuestion, ScoreCache, encode_question
@@ -29,11 +31,12 @@ from core.engine.statistics_cache import StatisticsCache, identity, source_of
 from core.errors import BadInput
 from core.events import Event, Loss
 from core.generation_request import Decoding, GenerateRequest, Pane
+from core.labelled import read_labelled, read_pairs
 from core.methods import Method
 from core.model_facts import read_facts
 from core.model_source import fetch
 from core.paths import run_folder
-from core.plan import make_plan
+from core.plan import make_plan, offloads
 from core.probes import Probes
 from core.recipe import Recipe
 from core.results import LossPoint, Measurement, RunRecord, Stage
@@ -42,6 +45,7 @@ from core.texts import calibration_text, evaluation_questions, evaluation_text
 
 T = TypeVar("T")
 BASELINES, COMPRESSED, LOADED, TEXTS = 2, 6, 3, 8  # how many of each are kept
+FROM_DISK = "The model was read block by block from disk, as memory asks for it: its speed here is that of the disk."
 
 
 class Session:
@@ -54,8 +58,10 @@ class Session:
         self._loaded: _Recent[CompressedModel] = _Recent(LOADED)
         self._ids: _Recent[Tensor] = _Recent(TEXTS)
         self._questions: _Recent[list[EncodedQuestion]] = _Recent(TEXTS)
+        self._examples: _Recent[list[Encoded]] = _Recent(TEXTS)
         self._statistics = StatisticsCache()
         self.solutions = Solutions()
+        self._taught: Held[Any] = Held(share_of_memory=1 / 16, most_bytes=2 * 2**30)
         self._written: _Recent[int] = _Recent(TEXTS)
 
     @property
@@ -135,14 +141,17 @@ class Session:
     def baseline(self, recipe: Recipe) -> CompressedModel:
         choice = self.choice(recipe)
         facts = read_facts(recipe.model)
-        key = (*_identity(facts.folder), str(choice.device), choice.dtype)
-        return self._baselines.get(key, lambda: load_baseline(recipe.model, choice))
+        offloaded = offloads(recipe, facts)
+        key = (*_identity(facts.folder), str(choice.device), choice.dtype, offloaded)
+        return self._baselines.get(key, lambda: load_baseline(recipe.model, choice, offloaded=offloaded))
 
     def compress(self, recipe: Recipe, job: Job) -> tuple[CompressedModel, list[LossPoint]]:
         """The model after every step. Starts from the longest beginning of the recipe that is still in memory."""
         fetch(recipe.model)
         make_plan(recipe, read_facts(recipe.model))  # refuses what makes no sense, before any weight is loaded
         baseline = self.baseline(recipe)
+        if baseline.offloaded:
+            job.notice(FROM_DISK)
         done = len(recipe.steps)
         while done and self._key(recipe, done) not in self._compressed:
             done -= 1
@@ -169,7 +178,8 @@ class Session:
         choice = self.choice(recipe)
         plain = [{step.name: step.model_dump(mode="json")} for step in recipe.steps[:steps]]
         text = json.dumps([plain, recipe.calibration.model_dump(), recipe.seed], sort_keys=True)
-        return (*_identity(read_facts(recipe.model).folder), str(choice.device), choice.dtype, text)
+        facts = read_facts(recipe.model)
+        return (*_identity(facts.folder), str(choice.device), choice.dtype, offloads(recipe, facts), text)
 
     def evaluation_windows(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[Tensor, tuple[Any, ...]]:
         """int64 [windows, context_length] of the evaluation text, and what names them in the score cache."""
@@ -197,6 +207,23 @@ class Session:
             job.notice(f"{cut} questions are longer than the model's context; they lost their beginning.")
         return encoded, ("questions", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint)
 
+    def examples(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[Encoded], tuple[Any, ...]]:
+        """Tokenised examples of a classifier or encoder-decoder, and what names them in the score cache."""
+        name, most = recipe.evaluation.questions, recipe.evaluation.max_questions
+        classifies = baseline.facts.task == "classification"
+        read, encode = (read_labelled, encode_labelled) if classifies else (read_pairs, encode_pair)
+        asked: list[Any] = list(read(name, baseline.facts))[:most]
+        fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
+        key = (fingerprint, str(baseline.facts.folder))
+        encoded = self._examples.get(
+            key, lambda: [encode(baseline.tokenizer, example, baseline.context_length) for example in asked]
+        )
+        job.remember(f"Examples {tokens.label(name)}: sha256 {fingerprint}.")
+        cut = sum(example.cut for example in encoded)
+        if cut:
+            job.notice(f"{cut} examples are longer than the model's context; they lost their end.")
+        return encoded, ("examples", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint)
+
     def calibration(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> Tensor:
         """int64 [samples, sequence_length], in the order of the recipe's seed."""
         calibration = recipe.calibration
@@ -211,6 +238,11 @@ class Session:
     def input_statistics(self, context: StepContext, *, hessian: bool) -> dict[Group, InputStatistics]:
         """Of every weight matrix of the blocks, taken once from the baseline or what stands in for it."""
         return self._statistics.get(context, hessian=hessian)
+
+    def taught(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """What a teacher has said or written once."""
+        found: T = self._taught.get(key, make)
+        return found
 
     def statistics_id(self, context: StepContext) -> str:
         """Names those statistics by everything that they depend on; nothing is measured."""

@@ -18,7 +18,7 @@ from core.engine.grids import QuantizedWeight
 from core.engine.masks import GONE, lowest
 from core.weights import Grid
 
-BLOCK, MINI = 128, 16  # channels whose errors are passed on by one large, and by one small, matrix product
+BLOCK, MINI = 128, 32  # channels whose errors are passed on by one large, and by one small, matrix product
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class _Walk:
         self._zeroed = torch.zeros_like(self._weight, dtype=torch.bool)
         if self._earlier is not None:
             self._zeroed |= self._earlier
+        self._zeroes = target.prunes or earlier is not None
         self._pruned = [0] * len(weights)  # so far, of each matrix
         if target.grid is not None:
             self._prepare_grid(target.grid, target)
@@ -93,50 +94,49 @@ class _Walk:
         d = len(self._weight)
         self._scales = target.scales.float().T.contiguous()  # [groups, r]
         self._zeros = target.zeros.float().T.contiguous()
-        self._codes = torch.empty_like(self._weight)
+        self._offsets = torch.empty_like(self._weight)  # codes, less the zero points
         places = torch.arange(d, device=self._weight.device) if self._order is None else self._order
-        self._group_of = (places // (grid.group_size or d)).tolist()
-        self._top = 2**grid.bits - 1
+        self._group_of = places // (grid.group_size or d)
+        lowest, highest = -self._zeros, 2**grid.bits - 1 - self._zeros
+        ranges = list(zip(self._scales, lowest, highest, strict=True))
+        self._ranges = [ranges[group] for group in self._group_of.tolist()]
 
     def block(self, first: int, last: int) -> None:
         """Fix the channels first to last, then pass their errors on to all that follow."""
         if self._target.sparsity > 0 and self._target.pattern is None:
             self._choose(first, last)
         errors = torch.empty_like(self._weight[first:last])
+        passed_on = self._factor[first:last, first:] / self._factor.diagonal()[first:last, None]
         for start in range(first, last, MINI):
             end = min(start + MINI, last)
             for channel in range(start, end):
-                self._fix(channel, end, errors[channel - first])
-            if end < last:
-                self._pass_on(start, end, last, errors[start - first : end - first])
-        self._pass_on(first, last, len(self._weight), errors)
+                self._fix(channel, errors[channel - first])
+                if channel + 1 < end:
+                    along = passed_on[channel - first, channel + 1 - first : end - first]
+                    self._weight[channel + 1 : end].addr_(along, errors[channel - first], alpha=-1)
+            self._pass_on(
+                passed_on[start - first : end - first, : last - first], errors[start - first : end - first], end, last
+            )
+        self._pass_on(passed_on, errors, last, len(self._weight))
 
-    def _fix(self, channel: int, end: int, error: Tensor) -> None:
-        """Round or zero one channel; the free channels before `end` make up for it at once."""
+    def _fix(self, channel: int, error: Tensor) -> None:
+        """What rounding or zeroing a channel takes away from it, into `error` [r]."""
         pattern = self._target.pattern
         if pattern is not None and channel % pattern[1] == 0:
             self._choose_kept(channel, *pattern)
-        weight, along = self._weight[channel], self._factor[channel]
-        fixed = self._fixed(channel, weight)
-        torch.sub(weight, fixed, out=error).div_(along[channel])
-        self._weight[channel] = fixed
-        if channel + 1 < end:
-            self._weight[channel + 1 : end].addr_(along[channel + 1 : end], error, alpha=-1)
-
-    def _fixed(self, channel: int, weight: Tensor) -> Tensor:
-        zeroed = self._zeroed[channel] if self._target.prunes or self._earlier is not None else None
         if self._target.grid is None:
-            return weight if zeroed is None else weight.masked_fill(zeroed, 0)
-        group = self._group_of[channel]
-        scale, zero = self._scales[group], self._zeros[group]
-        codes = torch.div(weight, scale, out=self._codes[channel]).round_().add_(zero).clamp_(0, self._top)
-        if zeroed is not None:
-            torch.where(zeroed, zero, codes, out=codes)
-        return (codes - zero).mul_(scale)
+            torch.mul(self._weight[channel], self._zeroed[channel], out=error)
+            return
+        weight, (scale, lowest, highest) = self._weight[channel], self._ranges[channel]
+        offsets = torch.div(weight, scale, out=self._offsets[channel]).round_().clamp_(lowest, highest)
+        if self._zeroes:
+            offsets.masked_fill_(self._zeroed[channel], 0)
+        torch.addcmul(weight, offsets, scale, value=-1, out=error)
 
-    def _pass_on(self, start: int, end: int, last: int, errors: Tensor) -> None:
-        if end < last:
-            self._weight[end:last].addmm_(self._factor[start:end, end:last].T, errors, alpha=-1)
+    def _pass_on(self, passed_on: Tensor, errors: Tensor, first: int, last: int) -> None:
+        """Let the channels first to last make up for errors [n, r]; they are the last columns of `passed_on`."""
+        if first < last:
+            self._weight[first:last].addmm_(passed_on[:, first - last :].T, errors, alpha=-1)
 
     def _choose(self, first: int, last: int) -> None:
         """Zero the least salient weights of a block: exactly as many as make the share right so far."""
@@ -166,9 +166,12 @@ class _Walk:
         return (matrix if self._order is None else matrix[self._order.argsort()]).T.contiguous()
 
     def solved(self) -> Solved:
-        codes = self._upright(self._codes).to(torch.uint8) if self._target.grid is not None else None
-        marked = self._target.prunes or self._earlier is not None
-        return Solved(self._upright(self._weight), codes, self._upright(self._zeroed) if marked else None)
+        mask = self._upright(self._zeroed) if self._zeroes else None
+        if self._target.grid is None:
+            return Solved(self._upright(self._weight.masked_fill_(self._zeroed, 0)), None, mask)
+        codes = (self._offsets + self._zeros[self._group_of]).to(torch.uint8)
+        weight = self._offsets.mul_(self._scales[self._group_of])
+        return Solved(self._upright(weight), self._upright(codes), mask)
 
 
 def quantized(target: Target, solved: Solved) -> QuantizedWeight:

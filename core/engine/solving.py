@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.engine.calibration import InputStatistics, Unfactorable
 from core.engine.context import StepContext
-from core.engine.grids import fit, round_to_nearest, search
+from core.engine.grids import QuantizedWeight, fit, round_to_nearest, search, unbiased
 from core.engine.model import CompressedModel
 from core.engine.solve import Solved, Target, quantized, solve
 from core.weights import Grid
@@ -30,14 +30,17 @@ def solve_groups(
     context: StepContext,
     solve_group: Callable[[Sequence[str], M, InputStatistics], None],
     instead: Callable[[str, M], None],
+    beside: Callable[[Sequence[str]], Sequence[str]] = lambda group: (),
 ) -> None:
     """Call `solve_group` for all matrices that share an input and settings, in forward order.
 
-    An input whose Hessian can't be factorised gets `instead`, matrix by matrix, and the record says so.
+    It may change the weights named by `beside` as well. An input whose Hessian can't be factorised gets `instead`,
+    matrix by matrix, and the record says so.
     """
     for names, statistics in context.with_statistics(model, list(chosen)):
-        for group, own in _alike(names, chosen):
-            context.solve(model, group, own, partial(_solve_or, solve_group, instead, group, own, statistics, context))
+        for group, own in alike(names, chosen):
+            make = partial(_solve_or, solve_group, instead, group, own, statistics, context)
+            context.solve(model, [*group, *beside(group)], own, make)
 
 
 def _solve_or(
@@ -57,7 +60,8 @@ def _solve_or(
             instead(name, own)
 
 
-def _alike(names: Sequence[str], chosen: Mapping[str, M]) -> Iterator[tuple[list[str], M]]:
+def alike(names: Sequence[str], chosen: Mapping[str, M]) -> Iterator[tuple[list[str], M]]:
+    """Those of the same settings together."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(chosen[name].model_dump_json(), []).append(name)
@@ -75,9 +79,13 @@ def grid_target(weight: Tensor, grid: Grid, statistics: InputStatistics, *, sear
     if not searched:
         scales, zeros = fit(weight, grid)
         return Target(grid, scales, zeros)
+    return Target(grid, *search(weight, grid, importance(statistics)))
+
+
+def importance(statistics: InputStatistics) -> Tensor:
+    """What an error in a weight of each channel counts: [d], never zero."""
     active = statistics.hessian.diagonal()
-    scales, zeros = search(weight, grid, active + FAINT * active.mean())
-    return Target(grid, scales, zeros)
+    return active + FAINT * active.mean()
 
 
 def stacked(model: CompressedModel, names: Sequence[str]) -> Tensor:
@@ -98,6 +106,15 @@ def stacked_mask(model: CompressedModel, names: Sequence[str]) -> Tensor | None:
             for m, s in zip(whole, shapes, strict=True)
         ]
     )
+
+
+def put(model: CompressedModel, names: Sequence[str], stored: QuantizedWeight) -> None:
+    """Put stacked matrices on a grid into the model."""
+    begin = 0
+    for name in names:
+        rows = slice(begin, begin := begin + model.weights[name].shape[0])
+        zeros = None if stored.zeros is None else stored.zeros[rows]
+        model.quantize(name, QuantizedWeight(stored.codes[rows], stored.scales[rows], zeros, stored.grid))
 
 
 def take_over(model: CompressedModel, names: Sequence[str], target: Target, solved: Solved) -> None:
@@ -135,12 +152,17 @@ def run(
     *,
     dampening: float,
     order: Tensor | None,
+    keep_strength: bool = False,
 ) -> None:
     """Solve the matrices and put them into the model. Raises Unfactorable, Cancelled."""
     factor = statistics.factor(dampening, order)
     weights = [model.weight(name) for name in names]
     earlier = stacked_mask(model, names)
-    take_over(model, names, target, solve(weights, factor, target, context.check, earlier=earlier, order=order))
+    solved = solve(weights, factor, target, context.check, earlier=earlier, order=order)
+    if keep_strength:
+        stored = unbiased(torch.cat(weights), quantized(target, solved), importance(statistics))
+        target = replace(target, scales=stored.scales)
+    take_over(model, names, target, solved)
 
 
 def round_outside(model: CompressedModel, chosen: Mapping[str, Quantizer]) -> None:

@@ -39,14 +39,14 @@ def divergences(scores: TokenScores) -> list[Measurement]:
     """KL(baseline || compressed) of a token in nats, and the share of tokens with the same likeliest next token."""
     divergence, divergence_error = _ratio(scores.divergence, scores.tokens)
     same, same_error = _ratio(scores.same_top, scores.tokens)
-    about = {"dataset": scores.dataset, "samples": int(scores.tokens.sum()), "sample_unit": "tokens"}
+    about = {"dataset": scores.dataset, "samples": int(scores.tokens.sum()), "sample_unit": f"{scores.unit}s"}
     return [
-        _compressed("kl_divergence", max(0.0, divergence), divergence_error, "nats/token", "lower", about),
+        _compressed("kl_divergence", max(0.0, divergence), divergence_error, f"nats/{scores.unit}", "lower", about),
         _compressed("top1_agreement", same, same_error, "fraction", "higher", about),
     ]
 
 
-def accuracies(scores: QuestionScores) -> list[Measurement]:
+def accuracies(scores: QuestionScores, metric: str = "accuracy") -> list[Measurement]:
     """Share of right answers, by kind too; the error of the change is McNemar's, from the answers that differ."""
     right_before = scores.baseline_picks == scores.answers
     right_after = scores.compressed_picks == scores.answers
@@ -55,8 +55,8 @@ def accuracies(scores: QuestionScores) -> list[Measurement]:
     change = (gained - lost) / count
     error = sqrt(max(gained + lost - (gained - lost) ** 2 / count, 0)) / count
     return [
-        _accuracy("baseline", right_before, scores),
-        _accuracy("compressed", right_after, scores).model_copy(
+        _accuracy(metric, "baseline", right_before, scores),
+        _accuracy(metric, "compressed", right_after, scores).model_copy(
             update={"change": change, "change_error": error, "change_unit": "fraction"}
         ),
     ]
@@ -65,7 +65,7 @@ def accuracies(scores: QuestionScores) -> list[Measurement]:
 def flips(scores: QuestionScores) -> list[Measurement]:
     """Share of questions that the compressed model answers otherwise than the baseline, rightly or not."""
     changed = scores.baseline_picks != scores.compressed_picks
-    about = {"dataset": scores.dataset, "samples": len(changed), "sample_unit": "questions"}
+    about = {"dataset": scores.dataset, "samples": len(changed), "sample_unit": scores.unit}
     value = float(changed.mean())
     return [_compressed("flipped_answers", value, _wilson_error(value, len(changed)), "fraction", "lower", about)]
 
@@ -95,11 +95,11 @@ def _perplexity(variant: Variant, nll: Array, scores: TokenScores) -> Measuremen
     )
 
 
-def _accuracy(variant: Variant, right: Array, scores: QuestionScores) -> Measurement:
+def _accuracy(metric: str, variant: Variant, right: Array, scores: QuestionScores) -> Measurement:
     value = float(right.mean())
     kinds = {kind: float(right[[k == kind for k in scores.kinds]].mean()) for kind in sorted(set(scores.kinds) - {""})}
     return Measurement(
-        metric="accuracy",
+        metric=metric,
         variant=variant,
         value=value,
         unit="fraction",
@@ -107,7 +107,7 @@ def _accuracy(variant: Variant, right: Array, scores: QuestionScores) -> Measure
         direction="higher",
         dataset=scores.dataset,
         samples=len(right),
-        sample_unit="questions",
+        sample_unit=scores.unit,
         by_kind=kinds or None,
     )
 

@@ -14,6 +14,7 @@ from core import statistics_files as files
 from core.engine.context import StepContext
 from core.engine.held import Held
 from core.engine.model import CompressedModel
+from core.engine.passes import whole_statistics
 from core.engine.statistics_store import Found, StatisticsStore
 from core.engine.tokens import fingerprint, label
 from core.engine.walk import baseline_statistics
@@ -33,6 +34,9 @@ class StatisticsCache:
     def get(self, context: StepContext, *, hessian: bool) -> Found:
         """Of every matrix of the blocks. Raises Cancelled, RunFailed."""
         source, sequences = source_of(context), context.calibration()
+        if source.facts.anatomy.decoder:
+            context.job.remember("The decoder read the same calibration text as the encoder, one token later.")
+        taken = whole_statistics if source.facts.anatomy.decoder else baseline_statistics
         need = hessian_bytes(source)
         hessian = hessian or need <= SMALL_BYTES
         id_ = identity(source, sequences, hessian=True)
@@ -40,7 +44,7 @@ class StatisticsCache:
             id_ = identity(source, sequences, hessian=False)
         if id_ not in self._sets:
             self._sets[id_] = self._store(id_, context, sequences).kept_or(
-                lambda: baseline_statistics(source, source.linear_names(), sequences, context.tell, hessian=hessian),
+                lambda: taken(source, source.linear_names(), sequences, context.tell_measuring, hessian=hessian),
                 need if hessian else 0,
             )
         self._sets.move_to_end(id_)
@@ -56,8 +60,15 @@ class StatisticsCache:
             "samples": len(sequences),
             "sequence_length": sequences.shape[1],
         }
-        device = source_of(context).device
-        return StatisticsStore(id_, about, device, self._arrays, context.job.notice, context.check)
+        source = source_of(context)
+        arrays = _few(source) if source.offloaded else self._arrays
+        return StatisticsStore(id_, about, source.device, arrays, context.job.notice, context.check)
+
+
+def _few(model: CompressedModel) -> Held[Tensor]:
+    """Room for the Hessian of one input and its factors: who has no memory for a model has none for all of these."""
+    widest = max(model.weights[name].shape[1] for name in model.linear_names())
+    return Held(share_of_memory=1.0, most_bytes=3 * 4 * widest**2)
 
 
 def source_of(context: StepContext) -> CompressedModel:
@@ -77,6 +88,9 @@ def hessian_bytes(model: CompressedModel) -> int:
     """Of the packed Hessians of all distinct inputs, at the most."""
     anatomy = model.facts.anatomy
     readers = (anatomy.attention.inputs[0], anatomy.attention.output, anatomy.mlp.inputs[0], anatomy.mlp.output)
-    names = [anatomy.weight(layer, name) for layer in range(model.depth) for name in readers]
+    if anatomy.decoder:
+        names = model.linear_names()
+    else:
+        names = [anatomy.weight(layer, name) for layer in range(model.depth) for name in readers]
     widths = [model.weights[name].shape[1] for name in names]
     return sum(2 * d * (d + 1) for d in widths)

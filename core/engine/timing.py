@@ -15,6 +15,7 @@ from torch import Tensor
 from core.engine.device import synchronize
 from core.engine.model import CompressedModel
 from core.engine.statistics import median
+from core.engine.tasks import Speaker
 from core.paths import home
 from core.results import Direction, Measurement, Variant
 
@@ -53,35 +54,31 @@ def race(context: MeasureContext, settings: Speed) -> Iterator[list[Measurement]
     models: dict[Variant, CompressedModel] = {"baseline": context.baseline, "compressed": context.compressed}
     laps: dict[Variant, Laps] = {variant: Laps() for variant in models}
     prompt = _prompt(context, settings)
+    new_tokens = 1 if context.baseline.facts.task == "classification" else settings.new_tokens
     with _alone(context.job) as busy:
         for round_ in range(settings.repeats + 1):
             for variant, model in models.items():
-                lap = time_once(model, prompt, settings.new_tokens, context.job)
+                lap = time_once(model, prompt, new_tokens, context.job)
                 if round_:
-                    _add(laps[variant], lap, prompt.shape[1], settings.new_tokens)
+                    _add(laps[variant], lap, prompt.shape[1], new_tokens)
             context.job.tracker.advance(round_ + 1, settings.repeats + 1)
             if round_:
                 yield [m for variant, model in models.items() for m in _speeds(variant, model, laps[variant], busy)]
 
 
 def time_once(model: CompressedModel, prompt: Tensor, new_tokens: int, job: Job) -> tuple[float, float]:
-    """Seconds to the first token, and seconds for the `new_tokens - 1` after it."""
+    """Seconds to the first token (or class), and seconds for the `new_tokens - 1` after it."""
     with torch.inference_mode():
         synchronize(model.device)
         begun = time.perf_counter()
-        token, cache = _next(model, prompt, None)
+        speaker = Speaker(model, prompt)
         synchronize(model.device)
         first = time.perf_counter()
         for _ in range(new_tokens - 1):
             job.check()
-            token, cache = _next(model, token, cache)
+            speaker.next()
         synchronize(model.device)
         return first - begun, time.perf_counter() - first
-
-
-def _next(model: CompressedModel, ids: Tensor, cache: object) -> tuple[Tensor, object]:
-    output = model.module(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return output.logits[:, -1:].argmax(-1), output.past_key_values
 
 
 class _alone:  # noqa: N801 - reads as a word in the with statement
@@ -111,7 +108,8 @@ class _alone:  # noqa: N801 - reads as a word in the with statement
 def _prompt(context: MeasureContext, settings: Speed) -> Tensor:
     """[1, prompt_tokens] from the beginning of the evaluation text."""
     windows, _ = context.session.evaluation_windows(context.recipe, context.baseline, context.job)
-    room = context.baseline.context_length - settings.new_tokens
+    causal = context.baseline.facts.task == "causal"  # the others keep what they read and what they say apart
+    room = context.baseline.context_length - (settings.new_tokens if causal else 0)
     length = max(1, min(settings.prompt_tokens, room, windows.numel()))
     if length < settings.prompt_tokens:
         context.job.notice(f"Speed was timed with a prompt of {length} tokens: the model's context holds no more.")
@@ -122,7 +120,8 @@ def _add(laps: Laps, lap: tuple[float, float], prompt_tokens: int, new_tokens: i
     first, rest = lap
     laps.ttft.append(first)
     laps.prefill.append(prompt_tokens / first)
-    laps.decode.append((new_tokens - 1) / rest)
+    if new_tokens > 1:
+        laps.decode.append((new_tokens - 1) / rest)
 
 
 def _speeds(variant: Variant, model: CompressedModel, laps: Laps, busy: bool) -> list[Measurement]:
@@ -132,6 +131,8 @@ def _speeds(variant: Variant, model: CompressedModel, laps: Laps, busy: bool) ->
         ("prefill_tokens_per_second", laps.prefill, "tokens/s", "higher"),
         ("decode_tokens_per_second", laps.decode, "tokens/s", "higher"),
     ]
+    if not laps.decode:  # a classifier writes nothing: reading is all there is
+        rows = rows[1:2]
     return [_speed(name, variant, values, unit, direction, model, note) for name, values, unit, direction in rows]
 
 

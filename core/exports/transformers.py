@@ -30,7 +30,8 @@ def write(model: CompressedModel, folder: Path) -> None:
         temporary.mkdir(parents=True)
         save_file(_tensors(model), temporary / WEIGHTS, metadata={"format": "pt"})
         _config(model).save_pretrained(temporary)
-        model.module.generation_config.save_pretrained(temporary)
+        if model.module.can_generate():
+            model.module.generation_config.save_pretrained(temporary)
         model.tokenizer.save_pretrained(temporary)
 
 

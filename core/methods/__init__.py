@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from core.anatomy import Task
 from core.model_facts import ModelFacts
 from core.settings import Settings
 from core.weights import WeightPlan
@@ -27,6 +28,7 @@ class Method(Settings):
     kind: ClassVar[Kind]
     summary: ClassVar[str]
     paper: ClassVar[str]
+    tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification", "seq2seq")  # of the models that it knows
     renews: ClassVar[bool] = False  # what it leaves is a model of its own: later statistics are taken from that one
 
     def conflict(self, before: tuple[Method, ...]) -> str | None:

@@ -182,6 +182,18 @@ class Pruner(LayerMethod):
         return weight.shape[0] * zeroed_in_row(weight.shape[1], self.sparsity)
 
 
+def keeping_strength() -> Any:
+    """The setting that gives rounded weights back the strength that clipping took."""
+    return setting(
+        True,
+        label="Keep the strength",
+        plain="Rounding makes weights a little weaker on the whole. Give every group its strength back.",
+        help="Rescales each group after rounding so that its projection on the unrounded weights, weighted by the "
+        "Hessian's diagonal, is one; codes stay.",
+        advanced=True,
+    )
+
+
 class Quantizer(LayerMethod):
     """Puts weight matrices on an affine grid of few bits."""
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from core.anatomy import Task
 from core.errors import BadInput
 from core.methods import Kind, Method
 from core.model_facts import ModelFacts
@@ -40,6 +41,7 @@ class PruneChannels(Method):
         "Takes whole channels and attention heads out, so that every matrix gets smaller and faster."
     )
     paper: ClassVar[str] = "LLM-Pruner, arXiv:2305.11627; FLAP, arXiv:2312.11983; ZipLM, arXiv:2302.04089"
+    tasks: ClassVar[tuple[Task, ...]] = ("causal",)
     renews: ClassVar[bool] = True
 
     mlp: float = setting(

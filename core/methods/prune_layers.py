@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from core.anatomy import Task
 from core.errors import BadInput
 from core.methods import Kind, Method
 from core.model_facts import ModelFacts
@@ -30,6 +31,7 @@ class PruneLayers(Method):
     kind: ClassVar[Kind] = "prune"
     summary: ClassVar[str] = "Takes whole floors out of the network, those that change least."
     paper: ClassVar[str] = "ShortGPT, arXiv:2403.03853; SLEB, arXiv:2402.09025"
+    tasks: ClassVar[tuple[Task, ...]] = ("causal",)
     renews: ClassVar[bool] = True
 
     layers: int = setting(

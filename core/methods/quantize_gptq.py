@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from core.methods import Kind
-from core.methods.layerwise import Quantizer
+from core.methods.layerwise import Quantizer, keeping_strength
 from core.settings import setting
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class QuantizeGptq(Quantizer):
         help="Scales of least squared error, weighted by the Hessian's diagonal, instead of the full range.",
         advanced=True,
     )
+    keep_strength: bool = keeping_strength()
     dampening: float = setting(
         0.01,
         ge=1e-4,
@@ -60,7 +61,8 @@ class QuantizeGptq(Quantizer):
             order = solving.order_of(statistics, active_first=own.order == "active")
             weight = solving.stacked(model, names)
             target = solving.grid_target(weight, own.linear_grid, statistics, searched=own.search)
-            solving.run(model, names, target, statistics, context, dampening=own.dampening, order=order)
+            kept, dampening = own.keep_strength, own.dampening
+            solving.run(model, names, target, statistics, context, dampening=dampening, order=order, keep_strength=kept)
 
         def instead(name: str, own: QuantizeGptq) -> None:
             model.quantize(name, round_to_nearest(model.weight(name), own.linear_grid))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from core.anatomy import Task
 from core.results import Measurement
 from core.settings import Settings
 
@@ -23,6 +24,8 @@ class Metric(Settings):
     title: ClassVar[str]
     summary: ClassVar[str]
     alone: ClassVar[bool] = False  # True: nothing else may run beside it (timing)
+    tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification", "seq2seq")  # no word of it for other models
+    on_examples: ClassVar[bool] = True  # False: it needs nothing with a right answer
     in_draft: ClassVar[bool] = True  # False: left out while a slider moves
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:

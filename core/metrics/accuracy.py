@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from core.anatomy import Task
 from core.metrics import Metric
 from core.results import Measurement
 
@@ -16,6 +17,7 @@ class Accuracy(Metric):
     name: ClassVar[str] = "accuracy"
     title: ClassVar[str] = "Accuracy"
     summary: ClassVar[str] = "How many questions it answers rightly, and how many answers changed."
+    tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
         from core.engine.statistics import accuracies

@@ -16,6 +16,7 @@ class Footprint(Metric):
     name: ClassVar[str] = "footprint"
     title: ClassVar[str] = "Size"
     summary: ClassVar[str] = "How much room it takes, on disk and in memory."
+    on_examples: ClassVar[bool] = False
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
         from core.engine.footprint import footprints

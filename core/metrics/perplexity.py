@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from core.anatomy import Task
 from core.metrics import Metric
 from core.results import Measurement
 
@@ -16,6 +17,7 @@ class Perplexity(Metric):
     name: ClassVar[str] = "perplexity"
     title: ClassVar[str] = "Perplexity"
     summary: ClassVar[str] = "How surprised the model is by real text; lower is better."
+    tasks: ClassVar[tuple[Task, ...]] = ("causal", "seq2seq")
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
         from core.engine.statistics import perplexities

@@ -17,6 +17,7 @@ class Speed(Metric):
     name: ClassVar[str] = "speed"
     title: ClassVar[str] = "Speed"
     summary: ClassVar[str] = "How fast it reads and writes on this machine, timed beside the baseline."
+    on_examples: ClassVar[bool] = False
     alone: ClassVar[bool] = True
     in_draft: ClassVar[bool] = False
 

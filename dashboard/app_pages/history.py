@@ -18,6 +18,7 @@ from dashboard.state import State
 from dashboard.texts import Words, escaped
 
 TABLE_HEIGHT = 380
+CHART_HEIGHT = 260  # at least, however few runs there are
 ROW_HEIGHT = 35
 MOST_RUNS = 2000
 
@@ -66,18 +67,19 @@ def _runs(session: State, records: list[RunRecord], text: str, words: Words) -> 
         count = words("history.count.some", count=len(shown), all=len(records))
     st.caption(count)
     left, right = st.columns([3, 2], gap="medium")
-    with left:
-        _table(session, table, words)
-    with right:
-        _scatter(session, shown, words)
+    height = min(TABLE_HEIGHT, ROW_HEIGHT * (len(table) + 1) + 3)
     chosen = next((record for record in records if record.run_id == session.selected), None)
-    if chosen is None:
-        st.caption(words("history.select"))
-    else:
+    with left:
+        _table(session, table, words, height)
+        if chosen is None:
+            st.caption(words("history.select"))
+    with right:
+        _scatter(session, shown, words, max(CHART_HEIGHT, height))
+    if chosen is not None:
         _details(session, chosen, words)
 
 
-def _table(session: State, table: pd.DataFrame, words: Words) -> None:
+def _table(session: State, table: pd.DataFrame, words: Words, height: int) -> None:
     """The key changes when a run is deleted: the mark on its row goes with it."""
     key = f"runs_table.{session.deletions}"
     run_ids = list(table["run"])
@@ -87,7 +89,7 @@ def _table(session: State, table: pd.DataFrame, words: Words) -> None:
             key=key,
             hide_index=True,
             row_height=ROW_HEIGHT,
-            height=min(TABLE_HEIGHT, ROW_HEIGHT * (len(table) + 1) + 3),
+            height=height,
             column_config=_columns(words),
             on_select=lambda: _take_row(key, run_ids),
             selection_mode="single-row",
@@ -120,13 +122,13 @@ def _take_row(key: str, run_ids: Sequence[str]) -> None:
     state.current().selected = run_ids[rows[0]] if rows else None
 
 
-def _scatter(session: State, records: list[RunRecord], words: Words) -> None:
+def _scatter(session: State, records: list[RunRecord], words: Words, height: int) -> None:
     figure = charts.history_scatter(records, words, label=lambda record: steps_text(record.recipe, words))
     key = f"runs_chart.{session.deletions}"
     st.plotly_chart(
         figure,
         key=key,
-        height=TABLE_HEIGHT,
+        height=height,
         on_select=lambda: _take_point(key),
         selection_mode="points",
         config={"displayModeBar": False},

@@ -78,7 +78,7 @@ def _sentence(estimate: Estimate | None, measurements: Sequence[Measurement], wo
 
 
 def _unmeasured_words(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> str:
-    if find(measurements, "perplexity", "compressed") is not None:
+    if find(measurements, "perplexity", "compressed") or _answers(measurements):
         return ""
     expected = _expected_words(estimate.predicted if estimate else None, words)
     return words("verdict.unmeasured.expected" if expected else "verdict.unmeasured")
@@ -109,7 +109,9 @@ def _ratio_words(ratio: float, names: tuple[str, str, str], words: Words) -> str
 def _quality_words(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> str:
     found = find(measurements, "perplexity", "compressed")
     if found is None:
-        return _expected_words(estimate.predicted if estimate else None, words)
+        answers = _answers(measurements)
+        expected = estimate.predicted if estimate else None
+        return _answers_words(answers, words) if answers else _expected_words(expected, words)
     if found.change is None:
         return ""
     tone = _tone(found)
@@ -117,6 +119,11 @@ def _quality_words(estimate: Estimate | None, measurements: Sequence[Measurement
         clear = found.change_error is not None and 2 * found.change_error <= CLEAR
         return words("verdict.same_quality" if clear else "verdict.unclear")
     return words(f"verdict.{tone}", percent=formats.number(abs(found.change), 2))
+
+
+def _answers_words(accuracy: Measurement, words: Words) -> str:
+    before = accuracy.value - (accuracy.change or 0.0)
+    return words("verdict.right", before=formats.share(before), after=formats.share(accuracy.value))
 
 
 def _expected_words(predicted: Prediction | None, words: Words) -> str:
@@ -165,7 +172,8 @@ def _quality(estimate: Estimate | None, measurements: Sequence[Measurement], wor
     before = find(measurements, "perplexity", "baseline")
     after = find(measurements, "perplexity", "compressed")
     if after is None or before is None:
-        return _expected(title, estimate, words)
+        answers = _answers(measurements)
+        return _right_answers(answers, words) if answers else _expected(title, estimate, words)
     accuracy = find(measurements, "accuracy", "compressed")
     return Card(
         title,
@@ -173,10 +181,36 @@ def _quality(estimate: Estimate | None, measurements: Sequence[Measurement], wor
         before=formats.with_error(before.value, before.error),
         after=formats.with_error(after.value, after.error),
         detail=_accuracy_words(accuracy, words) if accuracy else "",
-        note=after.dataset or "",
+        note=words.dataset(after.dataset or ""),
         stage=after.stage,
         tone=_tone(after),
     )
+
+
+def _answers(measurements: Sequence[Measurement]) -> Measurement | None:
+    """What tells the quality of a model that has no perplexity: a classifier's share of right answers."""
+    return find(measurements, "accuracy", "compressed")
+
+
+def _right_answers(accuracy: Measurement, words: Words) -> Card:
+    change, error = accuracy.change or 0.0, accuracy.change_error
+    points = formats.change(100 * change, None if error is None else 100 * error)
+    return Card(
+        words("verdict.quality.answers"),
+        headline=words("measure.points", points=points.removesuffix("%").rstrip()),
+        before=formats.share(accuracy.value - change),
+        after=formats.share(accuracy.value, accuracy.error),
+        note=words.dataset(accuracy.dataset or ""),
+        stage=accuracy.stage,
+        tone=_tone_of_answers(accuracy),
+    )
+
+
+def _tone_of_answers(accuracy: Measurement) -> Tone:
+    change = accuracy.change or 0.0
+    if abs(change) <= 2 * (accuracy.change_error or 0.0):
+        return "same"
+    return "better" if change > 0 else "worse"
 
 
 def _expected(title: str, estimate: Estimate | None, words: Words) -> Card:
@@ -192,7 +226,7 @@ def _expected(title: str, estimate: Estimate | None, words: Words) -> Card:
         headline=middle,
         after=words("verdict.between", low=low, high=high) if low != high else "",
         detail=words("verdict.extrapolated") if predicted.extrapolated else "",
-        note=predicted.dataset,
+        note=words.dataset(predicted.dataset),
         stage="estimate",
         tone="worse" if predicted.low > 1 else "same",
     )
@@ -216,7 +250,7 @@ def _speed(measurements: Sequence[Measurement], words: Words) -> Card:
         before=formats.with_error(old.value, old.error, 3),
         after=formats.rate(new.value, words.language, new.error),
         detail=words("verdict.ttft", time=formats.duration(first.value, words.language)) if first else "",
-        note=new.note,
+        note=words.note(new.note),
         stage=new.stage,
         kernel=new.kernel,
         tone="same" if _same_speed(pace) else "better" if pace.ratio > 1 else "worse",

@@ -6,6 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
+from core.errors import CompresslabError
 from core.generation_request import GenerateRequest
 from core.store import JobRow
 from core.texts import example_prompts
@@ -25,9 +26,20 @@ PANES_HEIGHT = 230
 def side_by_side() -> None:
     words = state.words()
     session = state.current()
+    if not writes(session.recipe.model):
+        st.caption(words("texts.not_a_writer"))
+        return
     _prompt_row(session, words)
     every = live.TEXT_POLL_SECONDS if live.is_open(session, session.texts) else None
     st.fragment(_panes, run_every=every, key="panes")()
+
+
+def writes(model: str) -> bool:
+    """Whether the model writes text; one that is still to be fetched is taken for one."""
+    try:
+        return state.workspace().facts(model).task != "classification"
+    except CompresslabError:
+        return True
 
 
 # -- the prompt ------------------------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import BadInput, CompresslabError
+from core.labelled import check_examples
 from core.methods import Kind
 from core.metrics import Metric
 from core.model_facts import ModelFacts
@@ -32,7 +34,7 @@ def sidebar() -> None:
         head = st.container(horizontal=True, vertical_alignment="center", key="recipe_head")
         _steps(words, facts)
         fit_to_size(facts, words)
-        _measured_on(words)
+        _measured_on(words, facts)
         _recipe_head(head, words)  # last: only now is it known whether there is something to undo
         _yaml(words)
         kept(words)
@@ -134,7 +136,7 @@ def _steps(words: Words, facts: ModelFacts | None) -> None:
     limits: dict[str, float] = {"layers": facts.layers} if facts else {}
     blocks = tuple(_block(block, words, limits) for block in state.current().sketch.blocks)
     state.change(replace(state.current().sketch, blocks=blocks))
-    _add_step(words)
+    _add_step(words, facts)
 
 
 def _block(block: Block, words: Words, limits: dict[str, float]) -> Block:
@@ -190,7 +192,7 @@ def _block_menu(block: Block, words: Words) -> None:
             )
 
 
-def _add_step(words: Words) -> None:
+def _add_step(words: Words, facts: ModelFacts | None) -> None:
     """The kind first, then its methods, each with what it does: a list of all would be a wall."""
     with st.popover(words("step.add"), type="tertiary", key="add_step"):
         kind = st.segmented_control(
@@ -210,6 +212,7 @@ def _add_step(words: Words) -> None:
                 key=f"add.{name}",
                 help=escaped(METHODS[name].paper),
                 width="stretch",
+                disabled=facts is not None and facts.task not in METHODS[name].tasks,
                 on_click=lambda name=name: state.replace_sketch(state.current().sketch.added(name)),
             )
 
@@ -221,15 +224,17 @@ def _methods_of(kind: Kind) -> list[str]:
 # -- what it is measured on ------------------------------------------------------------------------------------
 
 
-def _measured_on(words: Words) -> None:
+def _measured_on(words: Words, facts: ModelFacts | None) -> None:
     base = state.current().sketch.base
     with st.expander(words("recipe.measured_on"), key="measured_on"):
         st.markdown(f"**{words('recipe.evaluation')}**")
         evaluation = forms.form("evaluation", "evaluation", base.evaluation, words)
-        _check_files({evaluation.text: False, evaluation.questions: True})
+        _check(lambda: check_file(evaluation.text))
+        if facts is not None:
+            _check(lambda: check_examples(evaluation.questions, facts))
         st.markdown(f"**{words('recipe.calibration')}**")
         calibration = forms.form("calibration", "calibration", base.calibration, words)
-        _check_files({calibration.text: False})
+        _check(lambda: check_file(calibration.text))
         metrics = tuple(_metric(metric, words) for metric in base.metrics)
         seed = st.number_input(
             words("recipe.seed"), min_value=0, step=1, key="seed", help=words("recipe.seed.help"), format="%d"
@@ -238,13 +243,12 @@ def _measured_on(words: Words) -> None:
     state.change(state.set_base(**fields))
 
 
-def _check_files(names: dict[str, bool]) -> None:
+def _check(file: Callable[[], None]) -> None:
     """Say what is wrong with a file of one's own where it was named, before anything runs."""
-    for name, questions in names.items():
-        try:
-            check_file(name, questions=questions)
-        except BadInput as error:
-            st.error(escaped(str(error)))
+    try:
+        file()
+    except BadInput as error:
+        st.error(escaped(str(error)))
 
 
 def _metric(metric: Metric, words: Words) -> Metric:

@@ -45,6 +45,19 @@ class Words:
         """For names that come from data: a kind of question, a stage."""
         return self.texts.get(key, default)
 
+    def dataset(self, label: str) -> str:
+        """What something was measured on, as results name it: "bundled stories, context 256"."""
+        name, context, length = label.partition(", context ")
+        said = self.known(f"dataset.{name}", name)
+        return self("dataset.context", name=said, length=length) if context else said
+
+    def note(self, text: str) -> str:
+        """How something was timed, in parts that results join by semicolons."""
+        return "; ".join(self.known(f"note.{part}", part) for part in text.split("; "))
+
+    def question_kind(self, kind: str) -> str:
+        return self.known(f"question.{kind}", kind)
+
     def control(self, owner: str, control: Control) -> ControlWords:
         own = self.settings.get(f"{owner}.{control.name}") or self.settings.get(control.name)
         label, plain, help = own or (control.label, control.plain, control.help)

@@ -12,7 +12,7 @@ TEXTS: dict[str, str] = {
     "model.help": "The bundled model, a folder with a Hugging Face checkpoint, or a Hub id such as "
     "`HuggingFaceTB/SmolLM2-135M`. Type to give a new one.",
     "model.placeholder": "Name, folder or Hub id",
-    "model.facts": "{family} · {parameters} parameters · {layers} layers · {size}",
+    "model.facts": "{family}, {parameters} parameters, {layers} layers, {size}",
     "model.none": "Choose a model to begin.",
     "device": "Device",
     "device.help": "Where it computes. Auto takes the fastest device that is there.",
@@ -79,6 +79,7 @@ TEXTS: dict[str, str] = {
     "texts.decoding": "Decoding",
     "texts.generate": "Generate",
     "texts.generate.help": "Both models write from this prompt, with the same seed, one after the other.",
+    "texts.not_a_writer": "This model names classes and writes no text, so there are no answers to read side by side.",
     "texts.empty_prompt": "Write a prompt first, or take an example.",
     "texts.hint": "Press Generate to read both models' answers.",
     "texts.stale": "These texts are from an earlier recipe. Generate writes them anew.",

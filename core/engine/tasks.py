@@ -1,0 +1,78 @@
+"""What a forward pass takes, for each task: the one place where the tasks differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.engine.model import CompressedModel
+
+NOT_COUNTED = -100  # in targets: filled up on the right
+
+
+def inputs_of(model: CompressedModel, ids: Tensor) -> dict[str, Tensor]:
+    """What the model reads when it is given token ids [B, S] and nothing else.
+
+    An encoder-decoder is given them twice: its decoder learns to say what its encoder reads, nothing left out.
+    """
+    if model.facts.task != "seq2seq":
+        return {"input_ids": ids}
+    return {"input_ids": ids, "decoder_input_ids": shifted(model, ids)}
+
+
+def shifted(model: CompressedModel, targets: Tensor) -> Tensor:
+    """What the decoder reads while it says the targets [B, S]: they, one place later, behind its start token."""
+    start = torch.full_like(targets[:, :1], start_of_answer(model))
+    return torch.cat([start, targets[:, :-1]], dim=1).masked_fill_(_after_end(targets), padding(model))
+
+
+class Speaker:
+    """A model that has read a prompt [1, S], and says token after token, the likeliest each time, with a KV cache.
+
+    A classifier has said all that it can when it has read.
+    """
+
+    def __init__(self, model: CompressedModel, prompt: Tensor) -> None:
+        self._module = model.module
+        self._beside: dict[str, Any] = {"use_cache": True}
+        first = {"input_ids": prompt}
+        if model.facts.task == "classification":
+            self._module(**first)
+            return
+        if model.facts.task == "seq2seq":
+            self._beside["encoder_outputs"] = self._module.get_encoder()(input_ids=prompt)
+            first = {"decoder_input_ids": torch.full_like(prompt[:, :1], start_of_answer(model))}
+        else:
+            self._beside["logits_to_keep"] = 1
+        (self._name,) = first
+        self._say(first[self._name], None)
+
+    def next(self) -> None:
+        """One token more."""
+        self._say(self._token, self._cache)
+
+    def _say(self, ids: Tensor, cache: object) -> None:
+        output = self._module(**{self._name: ids}, past_key_values=cache, **self._beside)
+        self._token, self._cache = output.logits[:, -1:].argmax(-1), output.past_key_values
+
+
+def start_of_answer(model: CompressedModel) -> int:
+    """The token that a decoder begins with."""
+    for source in (model.module.generation_config, model.module.config):
+        found = getattr(source, "decoder_start_token_id", None)
+        if found is not None:
+            return int(found)
+    return padding(model)
+
+
+def padding(model: CompressedModel) -> int:
+    """The token that fills up what is too short; it is never looked at."""
+    known: tuple[Any, ...] = (getattr(model.module.config, "pad_token_id", None), model.tokenizer.pad_token_id)
+    return next((int(token) for token in known if token is not None), 0)
+
+
+def _after_end(targets: Tensor) -> Tensor:
+    """[B, S]: True where the token before is not counted."""
+    return torch.cat([torch.zeros_like(targets[:, :1]), targets[:, :-1]], dim=1) == NOT_COUNTED

@@ -1,0 +1,50 @@
+"""Layer distillation: the student also learns to think as the teacher does, layer by layer.
+
+Beside the loss of `distill_logits`: the squared distance of hidden states, relative to the teacher's (FitNets, Romero
+et al. 2014, arXiv:1412.6550; TinyBERT, arXiv:1909.10351, section 3.1), and that of attention maps, if asked for (same).
+Layer i of n in the student answers to layer ceil((i + 1) * depth / n) - 1 of the teacher, the last one to the last.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from core.anatomy import Task
+from core.methods.distilling import Distiller
+from core.settings import setting
+
+
+class DistillLayers(Distiller):
+    name: ClassVar[str] = "distill_layers"
+    title: ClassVar[str] = "Learn from the baseline's layers"
+    summary: ClassVar[str] = "Trains the smaller model to answer, and on the way there to think, as the baseline does."
+    paper: ClassVar[str] = "Jiao et al. 2019, arXiv:1909.10351"
+    tasks: ClassVar[tuple[Task, ...]] = ("causal",)
+
+    hidden_share: float = setting(
+        1.0,
+        ge=0.0,
+        le=10.0,
+        step=0.1,
+        label="Weight of the layers",
+        plain="How much it counts that each layer says what the baseline's does.",
+        help="Weight of the mean relative squared distance of hidden states after each block.",
+    )
+    attention_share: float = setting(
+        0.0,
+        ge=0.0,
+        le=10.0,
+        step=0.1,
+        label="Weight of the attention",
+        plain="How much it counts that it looks at the same words. Slower.",
+        help="Weight of the squared distance of attention maps, averaged over heads; needs plain attention.",
+        advanced=True,
+    )
+
+    @property
+    def hidden_weight(self) -> float:
+        return self.hidden_share
+
+    @property
+    def attention_weight(self) -> float:
+        return self.attention_share

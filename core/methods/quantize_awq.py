@@ -1,0 +1,78 @@
+"""AWQ: channels that see strong inputs are scaled up before rounding, so that their weights lose less.
+
+Lin et al. 2023, "AWQ: Activation-aware Weight Quantization for LLM Compression and Acceleration", arXiv:2306.00978,
+section 3.2: s = (strength of the input)^a, a searched for. The layer's error is tr(D H D^T), from the Hessian that is
+there already, so that no activations are needed; the scales go into what comes before (core.engine.folding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from core.anatomy import Task
+from core.methods import Kind
+from core.methods.layerwise import Quantizer, keeping_strength
+from core.settings import setting
+
+if TYPE_CHECKING:
+    from core.engine.calibration import InputStatistics
+    from core.engine.context import StepContext
+    from core.engine.model import CompressedModel
+
+
+class QuantizeAwq(Quantizer):
+    name: ClassVar[str] = "quantize_awq"
+    title: ClassVar[str] = "Round with care for what is used (AWQ)"
+    kind: ClassVar[Kind] = "quantize"
+    summary: ClassVar[str] = "Rounds, with a finer hand where the model listens most."
+    paper: ClassVar[str] = "Lin et al. 2023, arXiv:2306.00978"
+    tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
+    renews: ClassVar[bool] = True  # inputs are scaled afterwards, and the weights that read them the other way
+
+    rounding: Literal["nearest", "gptq"] = setting(
+        "nearest",
+        label="Rounding",
+        plain="Round every weight by itself, or let the others make up for the error.",
+        help="nearest: as in the paper. gptq: the GPTQ solve on the scaled weights and inputs.",
+        advanced=True,
+    )
+    search: bool = setting(
+        True,
+        label="Search for the ruler",
+        plain="Try several rulers for every group and keep the best, instead of one that reaches every weight.",
+        help="Clipped ranges of least squared error, weighted by the Hessian's diagonal, instead of the full range.",
+        advanced=True,
+    )
+    keep_strength: bool = keeping_strength()
+    dampening: float = setting(
+        0.01,
+        ge=1e-4,
+        le=1.0,
+        label="Dampening",
+        plain="How cautious the making up is. More is safer where there is little text.",
+        help="Fraction of the mean Hessian diagonal that is added to it; for rounding gptq alone.",
+        advanced=True,
+    )
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from core.engine import folding, scaling, solving
+        from core.engine.grids import round_to_nearest
+
+        chosen = dict(model.chosen(self))
+        folds = folding.by_reader(model, chosen)
+        folding.tell(model, folds, chosen, context.job)
+
+        def solve(names: Sequence[str], own: QuantizeAwq, statistics: InputStatistics) -> None:
+            fold = folding.of_group(folds, names)
+            scaling.quantize_scaled(model, names, own, statistics, fold, context)
+
+        def instead(name: str, own: QuantizeAwq) -> None:
+            model.quantize(name, round_to_nearest(model.weight(name), own.linear_grid))
+
+        def beside(names: Sequence[str]) -> list[str]:
+            fold = folding.of_group(folds, names)
+            return [] if fold is None else fold.tensors(model)
+
+        solving.solve_groups(model, chosen, context, solve, instead, beside)
+        solving.round_outside(model, chosen)

@@ -1,0 +1,31 @@
+"""HQQ: the grid is fitted to most of the weights, by half-quadratic splitting, without any text to calibrate on.
+
+Badri & Shaji 2023, "Half-Quadratic Quantization of Large Machine Learning Models", mobiusml.github.io/hqq_blog.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from core.methods import Kind
+from core.methods.layerwise import Quantizer
+
+if TYPE_CHECKING:
+    from core.engine.context import StepContext
+    from core.engine.model import CompressedModel
+
+
+class QuantizeHqq(Quantizer):
+    name: ClassVar[str] = "quantize_hqq"
+    title: ClassVar[str] = "Round on a ruler that fits (HQQ)"
+    kind: ClassVar[Kind] = "quantize"
+    summary: ClassVar[str] = "Fits the ruler to most of the weights, without reading any text."
+    paper: ClassVar[str] = "Badri & Shaji 2023, mobiusml.github.io/hqq_blog"
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from core.engine.half_quadratic import half_quadratic
+
+        for name, own in context.each(model.chosen(self)):
+            grid = own.grid_for(model.weights[name])
+            assert grid is not None  # chosen because it has one
+            model.quantize(name, half_quadratic(model.weight(name), grid))

@@ -1,0 +1,94 @@
+"""SmoothQuant: what is hard to round moves from the activations to the weights, then both are rounded.
+
+Xiao et al. 2022, "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models",
+arXiv:2211.10438, section 4: s_j = max|X_j|^alpha / max|W_j|^(1 - alpha), inputs divided and weights multiplied by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from core.anatomy import Task
+from core.methods import Kind
+from core.methods.layerwise import Quantizer
+from core.settings import setting
+from core.weights import WeightPlan
+
+if TYPE_CHECKING:
+    from core.engine.context import StepContext
+    from core.engine.model import CompressedModel
+
+
+class QuantizeSmooth(Quantizer):
+    name: ClassVar[str] = "quantize_smooth"
+    title: ClassVar[str] = "Round weights and thoughts (SmoothQuant)"
+    kind: ClassVar[Kind] = "quantize"
+    summary: ClassVar[str] = "Rounds the numbers that flow through the model as well, so that chips can multiply them."
+    paper: ClassVar[str] = "Xiao et al. 2022, arXiv:2211.10438"
+    tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
+    renews: ClassVar[bool] = True  # inputs are scaled afterwards, and the weights that read them the other way
+
+    bits: int = setting(
+        8,
+        ge=4,
+        le=8,
+        step=1,
+        unit="bit",
+        label="Bit width",
+        plain="How finely each number is written down. Fewer bits are smaller and coarser.",
+        help="Bits per weight code; scales (and zero points) come on top.",
+    )
+    group_size: int = setting(
+        0,
+        ge=0,
+        le=8192,
+        offered=(0, 32, 64, 128),
+        unit="weights",
+        label="Group size",
+        plain="How many neighbouring weights share one ruler. Smaller groups are truer and cost a little space.",
+        help="0 is one float16 scale per row, which is what integer matmuls take.",
+        advanced=True,
+    )
+    activation_bits: int = setting(
+        8,
+        ge=4,
+        le=8,
+        step=1,
+        unit="bit",
+        label="Bits of what flows",
+        plain="How finely the numbers are written that go from floor to floor.",
+        help="Bits of the inputs of the matrices, symmetric, one scale per token taken as it comes (dynamic).",
+        advanced=True,
+    )
+    alpha: float = setting(
+        0.5,
+        ge=0.0,
+        le=1.0,
+        step=0.05,
+        label="Share of the burden",
+        plain="How much of what is hard to round the weights take over from the thoughts.",
+        help="Migration strength: s = max|X|^alpha / max|W|^(1 - alpha) per input channel.",
+        advanced=True,
+    )
+
+    def foresee_weight(self, weight: WeightPlan) -> WeightPlan:
+        bits = self.activation_bits if weight.role == "linear" else None
+        return replace(super().foresee_weight(weight), activation_bits=bits)
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from core.engine import folding, scaling, solving
+
+        chosen = dict(model.chosen(self))
+        folds = folding.by_reader(model, chosen)
+        folding.tell(model, folds, chosen, context.job)
+        linear = [name for name in chosen if model.weights[name].role == "linear"]
+        for group, statistics in context.with_statistics(model, linear, hessian=False):
+            for names, own in solving.alike(group, chosen):
+                fold = folding.of_group(folds, names)
+                beside = [] if fold is None else fold.tensors(model)
+                make = partial(scaling.quantize_smoothed, model, names, own, statistics, fold)
+                context.solve(model, [*names, *beside], own, make)
+                model.round_inputs(names, own.activation_bits)
+        solving.round_outside(model, chosen)

@@ -1,0 +1,29 @@
+"""Exact match: the greedy answer of an encoder-decoder is the target, letter by letter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from core.anatomy import Task
+from core.metrics import Metric
+from core.results import Measurement
+
+if TYPE_CHECKING:
+    from core.engine.context import MeasureContext
+
+
+class ExactMatch(Metric):
+    """For models that answer an input; the others have no part of it in their record."""
+
+    name: ClassVar[str] = "exact_match"
+    title: ClassVar[str] = "Exact match"
+    summary: ClassVar[str] = "How often its answer is word for word the one in your file."
+    tasks: ClassVar[tuple[Task, ...]] = ("seq2seq",)
+    in_draft: ClassVar[bool] = False
+
+    def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
+        from core.engine.statistics import accuracies, flips
+
+        for scores in context.answer_scores():
+            yield accuracies(scores, "exact_match") + flips(scores)
