@@ -452,6 +452,22 @@ def test_other_weights_are_solved_anew(opened, solves, make_job):
     assert counts == [21, 14, 14, 0]
 
 
+def test_mending_is_done_again_only_where_a_setting_changed(opened, monkeypatch, make_job):
+    from core.engine import pruning
+
+    seen, refine = [], pruning.refine
+    monkeypatch.setattr(pruning, "refine", lambda *args, **kwargs: seen.append(1) or refine(*args, **kwargs))
+    session, counts, wanda = Session(), [], {"sparsity": 0.5, "mend": 2}
+    for settings in (wanda, wanda | {"overrides": {"layers.1.mlp.*": {"sparsity": 0.6}}}):
+        seen.clear()
+        last, _ = session.compress(opened(session, {"prune_wanda": settings}).recipe, make_job())
+        counts.append(len(seen))
+    again = Session()
+    fresh, _ = again.compress(opened(again, {"prune_wanda": settings}).recipe, make_job())
+    assert counts == [21, 3]
+    assert fresh.weights_hash() == last.weights_hash()
+
+
 def _without_models(session):
     """The same session, with no compressed model at hand."""
     fresh = Session()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from core.engine.device import return_freed_memory
 from core.engine.model import CompressedModel
 from core.engine.tasks import inputs_of
 from core.packed_layout import file_bytes
@@ -47,7 +46,7 @@ def peak_bytes(model: CompressedModel, window: Tensor) -> tuple[int, str]:
         torch.cuda.reset_peak_memory_stats(model.device)
         _read(model, window)
         return model.memory_bytes + torch.cuda.max_memory_allocated(model.device) - before, CUDA_PEAK
-    _return_freed_memory()
+    return_freed_memory()  # pages that it keeps would be used again unseen, and the rise would be too small
     process, done = psutil.Process(), threading.Event()
     seen = [process.memory_info().rss]
 
@@ -63,13 +62,6 @@ def peak_bytes(model: CompressedModel, window: Tensor) -> tuple[int, str]:
         done.set()
         watcher.join()
     return model.memory_bytes + max(seen) - seen[0], CPU_PEAK
-
-
-def _return_freed_memory() -> None:
-    """Pages that the allocator keeps for later would be used again unseen, and the rise would be too small."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
 
 
 def _read(model: CompressedModel, window: Tensor) -> None:

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from core.engine.architecture import module_of
-from core.engine.device import Choice
+from core.engine.device import Choice, return_freed_memory
 from core.engine.grids import QuantizedWeight
 from core.engine.model import CompressedModel, effective
 from core.engine.shelf import FromCheckpoint, Shelf
@@ -89,6 +89,10 @@ class OffloadedModel(CompressedModel):
 
     # -- inside -------------------------------------------------------------------------
 
+    def _render(self, name: str) -> None:
+        super()._render(name)
+        return_freed_memory()
+
     def _in_memory(self, name: str) -> bool:
         layer = self.weights[name].layer
         return layer is None or layer in self._resident
@@ -100,6 +104,7 @@ class OffloadedModel(CompressedModel):
     def _empty(self, layer: int) -> None:
         for name in self._names(layer):
             self._put(name, nn.Parameter(self.module.get_parameter(name).to("meta"), requires_grad=False))
+        return_freed_memory()
 
     def _put(self, name: str, parameter: nn.Parameter) -> None:
         owner, _, key = name.rpartition(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -34,12 +35,28 @@ def prune_by_score(model: CompressedModel, method: Pruner, context: StepContext,
     masks = _overall(model, method, context, list(chosen), inputs=inputs) if method.ratios == "global" else {}
     for names, statistics in _visits(model, chosen, context, inputs=inputs and not masks):
         for name in names:
-            before, own = model.weight(name), chosen[name]
-            if name not in masks:
-                score = _score(before, statistics if inputs else None)
-                masks[name] = mask_of(score, own, model.masks.get(name))
-            model.prune(name, masks[name])
-            mend([name], [before], model, own, statistics, context)
+            scored_by = statistics if inputs else None
+            make = partial(_prune, model, name, chosen[name], masks.pop(name, None), scored_by, statistics, context)
+            if chosen[name].mend and method.ratios != "global":  # of the settings and statistics alone, and slow
+                context.solve(model, [name], chosen[name], make)
+            else:
+                make()
+
+
+def _prune(
+    model: CompressedModel,
+    name: str,
+    own: Pruner,
+    mask: Tensor | None,
+    scored_by: InputStatistics | None,
+    statistics: InputStatistics | None,
+    context: StepContext,
+) -> None:
+    before = model.weight(name)
+    if mask is None:
+        mask = mask_of(_score(before, scored_by), own, model.masks.get(name))
+    model.prune(name, mask)
+    mend([name], [before], model, own, statistics, context)
 
 
 def mend(

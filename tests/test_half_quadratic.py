@@ -1,0 +1,74 @@
+"""The half-quadratic grid, and the strength that a rounded group gets back."""
+
+import pytest
+import torch
+
+from core.engine.grids import QuantizedWeight, fit, on_grid, round_to_nearest, search, unbiased
+from core.engine.half_quadratic import POWER, _offsets, _step, half_quadratic
+from core.weights import Grid
+
+GRIDS = [Grid(bits, size, symmetric) for bits in (2, 3, 4) for size in (0, 16) for symmetric in (True, False)]
+
+
+@pytest.fixture
+def weight():
+    """Mostly small, some far out: what l_p with p < 1 is for. 52 columns divide by no group size."""
+    generator = torch.Generator().manual_seed(1)
+    values = torch.randn(24, 52, generator=generator)
+    return values * (1 + 4 * (torch.rand(24, 52, generator=generator) > 0.97))
+
+
+def lp_error(weight, quantized):
+    return float((weight - quantized.dequantize()).abs().pow(POWER).sum())
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_most_weights_lie_closer_than_on_the_full_range(weight, grid, monkeypatch):
+    monkeypatch.setattr("core.engine.half_quadratic.unbiased", lambda weight, quantized, importance: quantized)
+    assert lp_error(weight, half_quadratic(weight, grid)) < lp_error(weight, round_to_nearest(weight, grid))
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_without_a_sparse_part_a_step_is_least_squares(weight, symmetric):
+    grid = Grid(3, 0, symmetric)
+    values = weight.unsqueeze(1)
+    scales, zeros = fit(weight, grid)
+    offsets, _ = _offsets(values, scales, zeros, grid)
+    found, zeros_after = _step(values, offsets, scales, zeros, grid, beta=1e-12)
+    used = on_grid(weight, scales, zeros_after, grid).codes.float() - zeros_after.float()
+    for row in range(len(weight)):
+        expected = torch.linalg.lstsq(used[row].unsqueeze(1), weight[row].unsqueeze(1)).solution
+        assert float(found[row, 0]) == pytest.approx(float(expected), rel=1e-3)
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_a_group_gets_its_strength_back_and_keeps_its_codes(weight, grid):
+    importance = torch.rand(52, generator=torch.Generator().manual_seed(2)) + 0.1
+    before = on_grid(weight, *search(weight, grid, importance), grid)
+    after = unbiased(weight, before, importance)
+    assert torch.equal(after.codes, before.codes)
+    size = grid.group_size or 52
+    for first in range(0, 52, size):
+        w, q, h = (
+            weight[:, first : first + size],
+            after.dequantize()[:, first : first + size],
+            importance[first:][:size],
+        )
+        assert torch.allclose((w * q * h).sum(1), (w * w * h).sum(1), rtol=2e-3)
+
+
+def test_groups_of_which_nothing_is_left_keep_their_scale():
+    grid = Grid(2, 4, True)
+    codes = torch.full((1, 8), 2, dtype=torch.uint8)
+    codes[0, 4] = 0
+    quantized = QuantizedWeight(codes, torch.tensor([[0.5, 0.001]]).half(), None, grid)
+    after = unbiased(torch.tensor([[0.1, 0.1, 0.1, 0.1, -0.002, 9.0, 9.0, 9.0]]), quantized, torch.ones(8))
+    assert float(after.scales[0, 0]) == 0.5
+    assert float(after.scales[0, 1]) == pytest.approx(0.002, rel=1e-2)
+
+
+def test_zeros_stay_zeros(weight):
+    pruned = weight.masked_fill(weight.abs() < 0.7, 0)
+    for symmetric in (True, False):
+        found = half_quadratic(pruned, Grid(3, 16, symmetric)).dequantize()
+        assert bool((found[pruned == 0] == 0).all())
