@@ -189,7 +189,7 @@ def keeping_strength() -> Any:
         label="Keep the strength",
         plain="Rounding makes weights a little weaker on the whole. Give every group its strength back; worth a try.",
         help="Rescales each group after rounding so that its projection on the unrounded weights, weighted by the "
-        "Hessian's diagonal, is one; codes stay. Won on the bundled model at every width, lost on another at 2 and 3 bits.",
+        "Hessian's diagonal, is one. Won on the bundled model, lost on another at 2 and 3 bits.",
         advanced=True,
     )
 
