@@ -12,10 +12,11 @@ from typing import Any
 
 from benchmarks.report import write
 from core import Recipe
-from core.engine.context import DRAFT_SHARE, Job
+from core.engine.context import Job
 from core.engine.progress import Tracker
 from core.engine.scores import log_probabilities
 from core.engine.session import Session
+from core.engine.sources import DRAFT_SHARE
 
 BITS = [{"bits": bits, "group_size": size} for size in (64, 32, 128) for bits in (4, 3, 2)]
 SPARSITIES = [{"sparsity": round(0.2 + 0.05 * n, 2)} for n in range(9)]

@@ -79,9 +79,9 @@ def offloaded_need(recipe: Recipe, facts: ModelFacts) -> int:
     matrices = [w.shape for w in facts.weights if w.role == "linear"]
     widest, largest = max(columns for _, columns in matrices), max(rows * columns for rows, columns in matrices)
     inputs = (facts.hidden_size, facts.hidden_size, facts.heads.count * facts.heads.dim, facts.mlp_width)
-    hessians = sum(d * d for d in inputs) + 4 * widest**2  # and what a factor takes to make
+    hessians = sum(d * d for d in inputs) + 8 * widest**2  # and what a factor takes to make
     hidden = recipe.calibration.samples * recipe.calibration.sequence_length * facts.hidden_size
-    return 4 * (2 * max(blocks.values()) + outside + 6 * largest + hessians + hidden) + _logits(recipe, facts)
+    return 4 * (2 * max(blocks.values()) + outside + 12 * largest + hessians + hidden) + _logits(recipe, facts)
 
 
 def _check_task(recipe: Recipe, facts: ModelFacts) -> None:

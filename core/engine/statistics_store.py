@@ -133,7 +133,7 @@ class _DiskArrays(Arrays):
 
     def _read_or(self, name: str, make: Callable[[], Tensor]) -> Tensor:
         if name == HESSIAN:
-            upper = unpacked(self._handle.get_tensor(name)) if name in self else make()
+            upper = self._hessian() if name in self else make()
             return (upper + upper.triu(1).T).to(self._device)
         file = self._file.with_name(f"{self._file.stem}-{name.replace(' ', '-')}.safetensors")
         with suppress(OSError, SafetensorError), safe_open(file, "pt") as handle:
@@ -141,6 +141,12 @@ class _DiskArrays(Arrays):
         made = make()
         self._write(file, made)
         return made
+
+    def _hessian(self) -> Tensor:
+        """From the file opened anew, so that its pages do not stay; what was cleared can still be read where it is."""
+        with suppress(OSError, SafetensorError), safe_open(self._file, "pt") as handle:
+            return unpacked(handle.get_tensor(HESSIAN))
+        return unpacked(self._handle.get_tensor(HESSIAN))
 
     def _write(self, file: Path, factor: Tensor) -> None:
         """Lost where the disk is full or the statistics were cleared: it can be made again."""
