@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from torch import Tensor
 
 from core.engine.calibration import Group, InputStatistics
+from core.engine.device import threads_for
 from core.engine.examples import ClassScores
 from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
@@ -119,6 +120,10 @@ class StepContext:
 
         What it made of the same weights with the same settings and statistics is taken from memory instead.
         """
+        with threads_for(sum(model.weights[name].count for name in names)):
+            self._solve(model, names, own, make)
+
+    def _solve(self, model: CompressedModel, names: Sequence[str], own: Method, make: Callable[[], None]) -> None:
         if self.recipe.calibration.statistics == "sequential" or model.offloaded:
             make()
             return

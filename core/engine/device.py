@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 PROMPT = 256  # tokens of the prefill that the trial stands for
 WORTH_IT = 1.1  # a lower precision must be this much faster, or float32 stays
 ROUNDS, TRIAL_SECONDS = 20, 0.3
+SMALL = 2**20  # weights of matrices solved together
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,17 @@ def choose(device: str, dtype: str, facts: ModelFacts) -> Choice:
         return Choice(torch.device(kind), DTYPES[dtype], reason, "asked for")
     name, dtype_reason = _fastest(kind, facts.hidden_size, _half_precision(kind, facts))
     return Choice(torch.device(kind), DTYPES[name], reason, dtype_reason)
+
+
+@contextmanager
+def threads_for(elements: int) -> Iterator[None]:
+    """One thread where waking the others takes longer than what they would do: a step of many small operations."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if elements < SMALL else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def synchronize(device: torch.device) -> None:

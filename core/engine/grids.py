@@ -66,25 +66,21 @@ def on_grid(weight: Tensor, scales: Tensor, zeros: Tensor, grid: Grid) -> Quanti
 
 def fit(weight: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """Scales, float16, and zero points, uint8, both [rows, groups], that cover every weight of a group."""
-    return _covering(in_groups(weight, grid), grid)
+    return _spanning(_extent(in_groups(weight, grid), grid), grid)
 
 
 def search(weight: Tensor, grid: Grid, importance: Tensor) -> tuple[Tensor, Tensor]:
-    """As `fit`, but the range shrunk to where the squared error, weighted by each channel's importance [d], is least.
+    """As `fit`, but the range shrunk to where the error, weighted by each channel's importance [d], is least.
 
-    Outlying weights are clipped where that buys a finer step for all the others (MSE search, as in GPTQ's code).
+    Outlying weights are clipped where that buys a finer step for all the others, as in GPTQ's code.
     """
     grouped = in_groups(weight, grid)  # [r, g, size]
     weights = in_groups(importance[None], grid)  # [1, g, size]
-    scales, zeros = _covering(grouped, grid)
-    least = _error(grouped, scales, zeros, grid, weights)
-    for factor in torch.linspace(1, 1 - SHRINK[grid.bits], SEARCH_STEPS)[1:].tolist():
-        some_scales, some_zeros = _covering(grouped * factor, grid)
-        error = _error(grouped, some_scales, some_zeros, grid, weights)
-        better = error < least
-        least = torch.where(better, error, least)
-        scales, zeros = torch.where(better, some_scales, scales), torch.where(better, some_zeros, zeros)
-    return scales, zeros
+    shrunk = torch.linspace(1, 1 - SHRINK[grid.bits], SEARCH_STEPS, device=weight.device)[:, None, None]
+    scales, zeros = _spanning(tuple(end * shrunk for end in _extent(grouped, grid)), grid)  # [steps, r, g]
+    errors = [_error(grouped, *tried, grid, weights) for tried in zip(scales, zeros, strict=True)]
+    best = torch.stack(errors).min(0, keepdim=True).indices  # argmin is far slower
+    return scales.gather(0, best)[0], zeros.gather(0, best)[0]
 
 
 def unbiased(weight: Tensor, quantized: QuantizedWeight, importance: Tensor) -> QuantizedWeight:
@@ -108,13 +104,16 @@ def codes_of(grouped: Tensor, scales: Tensor, zeros: Tensor, grid: Grid) -> Tens
 
 
 def _error(grouped: Tensor, scales: Tensor, zeros: Tensor, grid: Grid, weights: Tensor) -> Tensor:
-    """Weighted squared error of every group: [r, g]."""
-    values = codes_of(grouped, scales, zeros, grid).sub_(zeros.float().unsqueeze(2)).mul_(scales.float().unsqueeze(2))
-    return values.sub_(grouped).square_().mul_(weights).sum(2)
+    """Sum of every group's errors, to the power 2.5, weighted: [r, g].
 
-
-def _covering(grouped: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-    return _symmetric(grouped, grid) if grid.symmetric else _asymmetric(grouped, grid)
+    A power above two spares outlying weights: with squares so many are clipped that at 2 and 3 bits whole groups
+    become too weak. GPTQ's code takes 2.4; a square root is far quicker. In steps of the grid first: fewer passes.
+    """
+    steps, middle = scales.float().unsqueeze(2), zeros.float().unsqueeze(2)
+    exact = grouped / steps
+    missed = exact.round().add_(middle).clamp_(0, 2**grid.bits - 1).sub_(middle).sub_(exact).abs_()
+    size = steps.squeeze(2).abs_()
+    return missed.sqrt().mul_(missed.square_()).mul_(weights).sum(2).mul_(size.sqrt() * size.square())
 
 
 def in_groups(weight: Tensor, grid: Grid) -> Tensor:
@@ -127,24 +126,28 @@ def in_groups(weight: Tensor, grid: Grid) -> Tensor:
     return weight.view(rows, -1, size) if weight.is_contiguous() else weight.reshape(rows, -1, size)
 
 
-def _symmetric(grouped: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-    """Scale so that the weight of largest magnitude falls on the lowest code, -2^(bits-1), whatever its sign.
+def _extent(grouped: Tensor, grid: Grid) -> tuple[Tensor, ...]:
+    """What the grid of every group must reach, [r, g] each: the weight of largest magnitude where the grid is
+    symmetric; the lowest and the highest weight, zero among them, where it is not."""
+    if grid.symmetric:
+        return (grouped.gather(2, grouped.abs().argmax(2, keepdim=True)).squeeze(2),)
+    return grouped.amin(2).clamp(max=0), grouped.amax(2).clamp(min=0)
 
-    So all 2^bits levels are in use; the scale is negative where that weight is positive.
+
+def _spanning(extent: tuple[Tensor, ...], grid: Grid) -> tuple[Tensor, Tensor]:
+    """Scales and zero points, [..., r, g], of grids that just reach that far.
+
+    Symmetric: the weight of largest magnitude falls on the lowest code, -2^(bits-1), whatever its sign; so all levels
+    are in use, and the scale is negative where that weight is positive. Otherwise an integer zero point in the range.
     """
-    half = 2 ** (grid.bits - 1)
-    largest = grouped.gather(2, grouped.abs().argmax(2, keepdim=True)).squeeze(2)
-    scales = as_scales(largest / -half)
-    return scales, torch.full(scales.shape, half, dtype=torch.uint8, device=grouped.device)
-
-
-def _asymmetric(grouped: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-    """Scale and integer zero point so that the range from lowest to highest weight, zero included, is covered."""
+    if grid.symmetric:
+        half = 2 ** (grid.bits - 1)
+        scales = as_scales(extent[0] / -half)
+        return scales, torch.full(scales.shape, half, dtype=torch.uint8, device=scales.device)
     levels = 2**grid.bits - 1
-    low, high = grouped.amin(2).clamp(max=0), grouped.amax(2).clamp(min=0)
+    low, high = extent
     scales = as_scales((high - low) / levels)
-    zeros = (-low / scales.float()).round().clamp(0, levels).to(torch.uint8)
-    return scales, zeros
+    return scales, (-low / scales.float()).round().clamp(0, levels).to(torch.uint8)
 
 
 def as_scales(scales: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 TINY = 1e-30
@@ -26,24 +27,30 @@ def refine(
 ) -> Tensor:
     """`start` improved towards `before`, float32 [r, d], zero where `mask` is True; `hessian` is [d, d]."""
     diagonal = hessian.diagonal()
-    ridge = dampening * diagonal.mean()
+    ridge = float(dampening * diagonal.mean())
     scale = (diagonal + ridge).clamp_min(TINY)
+    kept = (~mask).to(start.dtype)  # multiplying is many times faster than filling under a mask
 
     def applied(direction: Tensor) -> Tensor:
-        return (direction @ hessian).add_(direction, alpha=float(ridge)).masked_fill_(mask, 0)
+        return torch.addmm(direction, direction, hessian, beta=ridge).mul_(kept)
 
     weight = start.clone()
-    residual = -applied(weight - before)  # [r, d]: minus half the gradient
+    residual = applied(before - weight)  # [r, d]: minus half the gradient
     direction = residual / scale
-    energy = (residual * direction).sum(1, keepdim=True)  # [r, 1]
+    energy = _dot(residual, direction)  # [r, 1]
     for _ in range(steps):
         check()
         image = applied(direction)
-        step = energy / (direction * image).sum(1, keepdim=True).clamp_min(TINY)
-        weight += step * direction
-        residual -= step * image
-        conditioned = residual / scale
-        new_energy = (residual * conditioned).sum(1, keepdim=True)
-        direction = conditioned + new_energy / energy.clamp_min(TINY) * direction
+        step = energy / _dot(direction, image).clamp_min_(TINY)
+        weight.addcmul_(step, direction)
+        residual.addcmul_(step, image, value=-1)
+        conditioned = torch.div(residual, scale, out=image)
+        new_energy = _dot(residual, conditioned)
+        direction.mul_(new_energy / energy.clamp_min_(TINY)).add_(conditioned)
         energy = new_energy
     return weight if bool(weight.isfinite().all()) else start
+
+
+def _dot(left: Tensor, right: Tensor) -> Tensor:
+    """Of every row: [r, 1]."""
+    return torch.linalg.vecdot(left, right).unsqueeze(1)

@@ -37,7 +37,7 @@ class QuantizeGptq(Quantizer):
         True,
         label="Search for the ruler",
         plain="Try several rulers for every group and keep the best, instead of one that reaches every weight.",
-        help="Scales of least squared error, weighted by the Hessian's diagonal, instead of the full range.",
+        help="Scales of least error (to the power 2.5), weighted by the Hessian's diagonal, instead of the full range.",
         advanced=True,
     )
     keep_strength: bool = keeping_strength()
