@@ -7,6 +7,7 @@ import pytest
 
 from scripts.storyteller.corpus import ANSWER_WEIGHT, Corpus, Mix, read_texts, tokenizer_sample
 from scripts.storyteller.evaluation_files import (
+    EARLIER,
     QUESTIONS_A_KIND,
     calibration_stories,
     evaluation_files,
@@ -86,9 +87,30 @@ def test_training_never_sees_held_out_facts(stories):
 
 
 def test_every_evaluation_question_stands_on_held_out_facts():
-    told = {story.text: story.facts for story in islice(tell_stories(seed=20_002, held_out=True), 2000)}
+    told = {story.text: story for story in islice(tell_stories(seed=20_002, held_out=True), 6000)}
     for question in held_out_questions():
-        assert is_held_out(told[question["prompt"].rsplit("\n\n", 1)[0]])
+        texts, asked = question["prompt"].rsplit("\n\n", 1)
+        *before, story = told_in(texts, told)
+        assert len(before) == EARLIER and all(is_held_out(each.facts) for each in (*before, story))
+        text = asked.removeprefix("Question: ").removesuffix("\nAnswer:")
+        assert story.could_be_asked(text) and not any(other.could_be_asked(text) for other in before)
+
+
+def told_in(texts, told):
+    """The stories of a prompt; a story may hold a paragraph break itself."""
+    paragraphs, found = texts.split("\n\n"), []
+    while paragraphs:
+        ends = [end for end in range(1, len(paragraphs) + 1) if "\n\n".join(paragraphs[:end]) in told]
+        found.append(told["\n\n".join(paragraphs[: ends[-1]])])
+        paragraphs = paragraphs[ends[-1] :]
+    return found
+
+
+def test_wrong_choices_are_told_too():
+    questions = held_out_questions()
+    assert mentioned_guess_accuracy(questions) <= 0.55
+    for question in questions:
+        assert len(set(question["choices"])) == CHOICES
 
 
 def test_the_evaluation_files_are_what_their_seed_tells():

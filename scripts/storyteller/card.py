@@ -99,16 +99,16 @@ every step.
 
 ## Measured
 
-On `assets/evaluation`, with the float16 weights run in float32. A question has four choices; the likeliest one is the answer. What is
-asked for is mostly the only one of its kind in its story, so the number says how well the model finds it there. The
-harder questions are in no file: their stories tell a wrong answer of the same kind too.
+On `assets/evaluation`, with the float16 weights run in float32. A question has four choices; the likeliest one is the answer. Two
+stories stand before every question, and both tell something of the kind that is asked for; the question is about the
+second. The harder questions are in no file: there the very story that they ask about tells a wrong answer too.
 
 | | accuracy |
 | --- | --- |
 | **storyteller, $questions questions** | **$accuracy %** |
 $kinds| the same model, not shown the story | $blind % |
 | most frequent answer of the kind in training | $frequent % |
-| any choice that the story mentions | $mentioned % |
+| any choice that the stories mention | $mentioned % |
 | **storyteller, $hard_questions harder questions** | **$hard_accuracy %** |
 | any choice that the story mentions, harder questions | $hard_mentioned % |
 

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from .corpus import story_pieces
-from .stories import Story, tell_stories
+from .stories import Question, Story, tell_stories
 from .tokenizer import SEPARATOR
 from .world import ANSWERS
 
@@ -19,6 +19,7 @@ SEED = 20_000
 STORIES = 900
 CALIBRATION_STORIES = 1400
 QUESTIONS_A_KIND = 75
+EARLIER = 1  # stories stand before the one that is asked about
 STARTS = {
     "A boy outdoors": "There once was a boy named Leo who loved to play outside.",
     "A storm": "One day, there was a big storm, and Ben was",
@@ -38,30 +39,48 @@ def calibration_stories() -> list[Story]:
     return list(islice(tell_stories(SEED + 1, held_out=False), CALIBRATION_STORIES))
 
 
-def held_out_questions(seed: int = SEED + 2, a_kind: int = QUESTIONS_A_KIND) -> list[Asked]:
-    """As many of each kind, at most one from a story."""
+def held_out_questions(seed: int = SEED + 2, a_kind: int = QUESTIONS_A_KIND, earlier: int = EARLIER) -> list[Asked]:
+    """As many of each kind, at most one from a story. Each asks about the last of the stories in its prompt; those
+    before it tell wrong answers of the same kind, but nothing that the question could be about."""
     asked: list[Asked] = []
     left = Counter(dict.fromkeys(ANSWERS, a_kind))
     stories = tell_stories(seed, held_out=True)
     while left.total():
-        story = next(stories)
-        question = max(story.questions, key=lambda question: left[question.kind])
-        if left[question.kind]:
+        *before, story = islice(stories, earlier + 1)
+        fitting = [question for question in story.questions if all(_lures(question, other) for other in before)]
+        question = max(fitting, key=lambda question: left[question.kind], default=None)
+        if question and left[question.kind]:
             left[question.kind] -= 1
-            asked.append(
-                {
-                    "prompt": story.prompt(question),
-                    "choices": [f" {choice}" for choice in question.choices],
-                    "answer": question.choices.index(question.answer),
-                    "kind": question.kind,
-                }
-            )
+            asked.append(_asked(story, question, before))
     return asked
+
+
+def _lures(question: Question, other: Story) -> bool:
+    values = other.values(question.kind)
+    return bool(values) and question.answer not in values and not other.could_be_asked(question.text)
+
+
+def _asked(story: Story, question: Question, before: list[Story]) -> Asked:
+    lures = dict.fromkeys(value for other in before for value in other.values(question.kind))
+    choices = _with_lures(question, list(lures))
+    return {
+        "prompt": "\n\n".join(other.text for other in before) + "\n\n" * bool(before) + story.prompt(question),
+        "choices": [f" {choice}" for choice in choices],
+        "answer": choices.index(question.answer),
+        "kind": question.kind,
+    }
+
+
+def _with_lures(question: Question, lures: list[str]) -> list[str]:
+    """The lures stand where the first wrong choices stood; the answer stays in its place."""
+    missing = [lure for lure in lures if lure not in question.choices]
+    kept = {question.answer, *lures}
+    return [choice if choice in kept or not missing else missing.pop(0) for choice in question.choices]
 
 
 def prompts() -> list[dict[str, str]]:
     """Beginnings to go on with, and questions on stories that no other file holds."""
-    questions = held_out_questions(seed=SEED + 3, a_kind=1)
+    questions = held_out_questions(seed=SEED + 3, a_kind=1, earlier=0)
     asked = {question["kind"]: question["prompt"] for question in questions}
     labels = list(STARTS.items())
     labels += [(asked[kind].rsplit("Question: ", 1)[1].split("\n")[0], asked[kind]) for kind in ASKED_KINDS]

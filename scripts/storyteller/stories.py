@@ -40,6 +40,13 @@ class Story:
     def prompt(self, question: Question) -> str:
         return f"{self.text}\n\nQuestion: {question.text}\nAnswer:"
 
+    def values(self, kind: str) -> list[str]:
+        """Every possible answer of this kind that the story tells."""
+        return list(_told(self.plot, kind, self.cast))
+
+    def could_be_asked(self, text: str) -> bool:
+        return any(way.format(**self.cast) == text for asked in self.plot.asks for way in asked.ways)
+
 
 def is_held_out(facts: str) -> bool:
     digest = hashlib.blake2b(facts.encode(), digest_size=8).digest()
