@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.anatomy import Anatomy, Attention, Keys, Mlp, Norm
+from core.errors import BadInput
 
 FIXED = Keys(kv_heads=None, head_dim=None)  # heads times their size is the hidden size
 BERT = Anatomy(
@@ -108,9 +109,14 @@ ENCODERS: dict[str, Anatomy] = {"bert": BERT, "distilbert": DISTILBERT, "roberta
 
 
 def encoder_anatomy(config: Mapping[str, Any]) -> Anatomy:
-    """The anatomy of the model that a config.json of one of these families describes."""
+    """The anatomy of the model that a config.json of one of these families describes. Raises BadInput."""
     family = str(config["model_type"])
     found = ENCODERS[family]
+    if family == "t5" and int(config.get("num_decoder_layers") or 0) > int(config["num_layers"]):
+        raise BadInput(
+            "This T5 has more decoder than encoder blocks, which transformers can't generate with; "
+            "take one that has as many of both."
+        )
     if family == "roberta":
         return replace(found, unused_positions=int(config.get("pad_token_id") or 0) + 1)  # they begin after padding's
     if family == "t5" and str(config.get("feed_forward_proj", "")).startswith("gated"):

@@ -1,5 +1,6 @@
 """The solvers against their published definitions, written once more in the plainest way."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from core.engine.context import Job
 from core.engine.grids import fit, round_to_nearest, search
 from core.engine.masks import lowest_in_groups
 from core.engine.progress import Tracker
+from core.engine.pruning import _levelled
 from core.engine.refine import refine
 from core.engine.session import Session
 from core.engine.solve import Target, quantized, relative_loss, solve
@@ -281,6 +283,13 @@ def test_blocks_with_more_outliers_keep_more(session, tiny_recipe):
     ]
     assert max(shares) - min(shares) > 0.1 and model.sparsity() == pytest.approx(0.5, abs=0.02)
     assert any("Sparsity by block" in text for text in job.remembered)
+
+
+@pytest.mark.parametrize("mean", [0.05, 0.5, 0.97])
+def test_shares_by_block_come_to_the_share_asked_for_however_far_they_are_cut(mean):
+    levelled = _levelled(np.array([0.0, -0.02, -0.16]), np.array([100, 300, 100]), mean)
+    assert np.average(levelled, weights=[100, 300, 100]) == pytest.approx(mean, abs=1e-9)
+    assert 0 <= levelled.min() < levelled.max() <= 0.99
 
 
 def test_what_has_no_factor_is_rounded_to_nearest_and_said(session, tiny_recipe, monkeypatch):

@@ -209,6 +209,15 @@ def test_another_head_is_refused(folders, tmp_path, family, architectures, says)
         read_facts(str(tmp_path))
 
 
+def test_a_t5_that_cannot_generate_is_refused(folders, tmp_path):
+    for file in folders["t5"].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_decoder_layers": config["num_layers"] + 1}))
+    with pytest.raises(BadInput, match="more decoder than encoder blocks"):
+        read_facts(str(tmp_path))
+
+
 # -- compressing --------------------------------------------------------------------------
 
 
@@ -496,10 +505,10 @@ def test_the_command_line_runs_one(folders, files, tiny_texts, tmp_path, monkeyp
 
 @every_model
 def test_the_export_loads_in_plain_transformers(compress, tmp_path, family):
-    from core.exports.transformers import write
+    from core.exports.transformers import Transformers
 
     _, _, model = compress(family, {"prune_wanda": {"sparsity": 0.5}}, {"quantize_rtn": {"bits": 4}})
-    write(model, tmp_path / "export")
+    Transformers().write(model, tmp_path / "export")
     ids = torch.arange(1, 41).view(1, 40)
     expected = logits(model.module, family, ids)
     assert torch.allclose(logits(plain_model(tmp_path / "export", family), family, ids), expected, atol=1e-6)

@@ -16,6 +16,7 @@ from core.weights import Grid
 SMALLEST_SCALE = 2.0**-24  # the smallest float16 above zero
 LARGEST_SCALE = 65504.0  # the largest float16
 SEARCH_STEPS = 20
+PART = 2**18  # weights that are searched at a time: a few copies of them stay in a core's cache
 LARGEST_GAIN = 2.0  # by which a group is made stronger again: nearly nothing may be left of it at 2 bits
 SHRINK = {2: 0.6, 3: 0.5, 4: 0.4, 5: 0.3, 6: 0.3, 7: 0.2, 8: 0.2}  # by bits: the share of the range given up at most
 
@@ -74,9 +75,15 @@ def search(weight: Tensor, grid: Grid, importance: Tensor) -> tuple[Tensor, Tens
 
     Outlying weights are clipped where that buys a finer step for all the others, as in GPTQ's code.
     """
-    grouped = in_groups(weight, grid)  # [r, g, size]
     weights = in_groups(importance[None], grid)  # [1, g, size]
-    shrunk = torch.linspace(1, 1 - SHRINK[grid.bits], SEARCH_STEPS, device=weight.device)[:, None, None]
+    parts = in_groups(weight, grid).split(max(1, PART // weight.shape[1]))
+    found = [_best(part, grid, weights) for part in parts]
+    return torch.cat([scales for scales, _ in found]), torch.cat([zeros for _, zeros in found])
+
+
+def _best(grouped: Tensor, grid: Grid, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Of groups [r, g, size]: scales and zero points [r, g] of the candidate with the least error."""
+    shrunk = torch.linspace(1, 1 - SHRINK[grid.bits], SEARCH_STEPS, device=grouped.device)[:, None, None]
     scales, zeros = _spanning(tuple(end * shrunk for end in _extent(grouped, grid)), grid)  # [steps, r, g]
     errors = [_error(grouped, *tried, grid, weights) for tried in zip(scales, zeros, strict=True)]
     best = torch.stack(errors).min(0, keepdim=True).indices  # argmin is far slower

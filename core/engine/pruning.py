@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 from core.engine.calibration import Group, InputStatistics
@@ -14,6 +16,7 @@ from core.engine.context import StepContext
 from core.engine.masks import lowest_in_groups, lowest_in_rows, smallest, smallest_overall
 from core.engine.model import CompressedModel
 from core.engine.refine import refine
+from core.engine.scores import Array
 
 if TYPE_CHECKING:
     from core.methods.layerwise import Pruner
@@ -134,15 +137,24 @@ def _outlier_shares(
     scores: dict[int | None, list[Tensor]] = {}
     for name in context.each(names):
         scores.setdefault(model.weights[name].layer, []).append(_score(model.weight(name), found.get(name)).flatten())
-    outlying = {}
-    for layer, parts in scores.items():
-        block = torch.cat(parts)
-        outlying[layer] = float((block > OUTLYING * block.mean()).float().mean())
-    low, high = min(outlying.values()), max(outlying.values())
-    spread = 2 * SPREAD / (high - low) if high > low else 0.0
-    kept = {layer: (value - low) * spread for layer, value in outlying.items()}
-    mean = sum(kept.values()) / len(kept)
-    return {layer: min(MOST, max(0.0, method.sparsity + mean - value)) for layer, value in kept.items()}
+    blocks = {layer: torch.cat(parts) for layer, parts in scores.items()}
+    outlying = np.array([float((block > OUTLYING * block.mean()).float().mean()) for block in blocks.values()])
+    sizes = np.array([block.numel() for block in blocks.values()])
+    reach = float(np.ptp(outlying))
+    kept = outlying * (2 * SPREAD / reach if reach > 0 else 0.0)
+    return dict(zip(blocks, _levelled(-kept, sizes, min(method.sparsity, MOST)).tolist(), strict=True))
+
+
+def _levelled(shares: Array, sizes: Array, mean: float) -> Array:
+    """The shares moved up or down by one amount, none below 0 or above `MOST`, so that together they come to `mean`."""
+
+    def moved(by: float) -> Array:
+        return np.clip(shares + by, 0.0, MOST)
+
+    def missing(by: float) -> float:
+        return float(np.average(moved(by), weights=sizes)) - mean
+
+    return moved(brentq(missing, -shares.max(), MOST - shares.min()))
 
 
 def _score(weight: Tensor, statistics: InputStatistics | None) -> Tensor:
