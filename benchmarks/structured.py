@@ -18,7 +18,7 @@ from benchmarks.report import write
 from core import Recipe, Workspace
 from core.engine.model import CompressedModel
 from core.engine.session import shared_session
-from core.exports.transformers import write as export
+from core.exports.transformers import Transformers
 from core.methods.prune_channels import PruneChannels
 from core.paths import BUNDLED_MODEL
 from core.results import RunRecord
@@ -127,7 +127,7 @@ def quality(workspace: Workspace, step: dict[str, Any]) -> dict[str, Any]:
 def exported(folder: Path) -> dict[str, Any]:
     """Whether plain transformers gives the logits of the model in memory for what was exported."""
     model: CompressedModel = shared_session().apply(PruneChannels(heads=0.3), "storyteller")
-    export(model, folder)
+    Transformers().write(model, folder)
     plain = AutoModelForCausalLM.from_pretrained(folder, dtype=model.dtype)
     batch = torch.arange(256).view(1, 256)
     with torch.inference_mode():

@@ -193,18 +193,18 @@ def _patterns(values: dict[str, Any], names: list[str]) -> Iterator[tuple[str, A
     """One pattern where a kind of matrix has one value in all blocks, or a block in all of its matrices; else names."""
     left = dict(values)
     for part in (1, 0):  # the kind of matrix, then the block
-        for group in dict.fromkeys(_parts(name)[part] for name in values):
-            members = [name for name in names if _parts(name)[part] == group]
+        for group in dict.fromkeys(block_and_part(name)[part] for name in values):
+            members = [name for name in names if block_and_part(name)[part] == group]
             found = {left.get(name) for name in members}
             if len(members) > 1 and len(found) == 1 and None not in found:
-                block, kind = _parts(members[0])
+                block, kind = block_and_part(members[0])
                 yield (f"{block.rpartition('.')[0]}.*.{kind}" if part else f"{block}.*"), found.pop()
                 left = {name: value for name, value in left.items() if name not in members}
     for name, value in left.items():
-        yield ".".join(_parts(name)), value
+        yield ".".join(block_and_part(name)), value
 
 
-def _parts(name: str) -> tuple[str, str]:
+def block_and_part(name: str) -> tuple[str, str]:
     """`layers.3` and `mlp.up_proj` of a weight's name."""
     block = BLOCK.search(name)
     assert block is not None

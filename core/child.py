@@ -2,7 +2,7 @@
 
 Newline-JSON over the pipes. In, from the worker: {"type": "job", "job": 3, "payload": {...}} and {"type": "cancel",
 "job": 3}; the end of the pipe means that the worker is gone. Out: "ready" with the device, "beat" every second, "event"
-with a body of core.events, and "end" with state, error and, after a run, its record.
+with a body of core.events, and "end" with state, error and, after a run or an export, its record.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol, TextIO
 
-from core import sensitivity_store
+from core import exporting, hub_models, layer_profile, sensitivity_store
 from core.errors import BadInput, Cancelled, CompresslabError, RunFailed
 from core.events import Event, to_json
 from core.generation_request import GenerateRequest
-from core.jobs import GenerateJob, Job, RunJob, SensitivityJob, WarmJob, parse
+from core.jobs import DownloadJob, ExportJob, GenerateJob, Job, ProfileJob, RunJob, SensitivityJob, WarmJob, parse
 from core.recipe import Recipe
 from core.results import RunRecord, Stage
 
@@ -35,7 +35,7 @@ Report = Callable[[Event], None]
 Cancel = Callable[[], bool]
 
 
-class ChildSession(sensitivity_store.Meter, Protocol):
+class ChildSession(sensitivity_store.Meter, layer_profile.Profiler, exporting.Exporter, Protocol):
     """What the child asks of the engine's Session."""
 
     @property
@@ -80,17 +80,25 @@ class Inbox:
         os._exit(0)  # the worker is gone; nobody would hear the result
 
 
-def carry_out(session: ChildSession, job: Job, report: Report, cancelled: Cancel) -> RunRecord | None:
+def carry_out(session: ChildSession, job: Job, report: Report, cancelled: Cancel) -> dict[str, str]:
+    """What is to be kept of it, as JSON by the name of a field of the "end" message."""
     if isinstance(job, RunJob):
         recipe = Recipe.from_dict(job.recipe)
-        return session.run(recipe, run_id=job.run_id, stage=job.stage, report=report, cancelled=cancelled)
+        record = session.run(recipe, run_id=job.run_id, stage=job.stage, report=report, cancelled=cancelled)
+        return {"record": record.to_json()}
+    if isinstance(job, ExportJob):
+        return {"export": exporting.export(session, job, report, cancelled).model_dump_json()}
     if isinstance(job, GenerateJob):
         session.generate(job.request, report=report, cancelled=cancelled)
     elif isinstance(job, SensitivityJob):
         sensitivity_store.measure(session, Recipe.from_dict(job.recipe), report, cancelled)
+    elif isinstance(job, ProfileJob):
+        layer_profile.measure(session, Recipe.from_dict(job.recipe), job.run, report, cancelled)
     elif isinstance(job, WarmJob):
         session.warm(job.model)
-    return None
+    elif isinstance(job, DownloadJob):
+        hub_models.download(job.model, report, cancelled)
+    return {}
 
 
 def outcome(session: ChildSession, payload: dict[str, Any], report: Report, cancelled: Cancel) -> dict[str, Any]:
@@ -98,8 +106,7 @@ def outcome(session: ChildSession, payload: dict[str, Any], report: Report, canc
     try:
         if cancelled():
             raise Cancelled
-        record = carry_out(session, parse(payload), report, cancelled)
-        return {"state": "done", "record": record.to_json() if record else None}
+        return {"state": "done", **carry_out(session, parse(payload), report, cancelled)}
     except Cancelled as reason:
         return {"state": "cancelled", "error": str(reason)}
     except (BadInput, RunFailed) as error:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.cli_export import export
+from core.cli_frame import interruptible, json_option, open_workspace
+from core.cli_models import models
 from core.cli_recipe import build_recipe, parse_bytes, recipe_options
+from core.cli_report import report
+from core.cli_sweep import sweep, sweeps
 from core.errors import BadInput, Cancelled, CompresslabError, RunFailed
 
 if TYPE_CHECKING:
@@ -65,33 +69,6 @@ def cli(debug: bool) -> None:
     """Shrink a Transformer language model, and see what that costs in quality and buys in size and speed."""
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, all else on stderr.")
-
-
-def _workspace() -> Workspace:
-    from core.workspace import Workspace
-
-    return Workspace()
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed: the work stops where it leaves nothing half-done. A second one ends it at once."""
-    pressed: list[int] = []
-
-    def press(number: int, _frame: Any) -> None:
-        pressed.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(pressed)
-    except Cancelled:
-        raise KeyboardInterrupt from None
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 # -- recipes ------------------------------------------------------------------------------------
 
 
@@ -103,8 +80,8 @@ def run(draft: bool, as_json: bool, **recipe: Any) -> None:
     """Compress and measure in this process; the run is kept."""
     from core import cli_output as output
 
-    made, workspace = build_recipe(**recipe), _workspace()
-    with redirect_stdout(sys.stderr), _interruptible() as cancelled, output.ProgressBar() as bar:
+    made, workspace = build_recipe(**recipe), open_workspace()
+    with redirect_stdout(sys.stderr), interruptible() as cancelled, output.ProgressBar() as bar:
         record = workspace.run(made, report=bar.show, cancelled=cancelled, stage="draft" if draft else "final")
     output.print_json(record.model_dump(mode="json")) if as_json else output.print_record(record)
 
@@ -117,7 +94,7 @@ def submit(follow: bool, as_json: bool, **recipe: Any) -> None:
     """Put a run into the queue; a worker does it."""
     from core import cli_output as output
 
-    workspace = _workspace()
+    workspace = open_workspace()
     job = workspace.submit(build_recipe(**recipe))
     if not workspace.workers():
         click.echo("No worker is running; `compresslab worker` starts one.", err=True)
@@ -155,7 +132,7 @@ def estimate(as_json: bool, **recipe: Any) -> None:
     """What can be said before anything runs: bytes, to the last one where that can be known."""
     from core import cli_output as output
 
-    told = _workspace().estimate(build_recipe(**recipe))
+    told = open_workspace().estimate(build_recipe(**recipe))
     output.print_json(output.estimate_data(told)) if as_json else output.print_estimate(told)
 
 
@@ -166,8 +143,8 @@ def sensitivity(as_json: bool, **recipe: Any) -> None:
     """Measure, once, what every matrix of a model loses under every setting: what estimates of quality rest on."""
     from core import cli_output as output
 
-    made, workspace = build_recipe(**recipe), _workspace()
-    with redirect_stdout(sys.stderr), _interruptible() as cancelled, output.ProgressBar() as bar:
+    made, workspace = build_recipe(**recipe), open_workspace()
+    with redirect_stdout(sys.stderr), interruptible() as cancelled, output.ProgressBar() as bar:
         table = workspace.measure_sensitivity(made, report=bar.show, cancelled=cancelled)
     output.print_json(table.model_dump(mode="json")) if as_json else output.print_sensitivity(table)
 
@@ -186,7 +163,7 @@ def allocate(
     from core import cli_output as output
     from core.recipe import Recipe
 
-    made, workspace = build_recipe(**recipe), _workspace()
+    made, workspace = build_recipe(**recipe), open_workspace()
     wanted = method or (() if made.steps else ("quantize_rtn",))
     made = Recipe.from_dict(made.to_dict() | {"steps": [*made.to_dict()["steps"], *wanted]})
     found = workspace.allocate(made, budget_bytes=None if budget is None else parse_bytes(budget), ratio=ratio)
@@ -199,6 +176,13 @@ def allocate(
     else:
         output.print_allocation(found)
         output.print_estimate(told)
+
+
+cli.add_command(models)
+cli.add_command(report)
+cli.add_command(export)
+cli.add_command(sweep)
+cli.add_command(sweeps)
 
 
 @cli.command()
@@ -219,16 +203,6 @@ def methods(as_json: bool) -> None:
 
 
 @cli.command()
-@json_option
-def models(as_json: bool) -> None:
-    """The bundled model, and those of earlier runs that are still there."""
-    from core import cli_output as output
-
-    names = _workspace().models()
-    output.print_json({"models": names}) if as_json else click.echo("\n".join(names))
-
-
-@cli.command()
 @click.argument("ids", nargs=-1)
 @click.option("--clear", is_flag=True, help="Delete these, or all where none is named.")
 @json_option
@@ -236,7 +210,7 @@ def statistics(ids: tuple[str, ...], clear: bool, as_json: bool) -> None:
     """What is kept of calibration, so that it is measured once: how much room it takes, and taking it away."""
     from core import cli_output as output
 
-    workspace = _workspace()
+    workspace = open_workspace()
     if ids and not clear:
         raise BadInput("Statistics are named to be deleted: add --clear.")
     freed = workspace.clear_statistics(ids or None) if clear else 0
@@ -258,7 +232,7 @@ def runs(limit: int, as_json: bool) -> None:
     """What was done so far, newest first."""
     from core import cli_output as output
 
-    records = _workspace().runs(limit)
+    records = open_workspace().runs(limit)
     output.print_json({"runs": [r.model_dump(mode="json") for r in records]}) if as_json else output.print_runs(records)
 
 
@@ -271,7 +245,7 @@ def show(run: str, as_recipe: bool, as_json: bool) -> None:
     from core import cli_output as output
     from core.recipe import Recipe
 
-    record = _workspace().run_record(run)
+    record = open_workspace().run_record(run)
     if as_recipe:
         click.echo(Recipe.from_dict(record.recipe).to_yaml(), nl=False)
     else:
@@ -285,7 +259,7 @@ def compare(run: tuple[str, ...], as_json: bool) -> None:
     """Two or more runs side by side."""
     from core import cli_output as output
 
-    rows = _workspace().compare(run)
+    rows = open_workspace().compare(run)
     output.print_json({"metrics": rows}) if as_json else output.print_comparison(rows)
 
 
@@ -294,7 +268,7 @@ def compare(run: tuple[str, ...], as_json: bool) -> None:
 @click.option("--undo", is_flag=True, help="Bring it back; possible for a day.")
 def delete(run: str, undo: bool) -> None:
     """Take a run out of sight; its weights leave the disk a day later."""
-    workspace = _workspace()
+    workspace = open_workspace()
     if undo:
         workspace.restore_run(run)
         return
@@ -311,16 +285,17 @@ def delete(run: str, undo: bool) -> None:
 @click.option("--prompt", required=True, help="What the text begins with.")
 @click.option("--set", "changes", multiple=True, metavar="SETTING=VALUE", help="strategy, max_new_tokens, seed, ...")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--runtime", type=click.Choice(["auto", "torch", "onnxruntime"]), default="auto", show_default=True)
 @json_option
-def generate(weights: tuple[str, ...], prompt: str, changes: tuple[str, ...], device: str, as_json: bool) -> None:
+def generate(weights: tuple[str, ...], prompt: str, changes: tuple[str, ...], as_json: bool, **where: Any) -> None:
     """Write the same prompt on with several weights, one after the other, from the same seed."""
     from core import cli_output as output
 
-    workspace = _workspace()
+    workspace = open_workspace()
     panes = tuple(_pane(workspace, name) for name in weights)
     writer = output.PaneWriter(quiet=as_json)
-    request = _request(prompt, panes, changes, device)
-    with redirect_stdout(sys.stderr) if as_json else nullcontext(), _interruptible() as cancelled:
+    request = _request(prompt, panes, changes, where)
+    with redirect_stdout(sys.stderr) if as_json else nullcontext(), interruptible() as cancelled:
         workspace.generate(request, writer.show, cancelled)
     if as_json:
         output.print_json({"prompt": prompt, "decoding": request.decoding.model_dump(), "panes": writer.panes})
@@ -340,7 +315,7 @@ def _pane(workspace: Workspace, name: str) -> Pane:
     return Pane(label=f"run {record.run_id}", source="run", run_id=record.run_id, model=record.model)
 
 
-def _request(prompt: str, panes: tuple[Pane, ...], changes: tuple[str, ...], device: str) -> GenerateRequest:
+def _request(prompt: str, panes: tuple[Pane, ...], changes: tuple[str, ...], where: dict[str, Any]) -> GenerateRequest:
     import yaml
 
     from core.generation_request import Decoding, GenerateRequest
@@ -351,7 +326,7 @@ def _request(prompt: str, panes: tuple[Pane, ...], changes: tuple[str, ...], dev
         if not equals:
             raise BadInput(f"{change!r} is not SETTING=VALUE, for example strategy=sample.")
         values[name] = yaml.safe_load(text)
-    return GenerateRequest(prompt=prompt, panes=panes, decoding=Decoding.parse(values, "decoding"), device=device)
+    return GenerateRequest(prompt=prompt, panes=panes, decoding=Decoding.parse(values, "decoding"), **where)
 
 
 # -- queue ---------------------------------------------------------------------------------------
@@ -364,7 +339,7 @@ def jobs(ended_too: bool, as_json: bool) -> None:
     """The queue: jobs and workers."""
     from core import cli_output as output
 
-    workspace = _workspace()
+    workspace = open_workspace()
     states = ("queued", "running", *(("done", "failed", "cancelled") if ended_too else ()))
     rows, workers = workspace.jobs(states), workspace.workers()
     if as_json:
@@ -377,7 +352,7 @@ def jobs(ended_too: bool, as_json: bool) -> None:
 @click.argument("job", type=int)
 def cancel(job: int) -> None:
     """Stop a job that is queued or running."""
-    _workspace().cancel(job)
+    open_workspace().cancel(job)
 
 
 @cli.command()
@@ -390,12 +365,23 @@ def worker() -> None:
 
 @cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Where to serve; 8501 or the next free one.")
+@click.option("--host", default="localhost", show_default=True, help="The address to serve at; 0.0.0.0 is all.")
+@click.option(
+    "--folder",
+    "folders",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="A folder whose models and texts people may name, and no others. Repeatable.",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-def dashboard(port: int | None, no_browser: bool) -> None:
-    """Serve the dashboard, with a worker, until Ctrl-C."""
+def dashboard(port: int | None, host: str, folders: tuple[str, ...], no_browser: bool) -> None:
+    """Serve the dashboard, with a worker, until Ctrl-C.
+
+    On this machine alone unless --host says otherwise; then nothing but what --folder names can be read from it.
+    """
     from core.launcher import serve
 
-    serve(port, browser=not no_browser, say=lambda text: click.echo(text, err=True))
+    serve(port, host=host, folders=folders, browser=not no_browser, say=lambda text: click.echo(text, err=True))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from core import events
 from core.estimate import Estimate
 from core.methods import Method
 from core.recipe import Recipe
-from core.results import Measurement, RunRecord
+from core.results import ExportRecord, Measurement, RunRecord
 from core.sensitivity_table import SensitivityTable
 from core.settings import Control, allowed
 from core.statistics_files import StatisticsEntry
@@ -54,11 +54,11 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
-def _measured(measurement: Measurement | None) -> str:
+def measured(measurement: Measurement | None) -> str:
     return "" if measurement is None else number(measurement.value, measurement.unit, measurement.error)
 
 
-def _change(measurement: Measurement | None) -> str:
+def change(measurement: Measurement | None) -> str:
     if measurement is None or measurement.change is None:
         return ""
     if measurement.change_unit == "fraction":
@@ -86,7 +86,7 @@ def _step(step: Method) -> str:
 # -- tables ----------------------------------------------------------------------------------
 
 
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for place, column in enumerate(columns):
         table.add_column(column, no_wrap=place == 0)
@@ -108,10 +108,32 @@ def print_record(record: RunRecord) -> None:
         baseline, compressed = record.find(name, "baseline"), record.find(name)
         any_one = compressed or baseline
         kernel = any_one.kernel if any_one else None
-        rows.append((name, _measured(baseline), _measured(compressed), _change(compressed), kernel or ""))
-    _print_table(("metric", "baseline", "compressed", "change", "kernel"), rows)
+        ran = "  ".join(part for part in (kernel, any_one.runtime if any_one else "") if part)
+        rows.append((name, measured(baseline), measured(compressed), change(compressed), ran))
+    print_table(("metric", "baseline", "compressed", "change", "kernel"), rows)
     for notice in record.notices:
         OUT.print(escape(notice), style="dim")
+    if record.exports:
+        print_exports(record.exports)
+
+
+def print_exports(exports: Sequence[ExportRecord]) -> None:
+    """Sizes side by side, and how the files answered when they were opened again."""
+    rows = [
+        (
+            export.format,
+            number(export.weight_bytes, "bytes"),
+            export.opened_by or f"not by its program; {export.read_by}",
+            f"{export.relative_difference:.2%}",
+            measured(next((m for m in export.quality if m.metric == "perplexity"), None)),
+            export.folder,
+        )
+        for export in exports
+    ]
+    print_table(("format", "weights", "opened by", "logits differ by", "perplexity, draft", "folder"), rows)
+    for export in exports:
+        for note in export.notes:
+            OUT.print(f"{export.format}: {escape(note)}", style="dim")
 
 
 def print_runs(records: list[RunRecord]) -> None:
@@ -120,10 +142,10 @@ def print_runs(records: list[RunRecord]) -> None:
         return
     names = ("size_on_disk_bytes", "perplexity", "accuracy")
     rows = [
-        (r.run_id, r.created[:16].replace("T", " "), r.model, steps_of(r), *(_measured(r.find(name)) for name in names))
+        (r.run_id, r.created[:16].replace("T", " "), r.model, steps_of(r), *(measured(r.find(name)) for name in names))
         for r in records
     ]
-    _print_table(("run", "created (UTC)", "model", "steps", "size", "perplexity", "accuracy"), rows)
+    print_table(("run", "created (UTC)", "model", "steps", "size", "perplexity", "accuracy"), rows)
 
 
 def print_statistics(entries: list[StatisticsEntry], room: int, freed: int | None) -> None:
@@ -143,14 +165,14 @@ def print_statistics(entries: list[StatisticsEntry], room: int, freed: int | Non
         )
         for e in entries
     ]
-    _print_table(("id", "model", "text", "samples x tokens", "size", "last used (UTC)"), rows)
+    print_table(("id", "model", "text", "samples x tokens", "size", "last used (UTC)"), rows)
     OUT.print(f"{number(sum(e.bytes for e in entries), 'bytes')} of {number(room, 'bytes')} that they may take.")
 
 
 def print_comparison(rows: list[dict[str, Any]]) -> None:
     columns = list(rows[0]) if rows else ["metric"]
     cells = [[row["metric"], *(_cell(row[name]) for name in columns[1:])] for row in rows]
-    _print_table(columns, cells)
+    print_table(columns, cells)
 
 
 def _cell(cell: dict[str, Any] | None) -> str:
@@ -168,9 +190,10 @@ def print_estimate(estimate: Estimate) -> None:
         ("sparsity of linear layers", number(estimate.sparsity, "fraction")),
         ("parameters", f"{estimate.parameters:,}"),
         ("perplexity, times the baseline's", _predicted(estimate)),
+        ("writing speed, at the most", f"{estimate.decode_bound:.1f} times the baseline's, by the bytes a token reads"),
         ("memory needed to run it", number(estimate.memory_need, "bytes")),
     ]
-    _print_table(("", ""), rows)
+    print_table(("", ""), rows)
 
 
 def estimate_data(estimate: Estimate) -> dict[str, Any]:
@@ -192,7 +215,7 @@ def print_sensitivity(table: SensitivityTable) -> None:
     kinds = list(table.importance)
     names = dict.fromkeys(name for kind in kinds for name in table.importance[kind])
     rows = [(name, *(f"{table.importance[kind].get(name, 0):.3g}" for kind in kinds)) for name in names]
-    _print_table(("nats a token per unit of relative loss", *kinds), rows)
+    print_table(("nats a token per unit of relative loss", *kinds), rows)
     OUT.print(f"{len(table.columns)} settings tried, {len(table.points)} whole models measured", style="dim")
 
 
@@ -203,7 +226,7 @@ def print_allocation(recipe: Recipe) -> None:
         for step in recipe.steps
         for pattern, values in [("(all others)", _usual(step)), *getattr(step, "overrides", {}).items()]
     ]
-    _print_table(("matrices", "settings"), rows)
+    print_table(("matrices", "settings"), rows)
 
 
 def _usual(step: Method) -> dict[str, Any]:
@@ -217,7 +240,7 @@ def print_methods(methods: Iterable[type[Method]]) -> None:
         rows = [
             (f"{method.name}.{c.name}", c.default, f"{allowed(c)} {c.unit}".strip(), c.help) for c in method.controls()
         ]
-        _print_table(("setting", "default", "takes", ""), rows)
+        print_table(("setting", "default", "takes", ""), rows)
 
 
 def describe_control(control: Control) -> dict[str, Any]:
@@ -239,7 +262,7 @@ def print_jobs(rows: list[JobRow], workers: list[WorkerRow]) -> None:
         (row.id, row.kind, row.stage or "", row.state, created, row.run_id or "", row.error or "")
         for row, created in zip(rows, times, strict=True)
     ]
-    _print_table(("job", "kind", "stage", "state", "created (UTC)", "run", "why"), cells)
+    print_table(("job", "kind", "stage", "state", "created (UTC)", "run", "why"), cells)
 
 
 # -- progress --------------------------------------------------------------------------------
@@ -279,7 +302,7 @@ class ProgressBar:
 def _headline(measurements: list[Measurement]) -> str:
     for measurement in measurements:
         if measurement.variant == "compressed" and measurement.metric in ("perplexity", "accuracy"):
-            return f"{measurement.metric} {_measured(measurement)}"
+            return f"{measurement.metric} {measured(measurement)}"
     return ""
 
 
@@ -310,4 +333,5 @@ class PaneWriter:
 def _pace(done: events.PaneDone) -> str:
     pace = f", {done.decode_tokens_per_second:.1f} tokens/s" if done.decode_tokens_per_second else ""
     kernel = f", {done.kernel} kernel" if done.kernel else ""
+    kernel += f" ({done.runtime})" if done.runtime else ""
     return f"{done.tokens} tokens, first after {done.ttft_seconds:.2f} s{pace}{kernel}"

@@ -26,6 +26,7 @@ def recipe_options(command: Command) -> Command:
         click.option("--set", "changes", multiple=True, metavar="NAME.SETTING=VALUE", help="Change or add a step."),
         click.option("--device", help="auto, cpu, cuda or mps."),
         click.option("--dtype", help="auto, float32, bfloat16 or float16."),
+        click.option("--runtime", help="Of speed and of texts: auto, torch or onnxruntime."),
         click.option("--seed", help="A whole number; the same seed gives the same result."),
     ]
     for option in reversed(options):

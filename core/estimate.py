@@ -1,4 +1,6 @@
-"""What can be said before anything runs: exact bytes from shapes alone, and predicted quality with its error."""
+"""What can be said before anything runs: exact bytes from shapes alone, predicted quality with its error, and how much
+faster writing can become at the most.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from core.packed_layout import file_bytes
 from core.plan import Plan
 from core.prediction import NotPredicted, Prediction, predictor
 from core.sensitivity_table import SensitivityTable
+from core.traffic import read_per_token
 
 NO_TABLE = "Not predicted: nobody has measured yet how sensitive this model is; `compresslab sensitivity` does."
 
@@ -25,6 +28,7 @@ class Estimate:
     memory_need: int
     predicted: Prediction | None = None
     why_not: str = NO_TABLE  # the reason where nothing is predicted
+    decode_bound: float = 1.0  # times the baseline's speed, at the most: by the bytes that a token must read
 
     @property
     def compression_ratio(self) -> float:
@@ -48,7 +52,18 @@ def estimate(plan: Plan, table: SensitivityTable | None = None) -> Estimate:
         memory_need=plan.memory_need,
         predicted=predicted,
         why_not=why_not,
+        decode_bound=_decode_bound(plan),
     )
+
+
+def _decode_bound(plan: Plan) -> float:
+    """Writing is limited by reading weights; what else a token costs keeps the real gain below this ratio."""
+    recipe, task = plan.recipe, plan.facts.task
+    low_bit = recipe.runtime != "torch" and recipe.device in ("auto", "cpu") and task == "causal"
+    if any(weight.activation_bits is not None for weight in plan.weights):
+        low_bit = False  # such models run in torch
+    after = read_per_token(plan.weights, low_bit=low_bit)
+    return read_per_token(plan.facts.weights, low_bit=False) / after if after else 1.0
 
 
 def _predicted(plan: Plan, table: SensitivityTable | None) -> tuple[Prediction | None, str]:

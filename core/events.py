@@ -56,6 +56,8 @@ class Token(_Event):
     token_id: int
     text: str
     seconds: float
+    probability: float | None = None  # that the model gave it, before temperature; None for beams
+    alternatives: tuple[tuple[str, float], ...] = ()  # the likeliest tokens of that moment, with theirs
 
 
 class PaneStarted(_Event):
@@ -77,6 +79,7 @@ class PaneDone(_Event):
     ttft_seconds: float
     decode_tokens_per_second: float | None = None  # None for one token, and for beams, which come all at once
     kernel: Literal["real", "simulated"] | None = None
+    runtime: str = ""  # and its kernel
     note: str = ""
 
 

@@ -145,6 +145,23 @@ ANATOMIES: dict[str, Anatomy] = {  # by model_type of config.json
     **ENCODERS,
 }
 
+# Those that a graph for onnxruntime is written for, by model_type.
+GRAPHS = (
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "smollm3",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "phi",
+    "phi3",
+    "gpt_neox",
+    "gpt2",
+    "opt",
+)
+
 
 def anatomy(config: Mapping[str, Any]) -> Anatomy:
     """The anatomy of the model that a config.json of a known family describes."""

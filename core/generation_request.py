@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from core.settings import Settings, setting
 
+RuntimeChoice = Literal["auto", "torch", "onnxruntime"]
+
 
 class Decoding(Settings):
     """How the next token is chosen; the same for every pane."""
@@ -83,12 +85,22 @@ class Pane(BaseModel):
 
 
 class GenerateRequest(BaseModel):
-    """Panes are written one after the other, each alone, from the same prompt, seed and decoding."""
+    """Panes are written one after the other, each alone, from the same prompt, seed and decoding.
+
+    With `further` prompts every pane answers all of them, and what is told of them is each answer when it is whole;
+    the first prompt's answers are panes 0 to N - 1, the second's N to 2N - 1.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: str
+    further: tuple[str, ...] = ()
     panes: tuple[Pane, ...]
     decoding: Decoding = Decoding()
     device: str = "auto"
     dtype: str = "auto"
+    runtime: RuntimeChoice = "auto"
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return (self.prompt, *self.further)

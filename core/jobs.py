@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import uuid
 from typing import Annotated, Any, Literal
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from core.generation_request import GenerateRequest
-from core.results import Stage
+from core.results import RunRecord, Stage
 from core.run_store import remove_folder
 from core.store import JobRow, Store, WorkerRow
 
@@ -17,17 +18,29 @@ SILENT_SECONDS = 2.5  # a worker of this host beats every second: silent for so 
 KILLED = "The worker was killed or crashed while this job ran"
 
 
+SWEEP_PRIORITY = 4  # behind everyone who waits for one thing
+MOST_PUT_BACK = 2  # times that a sweep's point is tried again because its worker went away
+
+
+def new_run_id() -> str:
+    return uuid.uuid4().hex[:10]
+
+
 class _Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RunJob(_Job):
-    """Compress and measure. `recipe` is plain data; `run_id` names the run before it exists."""
+    """Compress and measure. `recipe` is plain data; `run_id` names the run before it exists.
+
+    What a job of a `sweep` measures is kept, the draft too: it is a point of a chart.
+    """
 
     kind: Literal["run"] = "run"
     recipe: dict[str, Any]
     stage: Stage = "final"
-    run_id: str
+    run_id: str = Field(default_factory=new_run_id)
+    sweep: int | None = None
 
 
 class GenerateJob(_Job):
@@ -44,6 +57,13 @@ class WarmJob(_Job):
     model: str
 
 
+class DownloadJob(_Job):
+    """Fetch a model of the Hub."""
+
+    kind: Literal["download"] = "download"
+    model: str
+
+
 class SensitivityJob(_Job):
     """Measure how sensitive the recipe's model is, with the recipe's texts."""
 
@@ -51,7 +71,26 @@ class SensitivityJob(_Job):
     recipe: dict[str, Any]
 
 
-Job = RunJob | GenerateJob | SensitivityJob | WarmJob
+class ProfileJob(_Job):
+    """Look at what the recipe makes of every matrix, at the weights of the run where there is one."""
+
+    kind: Literal["profile"] = "profile"
+    recipe: dict[str, Any]
+    run: str | None = None
+
+
+class ExportJob(_Job):
+    """Write a finished run in a format that other programs load. `folder` is where it goes, `push` a Hub id."""
+
+    kind: Literal["export"] = "export"
+    run: RunRecord
+    format: str
+    settings: dict[str, Any]
+    folder: str
+    push: str | None = None
+
+
+Job = RunJob | DownloadJob | GenerateJob | SensitivityJob | ProfileJob | ExportJob | WarmJob
 _ADAPTER: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 
 
@@ -67,6 +106,8 @@ def submit(store: Store, job: Job, *, owner: str = "", live: bool = False) -> in
 def _priority(job: Job, live: bool) -> int:
     """Whoever waits in front of the screen goes first: the lower, the sooner."""
     if isinstance(job, RunJob):
+        if job.sweep is not None:
+            return SWEEP_PRIORITY
         return 1 if live else 3 if job.stage == "final" else 2
     if isinstance(job, SensitivityJob):
         return 3
@@ -113,4 +154,13 @@ def _fail(store: Store, job: JobRow, reason: str) -> bool:
         finished = store.finish(job.id, "failed", f"{reason}; submit it again.")
     if finished and job.run_id:
         remove_folder(job.run_id)
+    if finished:
+        put_back(store, job)
     return finished
+
+
+def put_back(store: Store, job: JobRow) -> None:
+    """A sweep outlives its worker: the point that it was at is queued again, a few times at most."""
+    if job.sweep is not None and job.cancel_reason is None:
+        again = RunJob.model_validate(job.payload | {"run_id": new_run_id()})
+        store.sweeps.put_back(job.id, again.model_dump_json(), SWEEP_PRIORITY, MOST_PUT_BACK)

@@ -13,6 +13,7 @@ from typing import Any
 
 from core.errors import BadInput
 from core.model_facts import ModelFacts
+from core.paths import user_path
 from core.texts import check_file, read_text
 
 CLASSES = 'a JSONL file with lines {"text": "...", "label": "..."} or a CSV file with the columns text,label'
@@ -46,7 +47,7 @@ def check_examples(name: str, facts: ModelFacts) -> None:
     if not needs(facts):
         check_file(name, questions=True)
         return
-    path = Path(name).expanduser()
+    path = user_path(name)
     problem = _problem(name, path.stat().st_mtime_ns if path.exists() else 0, facts)
     if problem:
         raise BadInput(problem)
@@ -107,7 +108,7 @@ def _rows(name: str, facts: ModelFacts, keys: tuple[str, ...]) -> list[tuple[str
     if name == "bundled":
         kind = "a classifier" if facts.task == "classification" else "an encoder-decoder"
         raise BadInput(f"{facts.name} is {kind}: evaluation.questions must name {needs(facts)}.")
-    path = Path(name).expanduser()
+    path = user_path(name)
     read = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
     rows = list(read(path, keys))
     if not rows:

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -20,12 +20,13 @@ import psutil
 
 from core import jobs
 from core.errors import BadInput, CompresslabError, RunFailed
-from core.paths import home, store_url
+from core.paths import FOLDERS, home, store_url
 from core.store import Store
 from core.warm_child import log_file
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_PORT, PORTS = 8501, 100
+HERE, EVERYWHERE = ("localhost", "127.0.0.1", "::1"), ("0.0.0.0", "::")
 START_SECONDS, END_SECONDS = 60.0, 6.0
 STEADY_SECONDS = 60.0  # a worker that ran for so long did not die of how it was started
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -34,19 +35,24 @@ LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy 
 Say = Callable[[str], None]
 
 
-def serve(port: int | None, *, browser: bool, say: Say) -> None:
-    """Serve until Ctrl-C or SIGTERM. Raises BadInput (port taken, store unusable) and RunFailed (server died)."""
+def serve(port: int | None, *, host: str, folders: Sequence[str], browser: bool, say: Say) -> None:
+    """Serve until Ctrl-C or SIGTERM. Raises BadInput (port taken, store unusable) and RunFailed (server died).
+
+    People from elsewhere may read the `folders` of this machine and no others, whatever they name as a model or text.
+    """
+    if folders or host not in HERE:
+        os.environ[FOLDERS] = os.pathsep.join(str(Path(folder).expanduser().resolve()) for folder in folders)
     store = Store(store_url())
     chosen = free_port(port)
     if port is None and chosen != FIRST_PORT:
         say(f"Port {FIRST_PORT} is taken; using {chosen}.")
     with _stop_signals():
         worker = WorkerProcess(store, say)
-        server = _start_server(chosen)
+        server = _start_server(host, chosen)
         try:
             worker.keep()
-            _wait_until_up(server, chosen)
-            url = f"http://localhost:{chosen}"
+            url = f"http://{'localhost' if host in (*HERE, *EVERYWHERE) else host}:{chosen}"
+            _wait_until_up(server, url)
             say(f"compresslab is at {url} (data in {home()}). Ctrl-C ends it.")
             if browser and _has_display():
                 webbrowser.open(url)
@@ -133,9 +139,9 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _start_server(port: int) -> subprocess.Popen[bytes]:
+def _start_server(host: str, port: int) -> subprocess.Popen[bytes]:
     flags = {
-        "server.address": "localhost",  # Streamlit's own default is every interface
+        "server.address": host,  # Streamlit's own default is every interface
         "server.port": port,
         "server.headless": "true",  # the browser is opened here, once the server answers
         "browser.gatherUsageStats": "false",
@@ -161,13 +167,13 @@ def _start(command: list[str], log_name: str) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_until_up(server: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_up(server: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise RunFailed(_ended(server))
         try:
-            with LOCAL.open(f"http://localhost:{port}/_stcore/health", timeout=2):
+            with LOCAL.open(f"{url}/_stcore/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from core.errors import BadInput
 from core.families import ANATOMIES
-from core.paths import BUNDLED_MODEL
+from core.paths import BUNDLED_MODEL, user_path
 
 BUNDLED = "storyteller"
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
-HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*", "LICENCE*", "NOTICE*"]
 NOT_HUB_FILES = ["*/*", "consolidated*"]  # the same weights again, for other programs
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "moe_intermediate_size")
@@ -34,7 +34,7 @@ def locate(name: str) -> ModelSource:
     """Find a model without fetching it; raises BadInput for what can't be a model."""
     if name == BUNDLED:
         return ModelSource(name, "bundled", checked(BUNDLED_MODEL, name))
-    folder = Path(name).expanduser()
+    folder = Path(name) if HUB_ID.match(name) and not Path(name).exists() else user_path(name)
     if folder.is_dir():
         return ModelSource(name, "folder", checked(folder, name))
     if folder.is_file():
@@ -47,45 +47,21 @@ def locate(name: str) -> ModelSource:
     return ModelSource(name, "hub", checked(cached, name) if cached else None)
 
 
-def fetch(name: str) -> Path:
-    """The folder of a model, downloaded from the Hub where it is not here yet. Raises BadInput."""
-    source = locate(name)
-    if source.folder is not None:
-        return source.folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
-
-    try:
-        return checked(Path(snapshot_download(name, allow_patterns=HUB_FILES, ignore_patterns=NOT_HUB_FILES)), name)
-    except GatedRepoError:
-        raise BadInput(f"{name} asks for a sign-in on the Hub: accept its terms there and set HF_TOKEN.") from None
-    except RepositoryNotFoundError:
-        raise BadInput(f"The Hub has no model {name}; check the spelling, or give a folder.") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
-        raise BadInput(
-            f"{name} is not on this machine and the Hub can't be reached; use {BUNDLED!r} or a folder, or go online."
-        ) from None
-
-
 def _cached(name: str) -> Path | None:
     """The newest complete snapshot in the Hub's cache, looked up without the network."""
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        repos = [r for r in scan_cache_dir().repos if r.repo_id == name and r.repo_type == "model"]
+        kept = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         return None
+    repos = [repo for repo in kept if repo.repo_id == name and repo.repo_type == "model"]
     revisions = sorted((v for r in repos for v in r.revisions), key=lambda v: v.last_modified, reverse=True)
-    return next((v.snapshot_path for v in revisions if _is_whole(v.snapshot_path, name)), None)
+    return next((v.snapshot_path for v in revisions if is_whole(v.snapshot_path, name)), None)
 
 
-def _is_whole(folder: Path, name: str) -> bool:
+def is_whole(folder: Path, name: str) -> bool:
     """False for what a download that was cut off has left: it goes on when it is asked for again."""
     index = folder / INDEX
     if not index.is_file():

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
+from pathlib import Path
+from typing import Any
 
-from core.weights import WeightPlan
+from core.weights import Grid, WeightPlan
 
+PACKED = "model.packed.safetensors"  # in the folder of a run
 BITS = {"F32": 32, "BF16": 16, "F16": 16, "U8": 8}  # in the order in which safetensors writes them
 FORMAT = {"format": "compresslab", "version": "1"}
 
@@ -75,6 +78,34 @@ def metadata(weights: Iterable[WeightPlan]) -> dict[str, str]:
             if weight.activation_bits is not None:
                 changed[weight.name]["activation_bits"] = weight.activation_bits
     return FORMAT | {"weights": json.dumps(changed, separators=(",", ":"))}
+
+
+def read_layout(file: Path, weights: Iterable[WeightPlan]) -> list[WeightPlan]:
+    """Every weight of a packed file, from its header alone; `weights` are those of the baseline.
+
+    Blocks may be gone and matrices narrower than the baseline's: the file says.
+    """
+    with file.open("rb") as stream:
+        entries = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    changed = json.loads(entries.get("__metadata__", {}).get("weights", "{}"))
+    found = []
+    for weight in weights:
+        if weight.name in changed:
+            found.append(_as_changed(weight, changed[weight.name]))
+        elif weight.name in entries:
+            found.append(replace(weight, shape=tuple(entries[weight.name]["shape"])))
+    return found
+
+
+def _as_changed(weight: WeightPlan, about: dict[str, Any]) -> WeightPlan:
+    bits, group_size, symmetric = about["grid"] or (0, 0, 0)
+    return replace(
+        weight,
+        shape=tuple(about["shape"]),
+        grid=Grid(bits, group_size, bool(symmetric)) if bits else None,
+        nonzero=about["nonzero"],
+        activation_bits=about.get("activation_bits"),
+    )
 
 
 def file_bytes(weights: Iterable[WeightPlan]) -> int:

@@ -10,6 +10,7 @@ from core.errors import BadInput
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 BUNDLED_MODEL = ASSETS / "storyteller"
 EVALUATION = ASSETS / "evaluation"
+FOLDERS = "COMPRESSLAB_FOLDERS"  # those that people may read on a server open to others, as in PATH
 
 
 def home() -> Path:
@@ -21,6 +22,24 @@ def home() -> Path:
         reason = (error.strerror or "it failed").lower()
         raise BadInput(f"The data folder {folder} can't be made ({reason}); set COMPRESSLAB_HOME to another.") from None
     return folder
+
+
+def user_path(name: str) -> Path:
+    """The place on this machine that a user names. Where a server is open to others it says by `COMPRESSLAB_FOLDERS`
+    which folders they may read; raises BadInput for a place outside them."""
+    path = Path(name).expanduser()
+    allowed = os.environ.get(FOLDERS)
+    if allowed is None or _within(path, [*map(Path, filter(None, allowed.split(os.pathsep))), home(), ASSETS]):
+        return path
+    raise BadInput(
+        f"{name} lies outside the folders that this server lets people read; put it into one of them, or start the "
+        "dashboard with --folder."
+    )
+
+
+def _within(path: Path, folders: list[Path]) -> bool:
+    """Links and dots followed: what counts is where it really is."""
+    return any(path.resolve().is_relative_to(folder.expanduser().resolve()) for folder in folders)
 
 
 def store_url() -> str:

@@ -30,6 +30,20 @@ class Plan:
         return all(w.exact for w in self.weights)
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A model held against this machine's memory, all in bytes."""
+
+    need: int  # at the peak of the recipe's work
+    memory: int
+    offloaded: bool  # fits only because its blocks stay on disk
+    parameters: int  # of the largest model that would do as this one does
+
+    @property
+    def fits(self) -> bool:
+        return self.need <= self.memory
+
+
 KINDS: dict[Task, str] = {
     "causal": "models that write on",
     "classification": "classifiers",
@@ -53,10 +67,13 @@ def make_plan(recipe: Recipe, facts: ModelFacts) -> Plan:
             weights = step.foresee(weights, facts)
         except BadInput as error:
             raise BadInput(f"Step {place + 1}: {error}") from None
-    need = offloaded_need if offloads(recipe, facts) else memory_need
-    plan = Plan(recipe, facts, weights, need(recipe, facts), offloads(recipe, facts))
-    _check_memory(plan)
-    return plan
+    room = fit(recipe, facts)
+    if not room.fits:
+        raise BadInput(
+            f"{facts.name} needs about {room.need / 1e9:.1f} GB for this recipe and this machine has "
+            f"{room.memory / 1e9:.1f} GB; a model of up to {room.parameters / 1e6:,.0f} million parameters would fit."
+        )
+    return Plan(recipe, facts, weights, room.need, room.offloaded)
 
 
 def offloads(recipe: Recipe, facts: ModelFacts) -> bool:
@@ -67,6 +84,13 @@ def offloads(recipe: Recipe, facts: ModelFacts) -> bool:
     if facts.task != "causal" or any(step.renews for step in recipe.steps):
         return False
     return os.environ.get(OFFLOAD) == "1" or memory_need(recipe, facts) > psutil.virtual_memory().total
+
+
+def fit(recipe: Recipe, facts: ModelFacts) -> Fit:
+    """Whether the recipe's work on the model fits into this machine, and how large a model would."""
+    memory, offloaded = psutil.virtual_memory().total, offloads(recipe, facts)
+    need = (offloaded_need if offloaded else memory_need)(recipe, facts)
+    return Fit(need, memory, offloaded, facts.parameters * memory // need)
 
 
 def offloaded_need(recipe: Recipe, facts: ModelFacts) -> int:
@@ -110,13 +134,3 @@ def memory_need(recipe: Recipe, facts: ModelFacts) -> int:
 
 def _logits(recipe: Recipe, facts: ModelFacts) -> int:
     return recipe.evaluation.context_length * facts.vocab_size * 4 * 4
-
-
-def _check_memory(plan: Plan) -> None:
-    here = psutil.virtual_memory().total
-    if plan.memory_need > here:
-        largest = plan.facts.parameters * here / plan.memory_need / 1e6
-        raise BadInput(
-            f"{plan.facts.name} needs about {plan.memory_need / 1e9:.1f} GB for this recipe and this machine has "
-            f"{here / 1e9:.1f} GB; a model of up to {largest:,.0f} million parameters would fit."
-        )

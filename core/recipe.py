@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict
 
 from core import plain_yaml
 from core.errors import BadInput
+from core.generation_request import RuntimeChoice
 from core.methods import Method
 from core.metrics import Metric
 from core.registry import METHODS, METRICS
@@ -20,6 +21,7 @@ from core.texts import Calibration, Evaluation
 TEXTS: dict[str, type[Settings]] = {"calibration": Calibration, "evaluation": Evaluation}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+RUNTIMES: tuple[str, ...] = get_args(RuntimeChoice)
 
 
 class Recipe(BaseModel):
@@ -35,6 +37,7 @@ class Recipe(BaseModel):
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    runtime: RuntimeChoice = "auto"  # of speed and of generation; quality is always measured in torch
 
     # -- plain data -----------------------------------------------------------------
 
@@ -58,7 +61,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def _checked(cls, fields: dict[str, Any]) -> Self:
-        for name, choices in (("device", DEVICES), ("dtype", DTYPES)):
+        for name, choices in (("device", DEVICES), ("dtype", DTYPES), ("runtime", RUNTIMES)):
             if fields.get(name, "auto") not in choices:
                 raise BadInput(f"{name} is {fields[name]!r}; it takes one of {', '.join(choices)}.")
         if not isinstance(fields.get("model", ""), str):
@@ -79,6 +82,7 @@ class Recipe(BaseModel):
             "seed": self.seed,
             "device": self.device,
             "dtype": self.dtype,
+            "runtime": self.runtime,
         }
 
     @classmethod
@@ -109,8 +113,11 @@ class Recipe(BaseModel):
         target, equals, text = assignment.partition("=")
         if not equals:
             raise BadInput(f"{assignment!r} is not NAME.SETTING=VALUE, for example quantize_rtn.bits=3.")
-        value = plain_yaml.load(text)
-        owner, dot, name = target.strip().partition(".")
+        return self.with_value(target.strip(), plain_yaml.load(text))
+
+    def with_value(self, path: str, value: Any) -> Self:
+        """As `assign`, for a value that is one already."""
+        owner, dot, name = path.partition(".")
         data = self.to_dict()
         if not dot:
             return self.from_dict(data | {owner: value})

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select, update
 
 from core.database import Database
 from core.errors import BadInput
 from core.paths import run_folder
-from core.results import RunRecord
+from core.results import ExportRecord, RunNumbers, RunRecord
 from core.tables import RUNS
 
 DAY = 24 * 3600.0
+MOST_TAGS, LONGEST_TAG, LONGEST_NOTE = 20, 40, 4000
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What people wrote on a run."""
+
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
 
 class RunStore:
@@ -25,15 +37,25 @@ class RunStore:
         """Raises RunFailed for a record that could not be read back."""
         text = record.to_json()
         row = {"run_id": record.run_id, "job_id": job_id, "model": record.model, "created": record.created}
+        row |= {"recipe_hash": record.recipe_hash, "stage": record.stage}
         with self.database.write() as connection:
             connection.execute(delete(RUNS).where(RUNS.c.run_id == record.run_id))
             connection.execute(insert(RUNS).values(record=text, **row))
 
+    def add_export(self, run_id: str, export: ExportRecord) -> None:
+        """Write into a run's record that it was exported. Raises BadInput where the run is gone."""
+        with self.database.write() as connection:
+            text = connection.execute(select(RUNS.c.record).where(RUNS.c.run_id == run_id)).scalar_one_or_none()
+            if text is None:
+                raise BadInput(f"There is no run {run_id!r} any more; its export is in {export.folder}.")
+            record = RunRecord.model_validate_json(text).with_export(export)
+            connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(record=record.to_json()))
+
     def runs(self, limit: int = 1000) -> list[RunRecord]:
-        """Newest first, without the deleted ones."""
+        """Final ones, newest first, without the deleted ones."""
         query = (
             select(RUNS.c.record)
-            .where(RUNS.c.deleted.is_(None))
+            .where(RUNS.c.deleted.is_(None), RUNS.c.stage == "final")
             .order_by(RUNS.c.created.desc(), RUNS.c.run_id)
             .limit(limit)
         )
@@ -54,6 +76,30 @@ class RunStore:
             raise BadInput(f"Several runs begin with {run_id!r}; give more of the id.")
         return RunRecord.model_validate_json(found[0])
 
+    def run_ids(self, model: str, limit: int = 1000) -> list[str]:
+        """Final runs of a model, newest first: what is read of them is for the caller to say."""
+        query = (
+            select(RUNS.c.run_id)
+            .where(RUNS.c.deleted.is_(None), RUNS.c.stage == "final", RUNS.c.model == model)
+            .order_by(RUNS.c.created.desc(), RUNS.c.run_id)
+            .limit(limit)
+        )
+        with self.database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def runs_by_id(self, run_ids: Iterable[str]) -> list[RunRecord]:
+        """Those that are there, in no order: drafts of sweeps too."""
+        return [RunRecord.model_validate_json(text) for text in self._texts(run_ids)]
+
+    def numbers_by_id(self, run_ids: Iterable[str]) -> list[RunNumbers]:
+        """As `runs_by_id`, many times as fast."""
+        return [RunNumbers.model_validate_json(text) for text in self._texts(run_ids)]
+
+    def _texts(self, run_ids: Iterable[str]) -> Sequence[str]:
+        query = select(RUNS.c.record).where(RUNS.c.run_id.in_(list(run_ids)), RUNS.c.deleted.is_(None))
+        with self.database.read() as connection:
+            return connection.execute(query).scalars().all()
+
     def models_used(self) -> list[str]:
         """Models of the runs in sight, the one used last first."""
         query = (
@@ -65,16 +111,32 @@ class RunStore:
         with self.database.read() as connection:
             return list(connection.execute(query).scalars())
 
+    def annotations(self) -> dict[str, Annotation]:
+        """What people wrote on runs, by the run's id; those that nobody wrote on are not among them."""
+        query = select(RUNS.c.run_id, RUNS.c.tags, RUNS.c.note).where((RUNS.c.tags != "[]") | (RUNS.c.note != ""))
+        with self.database.read() as connection:
+            rows = connection.execute(query).all()
+        return {row.run_id: Annotation(tuple(json.loads(row.tags)), row.note) for row in rows}
+
+    def annotate(self, run_id: str, tags: Iterable[str], note: str) -> None:
+        """Tags and note take the place of those before. Raises BadInput for what is too long, or an unknown run."""
+        kept = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+        if len(kept) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in kept):
+            raise BadInput(f"A run takes up to {MOST_TAGS} tags of up to {LONGEST_TAG} letters each.")
+        if len(note) > LONGEST_NOTE:
+            raise BadInput(f"A note has up to {LONGEST_NOTE:,} letters; this one has {len(note):,}.")
+        self._set(run_id, tags=json.dumps(kept, ensure_ascii=False), note=note.strip())
+
     def delete_run(self, run_id: str) -> None:
         """Out of sight; `restore_run` undoes it until `purge_runs` comes by."""
-        self._mark(run_id, self.database.now)
+        self._set(run_id, deleted=self.database.now)
 
     def restore_run(self, run_id: str) -> None:
-        self._mark(run_id, None)
+        self._set(run_id, deleted=None)
 
-    def _mark(self, run_id: str, deleted: object) -> None:
+    def _set(self, run_id: str, **columns: object) -> None:
         with self.database.write() as connection:
-            done = connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(deleted=deleted))
+            done = connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(**columns))
         if not done.rowcount:
             raise BadInput(f"There is no run {run_id!r}; `compresslab runs` lists them.")
 

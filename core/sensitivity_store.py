@@ -81,13 +81,16 @@ def _read(file: Path, _changed: int) -> SensitivityTable | None:
 
 
 def _folder(facts: ModelFacts) -> Path:
-    files = tuple((file, file.stat().st_mtime_ns) for file in weight_files(facts.folder, facts.name))
-    return home() / "sensitivity" / _fingerprint(files)
+    return home() / "sensitivity" / fingerprint(facts)
+
+
+def fingerprint(facts: ModelFacts) -> str:
+    """Sixteen hex digits over samples of the weights: an answer may not wait until a large model is read whole."""
+    return _fingerprint(tuple((file, file.stat().st_mtime_ns) for file in weight_files(facts.folder, facts.name)))
 
 
 @lru_cache(maxsize=32)
 def _fingerprint(files: tuple[tuple[Path, int], ...]) -> str:
-    """Sixteen hex digits over samples of the bytes: an answer may not wait until a large model is read whole."""
     digest = hashlib.sha256()
     for file, _ in files:
         size = file.stat().st_size

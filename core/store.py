@@ -12,7 +12,9 @@ from sqlalchemy import Row, and_, delete, func, insert, not_, or_, select, updat
 from core.errors import BadInput
 from core.events import Event, from_json
 from core.run_store import RunStore
-from core.tables import EVENTS, JOBS, WORKERS
+from core.sweep_store import SweepStore
+from core.tables import EVENTS, JOBS, SWEEP_POINTS, WORKERS
+from core.votes import VoteStore
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
@@ -26,7 +28,7 @@ class JobRow:
     """A job as the store has it. Times are seconds since 1970, UTC."""
 
     id: int
-    kind: Literal["run", "generate", "sensitivity", "warm"]
+    kind: Literal["run", "generate", "download", "sensitivity", "profile", "export", "warm"]
     payload: dict[str, Any]
     owner: str
     live: bool
@@ -51,6 +53,10 @@ class JobRow:
     def stage(self) -> str | None:
         return self.payload.get("stage")
 
+    @property
+    def sweep(self) -> int | None:
+        return self.payload.get("sweep")
+
 
 @dataclass(frozen=True)
 class WorkerRow:
@@ -72,6 +78,11 @@ class WorkerRow:
 
 class Store(RunStore):
     """Every query on jobs, events and workers; those on runs are inherited. Raises CompresslabError."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.sweeps = SweepStore(self.database)
+        self.votes = VoteStore(self.database)
 
     # -- jobs: submitting and watching --------------------------------------------------
 
@@ -97,6 +108,15 @@ class Store(RunStore):
         self.job(job_id)
         with self.database.write() as connection:
             for statement in self._stop(reason, JOBS.c.id == job_id):
+                connection.execute(statement)
+
+    def stop_sweep(self, sweep_id: int, reason: str = "The sweep was stopped.") -> None:
+        """Its jobs end as by `request_cancel`; what they have finished stays."""
+        jobs = select(SWEEP_POINTS.c.job_id).where(
+            SWEEP_POINTS.c.sweep_id == sweep_id, SWEEP_POINTS.c.job_id.isnot(None)
+        )
+        with self.database.write() as connection:
+            for statement in self._stop(reason, JOBS.c.id.in_(jobs)):
                 connection.execute(statement)
 
     def _stop(self, reason: str, *which: Any) -> list[Any]:

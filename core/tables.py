@@ -42,7 +42,12 @@ RUNS = Table(
     Column("created", String(40), nullable=False),  # ISO 8601, UTC, as in the record
     Column("record", Text, nullable=False),
     Column("deleted", Float),
+    Column("recipe_hash", String(12), nullable=False, server_default=""),
+    Column("stage", String(16), nullable=False, server_default="final"),  # draft: kept for a sweep alone
+    Column("tags", Text, nullable=False, server_default="[]"),  # JSON list
+    Column("note", Text, nullable=False, server_default=""),
     Index("runs_by_time", "created"),
+    Index("runs_by_recipe", "recipe_hash"),
 )
 
 WORKERS = Table(
@@ -55,4 +60,44 @@ WORKERS = Table(
     Column("state", String(16), nullable=False),  # starting, idle, busy
     Column("started", Float, nullable=False),
     Column("heartbeat", Float, nullable=False),
+)
+
+SWEEPS = Table(
+    "sweeps",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("spec", Text, nullable=False),  # JSON of core.sweep.Sweep
+    Column("owner", String(64), nullable=False),
+    Column("created", Float, nullable=False),
+    Column("deleted", Float),
+    sqlite_autoincrement=True,
+)
+
+SWEEP_POINTS = Table(
+    "sweep_points",
+    METADATA,
+    Column("sweep_id", Integer, ForeignKey("sweeps.id"), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),  # in the order of the work
+    Column("coordinates", Text, nullable=False),  # JSON list: a value for every axis
+    Column("recipe", Text),  # JSON; null where none could be made
+    Column("recipe_hash", String(12)),
+    Column("aside", Text),  # why it makes no sense; it is never run
+    Column("error", Text),  # how it failed where no job says so
+    Column("job_id", Integer),  # the last one that was to do it
+    Column("put_back", Integer, nullable=False, server_default="0"),  # how often its worker went away
+    Index("sweep_points_by_recipe", "recipe_hash"),
+    Index("sweep_points_by_job", "job_id"),
+)
+
+VOTES = Table(
+    "votes",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("first", String(64), nullable=False),  # content hash of weights: what wrote one of the two texts
+    Column("second", String(64), nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("choice", String(8), nullable=False),  # first, second, same, bad
+    Column("owner", String(64), nullable=False),
+    Column("created", Float, nullable=False),
+    Index("votes_by_pair", "first", "second"),
 )

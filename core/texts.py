@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from core.errors import BadInput
 from core.hub_text import PREFIX, read_hub_text
-from core.paths import EVALUATION
+from core.paths import EVALUATION, user_path
 from core.settings import Settings, setting
 
 LARGEST_TEXT = 64 * 2**20  # bytes; a larger file would hold more tokens than any setting here can use
@@ -132,18 +132,18 @@ def calibration_text(name: str) -> str:
 def _text(name: str, bundled: Path) -> str:
     if name.startswith(PREFIX):
         return read_hub_text(name)
-    return read_text(bundled if name == "bundled" else Path(name).expanduser())
+    return read_text(bundled if name == "bundled" else user_path(name))
 
 
 def evaluation_questions(name: str) -> list[Question]:
-    return read_questions(EVALUATION / "questions.jsonl" if name == "bundled" else Path(name).expanduser())
+    return read_questions(EVALUATION / "questions.jsonl" if name == "bundled" else user_path(name))
 
 
 def check_file(name: str, *, questions: bool = False) -> None:
     """Raises BadInput where a file of the user's can't be used; reads a file again only when it has changed."""
-    path = Path(name).expanduser()
     if name == "bundled" or name.startswith(PREFIX):
         return
+    path = user_path(name)
     changed = path.stat().st_mtime_ns if path.exists() else 0
     problem = _problem(path, changed, questions)
     if problem:

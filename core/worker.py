@@ -16,7 +16,7 @@ from typing import Any
 from core import jobs
 from core.errors import CompresslabError
 from core.paths import store_url
-from core.results import RunRecord
+from core.results import ExportRecord, RunRecord
 from core.run_store import remove_folder
 from core.store import JobRow, State, Store
 from core.warm_child import COMMAND, WarmChild
@@ -102,6 +102,7 @@ class Worker:
             jobs.reap(self.store)
         if self._tidy_due.now():
             self.store.purge_runs()
+            self.store.sweeps.purge()
             self.store.prune_events()
         child = self._living_child()
         if child is None:
@@ -182,13 +183,21 @@ class Worker:
     def _end(self, doing: Doing) -> None:
         """Keep the record, then say that the job is done: who sees it done finds the run."""
         assert doing.ended is not None
-        state, error, record = doing.ended["state"], doing.ended.get("error"), doing.ended.get("record")
-        if record and doing.row.stage == "final" and not self.store.job(doing.row.id).over:
+        state, error = doing.ended["state"], doing.ended.get("error")
+        if not self.store.job(doing.row.id).over:
             try:
-                self.store.save_run(RunRecord.model_validate_json(record), doing.row.id)
+                self._keep(doing.row, doing.ended)
             except CompresslabError as failure:
-                state, error = "failed", f"The run could not be kept: {failure}"
+                state, error = "failed", f"The {doing.row.kind} could not be kept: {failure}"
         self._finish(doing, state, error)
+
+    def _keep(self, row: JobRow, ended: dict[str, Any]) -> None:
+        """Raises CompresslabError."""
+        record, exported = ended.get("record"), ended.get("export")
+        if record and (row.stage == "final" or row.sweep is not None):
+            self.store.save_run(RunRecord.model_validate_json(record), row.id)
+        if exported:
+            self.store.add_export(row.payload["run"]["run_id"], ExportRecord.model_validate_json(exported))
 
     def _finish(self, doing: Doing, state: State, error: str | None) -> None:
         """Whatever ends a job that was asked to stop, short of success, it is cancelled for the reason given then."""
@@ -226,7 +235,9 @@ class Worker:
             self._child.bury()
         try:
             if self._doing is not None:
+                row = self._doing.row
                 self._finish(self._doing, "failed", "The worker was stopped while this job ran; submit it again.")
+                jobs.put_back(self.store, self.store.job(row.id))
             self.store.forget_worker(self.worker_id)
         except CompresslabError as error:
             LOG.warning("%s", error)

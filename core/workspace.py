@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import jobs, sensitivity_store, statistics_files
+from core import exporting, hub_models, jobs, layer_profile, sensitivity_store, statistics_files
 from core.allocation import allocate
 from core.errors import BadInput
 from core.estimate import Estimate, estimate
 from core.events import Event
+from core.exporting import Offer
 from core.generation_request import GenerateRequest
-from core.jobs import GenerateJob, RunJob, SensitivityJob
+from core.hub_models import Cached, Found
+from core.jobs import DownloadJob, ExportJob, GenerateJob, ProfileJob, RunJob, SensitivityJob, new_run_id
+from core.layer_profile import LayerProfile
 from core.model_facts import ModelFacts, read_facts
 from core.model_source import BUNDLED, locate
 from core.packed_layout import file_bytes
 from core.paths import store_url
-from core.plan import Plan, make_plan
+from core.plan import Fit, Plan, fit, make_plan
+from core.presets import Goal, Preset, choose
 from core.recipe import Recipe
-from core.results import Measurement, RunRecord, Stage
+from core.recorded_answers import RecordedAnswer, recorded_answers
+from core.results import ExportRecord, Measurement, RunRecord, Stage
+from core.run_store import Annotation
 from core.sensitivity_table import SensitivityTable
 from core.statistics_files import StatisticsEntry
 from core.store import JobRow, Store, WorkerRow
+from core.sweep import Sweep, SweepStage
+from core.sweeps import Sweeps
 
 if TYPE_CHECKING:
     from core.engine.session import Session
 
 Report = Callable[[Event], None]
-
-
-def new_run_id() -> str:
-    return uuid.uuid4().hex[:10]
 
 
 class Workspace:
@@ -48,12 +52,37 @@ class Workspace:
         names = [BUNDLED, *self.store.models_used()]
         return [name for name in dict.fromkeys(names) if _is_here(name)]
 
+    def search_hub(self, text: str) -> list[Found]:
+        """Models of the Hub with that in their name, the most used first. Raises BadInput."""
+        return hub_models.search(text)
+
+    def download(
+        self,
+        model: str,
+        report: Report = lambda event: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Path:
+        """Fetch a model of the Hub here and now; returns its folder. Raises BadInput, Cancelled."""
+        return hub_models.download(model, report, cancelled)
+
+    def downloaded(self) -> list[Cached]:
+        """What the Hub's cache on this machine holds, what was used last first."""
+        return hub_models.cached()
+
+    def delete_downloaded(self, model: str) -> int:
+        """Take a model out of the Hub's cache; returns the bytes freed. Raises BadInput, RunFailed."""
+        return hub_models.delete(model)
+
     def facts(self, model: str) -> ModelFacts:
         return read_facts(model)
 
     def plan(self, recipe: Recipe) -> Plan:
         """Raises BadInput where the recipe does not fit the model or itself."""
         return make_plan(recipe, read_facts(recipe.model))
+
+    def fit(self, recipe: Recipe) -> Fit:
+        """Whether the recipe's work fits into this machine's memory, and how large a model would."""
+        return fit(recipe, read_facts(recipe.model))
 
     def estimate(self, recipe: Recipe) -> Estimate:
         """Exact bytes, and predicted quality where `sensitivity` knows the model."""
@@ -76,6 +105,11 @@ class Workspace:
         if budget_bytes is None:
             raise BadInput("An allocation takes a budget in bytes or a ratio.")
         return allocate(plan, table, budget_bytes)
+
+    def preset(self, goal: Goal, recipe: Recipe) -> Preset:
+        """The recipe with steps chosen for what is wanted, from estimates alone. Raises BadInput where none will do."""
+        facts = read_facts(recipe.model)
+        return choose(goal, recipe, facts, sensitivity_store.find(recipe, facts))
 
     def _check(self, recipe: Recipe) -> None:
         """Refuse nonsense before anything is loaded; a model that is still to be fetched is checked when it is here."""
@@ -113,6 +147,20 @@ class Workspace:
         """Measure here and now, with the recipe's model and texts, and keep the table. Raises CompresslabError."""
         return sensitivity_store.measure(self._session, recipe, report, cancelled)
 
+    def profile(
+        self,
+        recipe: Recipe,
+        run_id: str | None = None,
+        report: Report = lambda event: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> LayerProfile:
+        """Histograms, zeros and error of every matrix, worth of every head: looked at here and now, and kept."""
+        return layer_profile.measure(self._session, recipe, run_id, report, cancelled)
+
+    def layer_profile(self, recipe: Recipe) -> LayerProfile | None:
+        """What was seen of the recipe's matrices; None before anyone looked."""
+        return layer_profile.find(recipe)
+
     def generate(
         self,
         request: GenerateRequest,
@@ -122,6 +170,52 @@ class Workspace:
         """Write every pane here and now; what they write arrives at `report`."""
         self._session.generate(request, report=report, cancelled=cancelled)
 
+    def export(
+        self,
+        run_id: str,
+        formats: str | Iterable[str],
+        out: str | Path | None = None,
+        *,
+        settings: dict[str, dict[str, Any]] | None = None,
+        push: str | None = None,
+        report: Report = lambda event: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[ExportRecord]:
+        """Write a run here and now so that other programs load it; each format gets a folder in `out`, is opened again,
+        and the run's record says how it answered. `settings` are by format, `push` is a Hub id that one format is
+        uploaded to. Raises CompresslabError."""
+        done = []
+        for job in self._export_jobs(run_id, formats, out, settings, push):
+            done.append(exporting.export(self._session, job, report, cancelled))
+            self.store.add_export(job.run.run_id, done[-1])
+        return done
+
+    def _export_jobs(
+        self,
+        run_id: str,
+        formats: str | Iterable[str],
+        out: str | Path | None,
+        settings: dict[str, dict[str, Any]] | None,
+        push: str | None,
+    ) -> list[ExportJob]:
+        names = [formats] if isinstance(formats, str) else formats
+        return exporting.export_jobs(self.run_record(run_id), names, out, settings or {}, push)
+
+    @cached_property
+    def sweeps(self) -> Sweeps:
+        """Many recipes at once: launched, watched, stopped, taken up again."""
+        return Sweeps(self.store, lambda: self._session)
+
+    def sweep(self, recipe: Recipe, over: Iterable[str], *, stage: SweepStage = "draft") -> list[RunRecord]:
+        """Run the recipe here and now with every combination of `over`, such as `quantize_gptq.bits=2,3,4`; the records
+        in the order of the work. What fails, or makes no sense, is left out; `sweeps` tells of it.
+        """
+        sweep_id = self.sweeps.create(Sweep.over(recipe, over, stage))
+        self.sweeps.go_on(sweep_id)
+        run_ids = [row.run_id for row in self.sweeps.points(sweep_id) if row.done and row.run_id]
+        found = {record.run_id: record for record in self.sweeps.records(run_ids)}
+        return [found[run_id] for run_id in run_ids]
+
     # -- work in the queue ---------------------------------------------------------------
 
     def submit(self, recipe: Recipe, *, stage: Stage = "final", owner: str = "", live: bool = False) -> int:
@@ -130,16 +224,45 @@ class Workspace:
         A live job takes the place of the owner's live job before it.
         """
         self._check(recipe)
-        job = RunJob(recipe=recipe.to_dict(), stage=stage, run_id=new_run_id())
+        job = RunJob(recipe=recipe.to_dict(), stage=stage)
         return jobs.submit(self.store, job, owner=owner, live=live)
 
-    def submit_generation(self, request: GenerateRequest, *, owner: str = "") -> int:
-        """Put a side-by-side generation into the queue; the owner's earlier one gives way."""
-        return jobs.submit(self.store, GenerateJob(request=request), owner=owner, live=True)
+    def submit_generation(self, request: GenerateRequest, *, owner: str = "", live: bool = True) -> int:
+        """Put a side-by-side generation into the queue. A live one takes the place of the owner's before it, and its
+        words are forgotten when many have come after it; one that is not live is kept.
+        """
+        return jobs.submit(self.store, GenerateJob(request=request), owner=owner, live=live)
+
+    def recorded_answers(self, weights: Iterable[str]) -> list[RecordedAnswer]:
+        """What the weights of these content hashes have written so far, newest first."""
+        return recorded_answers(self.store, weights)
+
+    def submit_download(self, model: str, *, owner: str = "") -> int:
+        """Put the download of a model into the queue; returns the job's number."""
+        return jobs.submit(self.store, DownloadJob(model=model), owner=owner)
 
     def submit_sensitivity(self, recipe: Recipe, *, owner: str = "") -> int:
         """Put the measuring of the recipe's model into the queue."""
         return jobs.submit(self.store, SensitivityJob(recipe=recipe.to_dict()), owner=owner)
+
+    def submit_profile(self, recipe: Recipe, run_id: str | None = None, *, owner: str = "") -> int:
+        """Put a close look at every matrix into the queue: `layer_profile` has it then."""
+        self._check(recipe)
+        return jobs.submit(self.store, ProfileJob(recipe=recipe.to_dict(), run=run_id), owner=owner)
+
+    def submit_export(
+        self,
+        run_id: str,
+        formats: str | Iterable[str],
+        out: str | Path | None = None,
+        *,
+        settings: dict[str, dict[str, Any]] | None = None,
+        push: str | None = None,
+        owner: str = "",
+    ) -> list[int]:
+        """Put exports into the queue, one job a format, once all are known to make sense; see `export`."""
+        found = self._export_jobs(run_id, formats, out, settings, push)
+        return [jobs.submit(self.store, job, owner=owner) for job in found]
 
     def cancel(self, job_id: int) -> None:
         self.store.request_cancel(job_id)
@@ -184,6 +307,21 @@ class Workspace:
     def run_record(self, run_id: str) -> RunRecord:
         """By its id or the unambiguous start of it; raises BadInput."""
         return self.store.run(run_id)
+
+    def export_offers(self, run_id: str, settings: Mapping[str, dict[str, Any]] | None = None) -> list[Offer]:
+        """Every format, held against a run: how large, and what speaks against it. `settings` are by format.
+
+        Raises BadInput where the run's weights are gone.
+        """
+        return exporting.offers(self.run_record(run_id), settings or {})
+
+    def annotations(self) -> dict[str, Annotation]:
+        """Tags and notes, by the run's id."""
+        return self.store.annotations()
+
+    def annotate_run(self, run_id: str, tags: Iterable[str], note: str) -> None:
+        """Tags and a note in place of those before. Raises BadInput."""
+        self.store.annotate(run_id, tags, note)
 
     def delete_run(self, run_id: str) -> None:
         """Out of sight at once, off the disk a day later: `restore_run` undoes it."""

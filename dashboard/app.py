@@ -8,10 +8,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import state
-from dashboard.app_pages import history, studio
+from dashboard import sign_in, state
+from dashboard.app_pages import compare, explore, history, layers, models, present, studio
 
-STYLES = (Path(__file__).with_name("style.css"), Path(__file__).with_name("pages.css"))
+STYLES = tuple(Path(__file__).with_name(f"{name}.css") for name in ("style", "pages", "compare"))
 SIDEBAR_WIDTH = 320  # pixels
 
 
@@ -30,9 +30,15 @@ def main() -> None:
     for style in STYLES:
         st.html(style)
     words = state.words()
+    sign_in.required(words)
     pages = {
         "studio": st.Page(studio.page, title=words("page.studio"), url_path="studio", default=True),
+        "compare": st.Page(compare.page, title=words("page.compare"), url_path="compare"),
+        "explore": st.Page(explore.page, title=words("page.explore"), url_path="explore"),
+        "layers": st.Page(layers.page, title=words("page.layers"), url_path="layers"),
         "history": st.Page(history.page, title=words("page.history"), url_path="history"),
+        "models": st.Page(models.page, title=words("page.models"), url_path="models"),
+        "present": st.Page(present.page, title=words("page.present"), url_path="present"),
     }
     state.keep_pages(pages)
     st.navigation(list(pages.values()), position="top").run()

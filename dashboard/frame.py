@@ -5,24 +5,29 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import CompresslabError
-from dashboard import state
+from dashboard import sign_in, state
 from dashboard.texts import LANGUAGES, escaped
 
 
 def foot() -> None:
     """The language, at the foot of the sidebar."""
-    session = state.current()
-    st.session_state.setdefault("language", session.language)
     with st.sidebar.container(key="foot"):
-        st.segmented_control(
-            state.words()("language"),
-            options=list(LANGUAGES),
-            format_func=lambda language: LANGUAGES[language],
-            key="language",
-            required=True,
-            label_visibility="collapsed",
-            on_change=_take_language,
-        )
+        language()
+        sign_in.leave(state.words())
+
+
+def language() -> None:
+    """For a page without a sidebar."""
+    st.session_state.setdefault("language", state.current().language)
+    st.segmented_control(
+        state.words()("language"),
+        options=list(LANGUAGES),
+        format_func=lambda language: LANGUAGES[language],
+        key="language",
+        required=True,
+        label_visibility="collapsed",
+        on_change=_take_language,
+    )
 
 
 def _take_language() -> None:

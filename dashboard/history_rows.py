@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
 
 from core.results import Measurement, RunRecord
+from core.run_store import Annotation
 from core.store import JobRow
 from dashboard import charts, formats
 from dashboard.recipe_words import steps_text
 from dashboard.texts import Words
 
-COLUMNS = "date model recipe size perplexity perplexity_error accuracy flipped speed seconds device run".split()
+COLUMNS = (
+    "date model recipe size perplexity perplexity_error accuracy flipped speed seconds tags note device versions run"
+).split()
 
 
-def runs_table(records: Sequence[RunRecord], words: Words) -> pd.DataFrame:
+def runs_table(records: Sequence[RunRecord], annotations: Mapping[str, Annotation], words: Words) -> pd.DataFrame:
     """One row a run, in the records' order: numbers stay numbers, so that a click on a head sorts them."""
-    return pd.DataFrame([_row(record, words) for record in records], columns=COLUMNS)
+    rows = [_row(record, annotations.get(record.run_id, Annotation()), words) for record in records]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _row(record: RunRecord, words: Words) -> dict[str, object]:
+def _row(record: RunRecord, annotation: Annotation, words: Words) -> dict[str, object]:
     perplexity = record.find("perplexity")
     before, after = charts.disk_bytes(record.measurements)
     speed = next((pace.ratio for pace in charts.paces(record.measurements) if pace.name == "decode"), None)
@@ -37,8 +41,15 @@ def _row(record: RunRecord, words: Words) -> dict[str, object]:
         "flipped": _value(record.find("flipped_answers")),
         "speed": speed,
         "seconds": record.seconds,
+        "tags": list(annotation.tags),
+        "note": annotation.note,
         "device": record.hardware.device,
+        "versions": _versions(record),
     }
+
+
+def _versions(record: RunRecord) -> str:
+    return ", ".join(f"{name} {version}" for name, version in record.hardware.versions.items())
 
 
 def _value(measurement: Measurement | None) -> float | None:
@@ -46,11 +57,43 @@ def _value(measurement: Measurement | None) -> float | None:
 
 
 def matching(table: pd.DataFrame, text: str) -> pd.DataFrame:
-    """Rows whose run, model or recipe holds the text."""
+    """Rows whose run, model, recipe, tags or note hold the text."""
     if not text.strip():
         return table
-    words = table["run"] + " " + table["model"] + " " + table["recipe"]
+    words = table["run"] + " " + table["model"] + " " + table["recipe"] + " " + table["note"] + " "
+    words += table["tags"].map(" ".join)
     return table[words.str.contains(text.strip(), case=False, regex=False)]
+
+
+def everything(records: Sequence[RunRecord], annotations: Mapping[str, Annotation], words: Words) -> pd.DataFrame:
+    """One row a run, for a file: every measurement in its own unit, the machine, what people wrote on it."""
+    return pd.DataFrame([_whole(record, annotations.get(record.run_id, Annotation()), words) for record in records])
+
+
+def _whole(record: RunRecord, annotation: Annotation, words: Words) -> dict[str, object]:
+    machine = record.hardware
+    row: dict[str, object] = {
+        "run": record.run_id,
+        "created": record.created,
+        "model": record.model,
+        "recipe": steps_text(record.recipe, words),
+        "tags": ", ".join(annotation.tags),
+        "note": annotation.note,
+    }
+    for m in record.measurements:
+        row[f"{m.variant} {m.metric} [{m.unit}]"] = m.value
+        row |= {f"{m.variant} {m.metric} error": m.error} if m.error is not None else {}
+        row |= {f"{m.metric} change [{m.change_unit}]": m.change} if m.change is not None else {}
+    return row | {
+        "seconds": record.seconds,
+        "device": f"{machine.device_name} ({machine.device})",
+        "dtype": machine.dtype,
+        "threads": machine.threads,
+        "memory_bytes": machine.memory_bytes,
+        "versions": _versions(record),
+        "baseline_hash": record.baseline_hash,
+        "compressed_hash": record.compressed_hash,
+    }
 
 
 def measurements_table(record: RunRecord, words: Words) -> pd.DataFrame:
@@ -63,6 +106,7 @@ def _measurement_row(metric: str, record: RunRecord, words: Words) -> dict[str, 
     baseline, compressed = record.find(metric, "baseline"), record.find(metric)
     shown = compressed or baseline
     kernel = words(f"kernel.{compressed.kernel}") if compressed and compressed.kernel else ""
+    ran = ", ".join(part for part in (kernel, shown.runtime if shown else "") if part)
     return {
         words("measure.metric"): words.known(f"metric.{metric}", metric),
         words("measure.baseline"): _text(baseline, words),
@@ -70,7 +114,7 @@ def _measurement_row(metric: str, record: RunRecord, words: Words) -> dict[str, 
         words("measure.change"): change_text(compressed, words),
         words("measure.dataset"): words.dataset((shown.dataset if shown else None) or ""),
         words("measure.samples"): _samples(shown, words),
-        words("measure.label"): kernel,
+        words("measure.label"): ran,
     }
 
 
@@ -110,13 +154,12 @@ def stages_table(record: RunRecord, words: Words) -> pd.DataFrame:
 
 def machine_table(record: RunRecord, words: Words) -> pd.DataFrame:
     machine = record.hardware
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     rows = [
         (words("machine.device"), f"{machine.device_name} ({machine.device}). {machine.device_reason}"),
         (words("machine.dtype"), f"{machine.dtype}. {machine.dtype_reason}"),
         (words("machine.threads"), str(machine.threads)),
         (words("machine.memory"), formats.file_size(machine.memory_bytes)),
-        (words("machine.versions"), versions),
+        (words("machine.versions"), _versions(record)),
         (words("history.hash.baseline"), record.baseline_hash),
         (words("history.hash.compressed"), record.compressed_hash),
     ]

@@ -16,11 +16,15 @@ class DraftPoint:
     measurements: list[Measurement]
 
 
+Moment = tuple[float, float | None, tuple[tuple[str, float], ...]]  # seconds, probability, the likeliest tokens
+
+
 @dataclass
 class PaneText:
     """What one pane has written so far."""
 
     tokens: list[tuple[int, str]] = field(default_factory=list)  # token id, text
+    moments: list[Moment] = field(default_factory=list)  # one a token
     started: PaneStarted | None = None
     done: PaneDone | None = None
 
@@ -71,6 +75,7 @@ class JobView:
         pane = self.panes.setdefault(event.pane, PaneText())
         if isinstance(event, Token):
             pane.tokens.append((event.token_id, event.text))
+            pane.moments.append((event.seconds, event.probability, event.alternatives))
         elif isinstance(event, PaneStarted):
             pane.started = event
         else:

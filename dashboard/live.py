@@ -54,6 +54,8 @@ def _settle(session: State, job: JobRow) -> None:
         return
     session.ended[job.id] = job
     session.stopping.discard(job.id)
+    if job.kind == "export":
+        session.records.pop(job.payload["run"]["run_id"], None)  # it tells of the export now
     if job.stage == "final" and job.state == "done" and job.run_id:
         recipe = session.recipes[job.id]
         session.finals[recipe] = (job.run_id, job.id)

@@ -23,7 +23,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)  # in the order in which steps usually 
 USUAL: dict[Kind, str] = {"prune": "prune_sparsegpt", "distill": "distill_logits", "quantize": "quantize_gptq"}
 NOTHING = "baseline"  # the short form of a recipe without steps
 WHOLE = "recipe"  # the section for what belongs to the recipe as a whole
-WHOLE_KEYS = ("seed", "device", "dtype")
+WHOLE_KEYS = ("seed", "device", "dtype", "runtime")
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,26 @@ class Sketch:
         left = iter(steps)
         return replace(self, blocks=tuple(replace(b, step=next(left)) if b.on else b for b in self.blocks))
 
+    def with_step(self, place: str, step: Method) -> Self:
+        """Other settings in one block."""
+        return self._with(place, replace(self.block(place), step=step))
+
     def with_method(self, place: str, name: str) -> Self:
         """Another method in a block; settings that both have keep their values."""
-        return self._with(place, replace(self.block(place), step=_taken_over(METHODS[name], self.block(place).step)))
+        return self._with(place, replace(self.block(place), step=METHODS[name].taking_over(self.block(place).step)))
 
     def added(self, name: str) -> Self:
         """One more step, last, switched on."""
         step = METHODS[name]()
         return replace(self, blocks=(*self.blocks, Block(_free_place(step.kind, self.blocks), step, True)))
+
+    def duplicated(self, place: str) -> Self:
+        """The same step once more, right behind it; off where the two make no sense together."""
+        block = self.block(place)
+        at = self.blocks.index(block) + 1
+        before = tuple(b.step for b in self.blocks[:at] if b.on)
+        copy = Block(_free_place(block.step.kind, self.blocks), block.step, block.step.conflict(before) is None)
+        return replace(self, blocks=(*self.blocks[:at], copy, *self.blocks[at:]))
 
     def removed(self, place: str) -> Self:
         return replace(self, blocks=tuple(block for block in self.blocks if block.place != place))
@@ -101,18 +113,6 @@ def _free_place(kind: Kind, blocks: Iterable[Block]) -> str:
     taken = {block.place for block in blocks}
     names = (f"step.{kind}" if n == 1 else f"step.{kind}.{n}" for n in count(1))
     return next(name for name in names if name not in taken)
-
-
-def _taken_over(kind: type[Method], old: Method) -> Method:
-    """A method of that kind with what was changed in the old one, as far as it can be said there."""
-    step, usual = kind(), type(old)()
-    shared = set(kind.model_fields) & set(type(old).model_fields)
-    for name in (name for name in shared if getattr(old, name) != getattr(usual, name)):
-        try:
-            step = kind.parse(step.model_dump() | {name: getattr(old, name)}, kind.name)
-        except BadInput:  # the same name, but other values: the new method's own default stays
-            continue
-    return step
 
 
 # -- the short form: quantize_rtn,bits=3;evaluation,max_tokens=4096;recipe,seed=1 ------------------------------

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import streamlit as st
 
 from core.errors import BadInput
 from core.estimate import Estimate
 from core.generation_request import Decoding
+from core.hub_models import Found
 from core.model_source import BUNDLED, locate
 from core.paths import store_url
 from core.recipe import Recipe
@@ -24,7 +26,11 @@ from core.store import JobRow
 from core.texts import example_prompts
 from core.workspace import Workspace
 from dashboard import forms
+from dashboard.compare.comparing import Comparing
+from dashboard.explore.exploring import Exploring
 from dashboard.job_view import JobView
+from dashboard.layers.looking import Looking
+from dashboard.present.view import MODES, Showing
 from dashboard.sketch import Sketch, from_short, to_short
 from dashboard.texts import LANGUAGES, Words, words_of
 
@@ -64,6 +70,8 @@ class State:
     language: str = "en"
     sketch: Sketch = field(default_factory=lambda: Sketch.of(first_recipe()))
     undo: list[Sketch] = field(default_factory=list)
+    redo: list[Sketch] = field(default_factory=list)  # what undo took back, the last one last
+    preset: tuple[str, str] | None = None  # what the last preset did, and the hash of the recipe that it made
     live: bool = True
     job: int | None = None  # the final run that is watched
     draft: int | None = None  # the live draft that is watched
@@ -85,9 +93,17 @@ class State:
     records: dict[str, RunRecord] = field(default_factory=dict)
     hardware: Hardware | None = None
     hardware_of: str | None = None  # the run it was read from
-    selected: str | None = None  # the run whose details the History shows
-    deleted: str | None = None  # the run that the History's undo would bring back
+    exports: dict[tuple[str, str], int] = field(default_factory=dict)  # run, format -> the job that wrote it last
+    export_settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by format
+    selected: list[str] = field(default_factory=list)  # the runs that are chosen in the History
+    deleted: list[str] = field(default_factory=list)  # those that its undo would bring back
     deletions: int = 0
+    downloads: set[int] = field(default_factory=set)  # models that are being fetched, by anybody
+    said: str = ""  # what the Models page has to tell of the last thing done
+    showing: Showing = field(default_factory=Showing)  # what the Present page shows
+    exploring: Exploring = field(default_factory=Exploring)  # what the Explore page shows
+    looking: Looking = field(default_factory=Looking)  # what the Layers page shows
+    comparing: Comparing = field(default_factory=Comparing)  # what the Compare page shows
     urls: Urls = field(default_factory=Urls)
 
     @property
@@ -183,7 +199,7 @@ def change(sketch: Sketch, *, remember: bool = True) -> None:
     if sketch == state.sketch:
         return
     if remember:
-        state.undo = [*state.undo[-UNDO_DEPTH:], state.sketch]
+        state.undo, state.redo = [*state.undo[-UNDO_DEPTH:], state.sketch], []
     if sketch.recipe != state.recipe:
         state.run, state.problem, state.unfit = None, "", ""
     state.sketch = sketch
@@ -206,6 +222,7 @@ def fill_widgets() -> None:
         forms.fill(f"metric.{metric.name}", metric)
     st.session_state["model"] = sketch.base.model
     st.session_state["device"] = sketch.base.device
+    st.session_state["runtime"] = sketch.base.runtime
     st.session_state["seed"] = sketch.base.seed
 
 
@@ -213,7 +230,16 @@ def undo() -> None:
     state = current()
     if state.undo:
         before = state.undo.pop()
+        state.redo.append(state.sketch)
         replace_sketch(before, remember=False)
+
+
+def redo() -> None:
+    state = current()
+    if state.redo:
+        after = state.redo.pop()
+        state.undo.append(state.sketch)
+        replace_sketch(after, remember=False)
 
 
 def to_baseline() -> None:
@@ -230,14 +256,26 @@ def open_run(record: RunRecord) -> None:
     state.run, state.job = record.run_id, None
 
 
+def watch_run(recipe: Recipe, job_id: int) -> None:
+    """Show in the Studio how far a run of this recipe is that was just asked for."""
+    state = current()
+    replace_sketch(Sketch.of(recipe))
+    state.finals.pop(recipe.content_hash, None)
+    state.run, state.job = None, job_id
+    state.recipes[job_id] = recipe.content_hash
+
+
 # -- the URL ---------------------------------------------------------------------------------------------------
 
 
 def read_url() -> None:
     """The Studio's: first visit, reload, link, back button. Nothing where the URL is what was written last."""
     params = current().urls.news()
-    if params is None:
-        return
+    if params is not None:
+        _read_studio(params)
+
+
+def _read_studio(params: dict[str, str]) -> None:
     state = current()
     _read_language(params)
     state.job, state.texts = _number(params.get("job")), _number(params.get("texts"))
@@ -252,12 +290,94 @@ def read_history_url() -> None:
     params = current().urls.news()
     if params is not None:
         _read_language(params)
-        current().selected = params.get("run")
+        current().selected = [run_id for run_id in params.get("run", "").split(",") if run_id]
 
 
 def write_history_url() -> None:
     state = current()
-    state.urls.write({"lang": state.language} | ({"run": state.selected} if state.selected else {}))
+    state.urls.write({"lang": state.language} | ({"run": ",".join(state.selected)} if state.selected else {}))
+
+
+def read_layers_url() -> None:
+    """The Studio's recipe, and what of it is looked at."""
+    params = current().urls.news()
+    if params is not None:
+        _read_studio(params)
+        current().looking.take(params)
+
+
+def write_layers_url() -> None:
+    state = current()
+    state.urls.write(studio_params() | state.looking.params())
+
+
+def read_explore_url() -> None:
+    params = current().urls.news()
+    if params is not None:
+        _read_language(params)
+        current().exploring.take(params)
+
+
+def write_explore_url() -> None:
+    state = current()
+    state.urls.write({"lang": state.language} | state.exploring.params())
+
+
+def read_compare_url() -> None:
+    params = current().urls.news()
+    if params is not None:
+        _read_language(params)
+        comparing = current().comparing
+        before = comparing.texts
+        comparing.take(params)
+        if comparing.texts != before:
+            _read_prompt(comparing.texts)
+            st.session_state["compare_prompt"] = current().prompt
+            forms.fill("compare_decoding", current().decoding)
+
+
+def write_compare_url() -> None:
+    state = current()
+    state.urls.write({"lang": state.language} | state.comparing.params())
+
+
+def read_models_url() -> None:
+    params = current().urls.news()
+    if params is not None:
+        _read_language(params)
+        st.session_state["hub_search"] = params.get("search", "")
+
+
+def write_models_url() -> None:
+    state = current()
+    text = st.session_state.get("hub_search", "").strip()
+    state.urls.write({"lang": state.language} | ({"search": text} if text else {}))
+
+
+@st.cache_data(ttl=300, show_spinner=False)
+def found_on_hub(text: str) -> list[Found]:
+    """Raises BadInput; asked again after five minutes."""
+    return workspace().search_hub(text)
+
+
+def read_present_url() -> None:
+    params = current().urls.news()
+    if params is None:
+        return
+    _read_language(params)
+    showing = current().showing
+    showing.model = params.get("model", showing.model)
+    showing.mode = next((mode for mode in MODES if mode == params.get("mode")), showing.mode)
+    showing.asked = _number(params.get("asked"))
+    showing.go(params.get("size", showing.size), _number(params.get("prompt")))
+
+
+def write_present_url() -> None:
+    state = current()
+    showing = state.showing
+    params = {"lang": state.language, "model": showing.model, "size": showing.size, "mode": showing.mode}
+    params |= {"prompt": str(showing.prompt)} | ({} if showing.asked is None else {"asked": str(showing.asked)})
+    state.urls.write({name: value for name, value in params.items() if value})
 
 
 def _read_language(params: dict[str, str]) -> None:

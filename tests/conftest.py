@@ -7,7 +7,7 @@ from core.families import ANATOMIES
 from core.model_facts import ModelFacts
 from core.weights import WeightPlan
 
-pytest_plugins = ["tests.chromium", "tests.dashboard_server", "tests.tiny_models"]
+pytest_plugins = ["tests.chromium", "tests.dashboard_server", "tests.exported", "tests.tiny_models"]
 
 
 @pytest.fixture(autouse=True)

@@ -123,8 +123,8 @@ class StudioPage:
         return list(self.page.evaluate("window.observed"))
 
     def _hear(self, message: ConsoleMessage) -> None:
-        """Opened at /history, Streamlit looks for its server below that path too, in vain, before it finds it."""
-        searching = re.search(r"/history/_stcore/(health|host-config)$", message.location["url"])
+        """Opened at a page, Streamlit looks for its server below that path too, in vain, before it finds it."""
+        searching = re.search(r"/[a-z]+/_stcore/(health|host-config)$", message.location["url"])
         if message.type == "error" and not searching:
             self.errors.append(message.text)
 

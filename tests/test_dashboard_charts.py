@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,9 +12,9 @@ from core.estimate import Estimate
 from core.results import Hardware, LossPoint, Measurement, RunRecord
 from dashboard import chart_style, charts
 from dashboard.components import static, window
-from dashboard.components.verdict import make_verdict, verdict_html
 from dashboard.job_view import DraftPoint
 from dashboard.texts import LANGUAGES, Words, words_of
+from dashboard.verdict import make_verdict, verdict_html
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = words_of("en")
@@ -230,8 +231,22 @@ def test_slower_is_called_slower() -> None:
     assert verdict.cards[2].kernel == "simulated" and verdict.cards[2].tone == "worse"
 
 
+def test_the_gain_is_split_into_runtime_and_weights() -> None:
+    plain = measurement("torch_decode_tokens_per_second", "baseline", 150.0, "tokens/s", direction="higher")
+    timed = [m.model_copy(update={"runtime": "onnxruntime, int4 group 64, int8 activations"}) for m in speeds(4.0)]
+    card = make_verdict(None, [*timed, plain], WORDS).cards[2]
+    assert card.detail == WORDS("verdict.gain", whole="8.0×", runtime="2.0×", weights="4.0×")
+    assert card.note.startswith("onnxruntime, int4 group 64") and "activations" not in card.note
+
+
+def test_before_any_timing_the_bytes_of_a_token_bound_the_speed() -> None:
+    card = make_verdict(replace(estimate(), decode_bound=4.3), [], WORDS).cards[2]
+    assert (card.stage, card.headline) == ("estimate", "≤ 4.3×")
+    assert make_verdict(estimate(), [], WORDS).cards[2].hint == WORDS("verdict.speed.hint")
+
+
 def test_whatever_comes_from_outside_is_escaped() -> None:
-    hostile = [m.model_copy(update={"dataset": EVIL, "note": EVIL}) for m in everything()]
+    hostile = [m.model_copy(update={"dataset": EVIL, "note": EVIL, "runtime": EVIL}) for m in everything()]
     assert "<img" not in verdict_html(make_verdict(None, hostile, WORDS), WORDS)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,11 @@ from core.events import Draft, Loss, Notice, PaneDone, PaneStarted, Progress, To
 from core.recipe import Recipe
 from core.results import Hardware, Measurement, RunRecord
 from core.workspace import Workspace
-from dashboard.history_rows import change_text, matching, runs_table
 from dashboard.job_view import JobView
 from dashboard.texts import words_of
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
 FOUR_BITS = Recipe.from_dict({"steps": ["quantize_rtn"]})
-SECONDS_FOR_A_THOUSAND = 1.0
 
 
 def measured(metric: str, baseline: float, compressed: float, unit: str = "", **more: Any) -> list[Measurement]:
@@ -110,7 +107,8 @@ def visible(app: AppTest) -> str:
 
 def test_no_page_imports_torch() -> None:
     code = (
-        "import sys, dashboard.app_pages.studio, dashboard.app_pages.history, dashboard.components.verdict;"
+        "import sys, dashboard.app_pages.studio, dashboard.app_pages.history, dashboard.app_pages.present;"
+        "import dashboard.verdict, dashboard.report;"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run(
@@ -215,7 +213,8 @@ def test_a_wrong_recipe_in_the_url_is_named_and_does_no_harm(workspace: Workspac
 @pytest.mark.parametrize("name", ["/no/such/folder", "no such model!", "**bold** ![x](http://a/b.png)"])
 def test_a_wrong_model_is_refused_in_a_sentence_and_the_old_one_stays(workspace: Workspace, name: str) -> None:
     app = AppTest.from_file(APP, default_timeout=60)
-    app.session_state["model"], app.session_state["device"] = name, "auto"  # as typed: not among the options
+    app.session_state["model"] = name  # as typed: not among the options
+    app.session_state["device"] = app.session_state["runtime"] = "auto"
     app.run()
     assert app.error and name in said(app)
     assert "![" not in app.error[0].value
@@ -355,93 +354,3 @@ def test_a_job_view_loses_and_doubles_nothing() -> None:
     view.feed(numbered[2:])
     assert [text for _, text in view.panes[0].tokens] == [" 0", " 1", " 2", " 3", " 4"]
     assert view.cursor == len(events) and view.panes[0].done is not None
-
-
-# -- History -------------------------------------------------------------------------------------------------------
-
-
-def history(**params: str) -> AppTest:
-    app = AppTest.from_function(draw_history, default_timeout=60)
-    for name, value in params.items():
-        app.query_params[name] = value
-    return healthy(app.run())
-
-
-def draw_history() -> None:
-    from dashboard.app_pages import history
-
-    history.page()
-
-
-def test_an_empty_history_offers_the_way_out(workspace: Workspace) -> None:
-    app = history()
-    assert app.button(key="to_studio").label == words_of("en")("history.empty.action")
-
-
-def test_every_run_is_a_row(workspace: Workspace) -> None:
-    for number in range(3):
-        workspace.store.save_run(record(number))
-    table = history().dataframe[0].value
-    assert list(table["run"]) == ["run0000002", "run0000001", "run0000000"]
-    assert table["size"][0] == pytest.approx(4.0)
-    assert table["recipe"][0] == "4 bit"
-
-
-def test_a_chosen_run_is_shown_whole_and_its_texts_are_only_text(workspace: Workspace) -> None:
-    workspace.store.save_run(record())
-    app = history(run="run0000000")
-    assert "bits: 4" in app.code[0].value
-    notice = next(caption.value for caption in app.caption if "onerror" in caption.value)
-    assert "\\<img" in notice and "\\*\\*not" in notice
-    numbers = app.dataframe[1].value
-    assert "bundled stories" in set(numbers[words_of("en")("measure.dataset")])
-
-
-def test_changes_are_read_with_sign_error_and_unit() -> None:
-    english = words_of("en")
-    perplexity = measured("perplexity", 3.0, 3.3)[1]
-    accuracy = perplexity.model_copy(update={"change": -0.012, "change_error": 0.004, "change_unit": "fraction"})
-    assert change_text(perplexity, english).replace("\u202f", " ") == "+10.0 ± 0.2 %"
-    assert change_text(accuracy, english) == "−1.2 ± 0.4 points"
-    assert change_text(None, english) == ""
-
-
-def test_a_deleted_run_can_be_brought_back(workspace: Workspace) -> None:
-    workspace.store.save_run(record())
-    app = history(run="run0000000")
-    app.button(key="delete_run").click().run()
-    assert workspace.runs() == [] and "run0000000" in said(app)
-    healthy(app.button(key="undo_delete").click().run())
-    assert [run.run_id for run in workspace.runs()] == ["run0000000"]
-
-
-def test_failed_jobs_are_listed_with_their_reason(workspace: Workspace) -> None:
-    job = workspace.submit(FOUR_BITS)
-    workspace.store.claim("w")
-    workspace.store.finish(job, "failed", "The disk is full.")
-    tables = [table.value for table in history().dataframe]
-    assert any("The disk is full." in table.to_string() for table in tables)
-
-
-def test_a_search_that_finds_nothing_says_so(workspace: Workspace) -> None:
-    workspace.store.save_run(record())
-    app = history()
-    app.text_input(key="filter").set_value("qwen [x]").run()
-    assert "qwen" in said(healthy(app))
-    table = runs_table([record()], words_of("en"))
-    assert len(matching(table, "STORY")) == 1 and matching(table, "(").empty
-
-
-def test_a_thousand_runs_in_a_second(workspace: Workspace) -> None:
-    for number in range(1000):
-        workspace.store.save_run(record(number))
-    app = history()
-    best = min(timed(app) for _ in range(3))
-    assert len(app.dataframe[0].value) == 1000
-    assert best <= SECONDS_FOR_A_THOUSAND
-
-
-def timed(app: AppTest) -> float:
-    start = time.perf_counter()
-    healthy(app.run())
-    return time.perf_counter() - start

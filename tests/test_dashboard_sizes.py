@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core import sensitivity_store, statistics_files
+from core.methods.layerwise import Quantizer
 from core.methods.quantize_rtn import QuantizeRtn
 from core.packed_layout import file_bytes
 from core.prediction import Prediction
@@ -15,10 +16,10 @@ from core.recipe import Recipe
 from core.sensitivity_table import Point, SensitivityTable, column
 from core.workspace import Workspace
 from dashboard import formats
-from dashboard.components.verdict import make_verdict
 from dashboard.sketch import Sketch, from_short
 from dashboard.studio.fit import budgets, stop_for
 from dashboard.texts import words_of
+from dashboard.verdict import make_verdict
 from tests.test_dashboard_charts import accuracies, estimate, perplexity
 from tests.test_dashboard_pages import healthy, opened, param, said, visible
 from tests.tiny_models import write_checkpoint
@@ -34,15 +35,15 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return Workspace()
 
 
-def save_table(workspace: Workspace) -> None:
+def save_table(workspace: Workspace, method: type[Quantizer] = QuantizeRtn) -> None:
     """A fourth of the loss for every bit more; later layers matter more; some whole models on the line."""
     facts = workspace.facts("storyteller")
     names = [weight.name for weight in facts.weights if weight.role == "linear"]
-    columns = [column(QuantizeRtn(bits=bits), dict.fromkeys(names, 4.0 ** (1 - bits))) for bits in (2, 3, 4, 6)]
+    columns = [column(method(bits=bits), dict.fromkeys(names, 4.0 ** (1 - bits))) for bits in (2, 3, 4, 6)]
     importance = {name: 0.001 * (1 + place) for place, name in enumerate(names)}
     total = sum(importance.values())
     points = [
-        Point(steps=[{"quantize_rtn": {"bits": bits}}], log_ratio=r, error=1e-6, divergence=r)
+        Point(steps=[{method.name: {"bits": bits}}], log_ratio=r, error=1e-6, divergence=r)
         for bits in (2, 3, 4, 5, 6)
         if (r := total * 4.0 ** (1 - bits))
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dashboard
+from core.exports.registry import FORMATS
 from core.generation_request import Decoding
 from core.recipe import TEXTS
 from core.registry import METHODS, METRICS
@@ -16,10 +17,11 @@ from core.settings import Control, Settings
 from dashboard.recipe_words import steps_text
 from dashboard.texts import LANGUAGES, Words, en, escaped, words_of, zh
 
-OWNERS: dict[str, type[Settings]] = {**METHODS, **METRICS, **TEXTS, "decoding": Decoding}
+OWNERS: dict[str, type[Settings]] = {**METHODS, **METRICS, **FORMATS, **TEXTS, "decoding": Decoding}
 CONTROLS = [(owner, control) for owner, kind in OWNERS.items() for control in kind.controls()]
 NAMED = [*METHODS, *METRICS]
 DECLARED = {f"{name}.{what}" for name in NAMED for what in ("title", "summary")}  # in English on the class itself
+DECLARED |= {f"format.{name}.{what}" for name in FORMATS for what in ("label", "plain")}
 SOURCES = sorted(Path(dashboard.__file__).parent.rglob("*.py"))
 
 

@@ -5,11 +5,14 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.engine.context import Job
-from core.engine.generation import _Writer, write_pane
+from core.engine.generation import Author, _Writer, write_pane
 from core.engine.progress import Tracker
+from core.engine.runtimes.torch_runtime import TorchRuntime
 from core.engine.session import Session
 from core.errors import BadInput, Cancelled
+from core.events import PaneDone, Token
 from core.generation_request import Decoding, GenerateRequest, Pane
+from core.recipe import Recipe
 from tests.tiny_models import FAMILIES
 
 PROMPT = "Mia had a red"
@@ -121,7 +124,7 @@ def test_half_a_character_waits_for_its_other_half(session, tiny_recipe):
     assert any("\ufffd" in words.decode([token]) for token in ids)
     told = []
     start = words("Mia").input_ids
-    writer = _Writer(model, start, lambda: None, lambda index, token, text, seconds: told.append(text))
+    writer = _Writer(model, start, lambda: None, lambda token: told.append(token.text))
     writer.put(torch.tensor([start]))
     for token in ids:
         writer.put(torch.tensor([token]))
@@ -132,10 +135,10 @@ def test_half_a_character_waits_for_its_other_half(session, tiny_recipe):
 def test_the_end_of_text_token_ends_it_and_is_not_shown(session, tiny_recipe):
     model = session.baseline(tiny_recipe("llama"))
     told = []
-    writer = _Writer(model, [5], lambda: None, lambda *token: told.append(token))
+    writer = _Writer(model, [5], lambda: None, told.append)
     for value in ([5], [40], [0]):
         writer.put(torch.tensor(value))
-    assert [token[1] for token in told] == [40]
+    assert [token.token_id for token in told] == [40]
 
 
 def test_a_prompt_longer_than_the_context_is_refused(session, tiny_folders):
@@ -171,8 +174,9 @@ def test_stop_is_seen_between_tokens(session, tiny_recipe, strategy):
         return len(calls) > 5
 
     job = Job(lambda event: None, cancelled, Tracker({}, lambda event: None))
+    decoding = Decoding(strategy=strategy, max_new_tokens=50)
     with pytest.raises(Cancelled):
-        write_pane(model, PROMPT, Decoding(strategy=strategy, max_new_tokens=50), 0, "b", job)
+        write_pane(Author(model, TorchRuntime(model)), PROMPT, decoding, 0, "b", job)
     assert len(calls) == 6
 
 
@@ -186,3 +190,44 @@ def test_a_recipe_that_makes_no_sense_is_refused(session, tiny_recipe):
     recipe = tiny_recipe("llama", "quantize_rtn", "quantize_rtn").to_dict()
     with pytest.raises(BadInput, match="Step 2"):
         generate(session, Pane(label="r", source="recipe", recipe=recipe))
+
+
+def test_every_word_carries_its_probability_and_the_likeliest_others(session):
+    told = written(session, strategy="greedy", max_new_tokens=12)
+    assert len(told) == 12
+    for token in told:
+        assert [p for _, p in token.alternatives] == sorted((p for _, p in token.alternatives), reverse=True)
+        assert token.probability == token.alternatives[0][1]  # greedy takes the likeliest
+        assert sum(p for _, p in token.alternatives) <= 1.0 + 1e-6
+
+
+def test_the_probability_is_the_models_own_whatever_the_temperature(session):
+    careful = written(session, strategy="greedy", max_new_tokens=1)[0]
+    daring = written(session, strategy="sample", max_new_tokens=1, sampling_temperature=2.0, top_p=1.0)[0]
+    assert daring.alternatives == careful.alternatives
+
+
+def test_beams_say_no_probability(session):
+    assert {token.probability for token in written(session, strategy="beam", max_new_tokens=4)} == {None}
+
+
+def test_further_prompts_are_answered_as_if_each_had_been_asked_alone(session):
+    panes = tuple(Pane(label=label, source="baseline", model="storyteller") for label in "ab")
+    decoding = Decoding(max_new_tokens=8)
+    request = GenerateRequest(prompt=PROMPT, further=("Ben was", "One day"), panes=panes, decoding=decoding)
+    events = []
+    session.generate(request, report=events.append, cancelled=lambda: False)
+    texts = {event.pane: event.text for event in events if isinstance(event, PaneDone)}
+    assert not [event for event in events if isinstance(event, Token)]
+    for place, prompt in enumerate(request.prompts):
+        alone = session.generate_text(session.baseline(Recipe()), prompt, decoding)
+        assert texts[2 * place] == texts[2 * place + 1] == alone
+
+
+def written(session, **decoding):
+    """The tokens that the bundled model's baseline tells."""
+    events = []
+    pane = Pane(label="b", source="baseline", model="storyteller")
+    request = GenerateRequest(prompt=PROMPT, panes=(pane,), decoding=Decoding(**decoding))
+    session.generate(request, report=events.append, cancelled=lambda: False)
+    return [event for event in events if isinstance(event, Token)]

@@ -373,3 +373,20 @@ def test_the_command_line_allots_and_gives_a_recipe(known, capsys):
 @pytest.mark.parametrize(("text", "found"), [("1500", 1500), ("2MB", 2_000_000), ("1.5 kb", 1500)])
 def test_bytes_are_read_as_people_write_them(text, found):
     assert parse_bytes(text) == found
+
+
+# -- the bound on the speed of writing -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "bound"),
+    [
+        ({"steps": []}, 1.0),
+        ({"steps": [{"quantize_rtn": {"bits": 8, "group_size": 0, "embedding_bits": 8}}]}, 3.8),
+        ({"steps": [{"quantize_rtn": {"bits": 8, "group_size": 0, "embedding_bits": 8}}], "runtime": "torch"}, 1.0),
+        ({"steps": ["quantize_smooth"]}, 1.0),
+    ],
+)
+def test_writing_is_bounded_by_the_bytes_that_a_token_reads(fields, bound):
+    recipe = Recipe.from_dict({"model": "storyteller"} | fields)
+    assert estimate(make_plan(recipe, read_facts("storyteller"))).decode_bound == pytest.approx(bound, abs=0.1)

@@ -15,7 +15,7 @@ from core.engine.surgery import Site
 from core.engine.unit_scores import first_order, worst_first
 from core.errors import BadInput, Cancelled
 from core.estimate import estimate
-from core.exports.transformers import write
+from core.exports.transformers import Transformers
 from core.generation_request import Decoding
 from core.methods.prune_channels import PruneChannels
 from core.methods.prune_layers import PruneLayers
@@ -114,7 +114,7 @@ def test_plain_transformers_loads_it_with_identical_logits(compress, tiny_folder
     narrow = steps_for(read_facts(str(tiny_folders[family])))
     context, model = compress(family, *{"channels": [narrow], "layers": [LAYER], "both": [narrow, LAYER]}[which])
     assert model.memory_bytes < context.baseline.memory_bytes or family == "bloom"
-    write(model, tmp_path / "plain")
+    Transformers().write(model, tmp_path / "plain")
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "plain", dtype=torch.float32)
     with torch.inference_mode():
         expected = plain(BATCH).logits[:, :-1].float().log_softmax(-1)
@@ -128,7 +128,7 @@ def test_plain_transformers_loads_it_with_identical_logits(compress, tiny_folder
 
 def test_half_precision_checkpoints_come_back_to_the_bit_too(compress, tmp_path):
     _, model = compress("llama", CHANNELS)
-    write(model, tmp_path / "plain")
+    Transformers().write(model, tmp_path / "plain")
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "plain")
     assert plain.dtype == torch.float16
     assert all(torch.equal(plain.get_parameter(name).float(), model.weight(name)) for name in model.stored)

@@ -14,8 +14,9 @@ from core.engine.device import Choice
 from core.engine.model import CompressedModel
 from core.engine.offload import load_offloaded
 from core.errors import BadInput, first_line
+from core.hub_models import fetch
 from core.model_facts import ModelFacts, model_name, read_facts
-from core.model_source import fetch, weight_files
+from core.model_source import weight_files
 from core.weights import WeightPlan
 
 

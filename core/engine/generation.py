@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,33 +16,54 @@ from transformers.generation.streamers import BaseStreamer
 
 from core.engine.context import Job
 from core.engine.model import CompressedModel
+from core.engine.runtimes import Runtime
+from core.engine.runtimes.decoding import writer_of
 from core.engine.tasks import start_of_answer
-from core.engine.timing import kernel_note, timing_lock
+from core.engine.timing import label as runtime_label
+from core.engine.timing import timing_lock
 from core.engine.tokens import start_token
 from core.errors import BadInput
 from core.events import PaneDone, PaneStarted, Token
 from core.generation_request import Decoding
 
 BROKEN = "\ufffd"  # what a decoder makes of half a character
+ALTERNATIVES = 3  # words told of each place, the likeliest first
 LOOK_BACK = 6  # tokens before the new ones that decide how those are spelled
 
 
-def write_pane(model: CompressedModel, prompt: str, decoding: Decoding, pane: int, label: str, job: Job) -> str:
-    """Generate one pane and tell every token; returns the text. Raises BadInput, Cancelled."""
+@dataclass(frozen=True)
+class Author:
+    """A model that writes, and the runtime in which it does."""
+
+    model: CompressedModel
+    runtime: Runtime
+
+
+def check_writes(model: CompressedModel) -> None:
+    """Raises BadInput for a model that writes no text."""
     if model.facts.task == "classification":
         raise BadInput(
             f"{model.facts.name} is a classifier: it names a class and writes no text. Look at its accuracy."
         )
+
+
+def write_pane(
+    author: Author, prompt: str, decoding: Decoding, pane: int, label: str, job: Job, *, words: bool = True
+) -> str:
+    """Generate one pane, and tell every token if `words`; returns the text. Raises BadInput, Cancelled."""
+    model = author.model
     ids = _prompt_ids(model, prompt)
     room = model.context_length - len(_before_answer(model, ids))
     if room < decoding.max_new_tokens:
         job.notice(f"The answer ends after {room} tokens at the latest: the model's context holds no more.")
     job.report(PaneStarted(pane=pane, label=label, weights_hash=model.weights_hash()))
-    writer = _Writer(model, _before_answer(model, ids), job.check, lambda *token: job.report(_token(pane, *token)))
+    chances = _Chances(model.tokenizer) if words and decoding.strategy != "beam" else None
+    tell: Callable[[Token], None] = job.report if words else lambda token: None
+    writer = _Writer(model, _before_answer(model, ids), job.check, tell, pane, chances)
     if decoding.strategy == "beam":
         job.notice("Beam search keeps several drafts at once: its text appears when the best one is known.")
-    alone = _generate(model, ids, _config(model, decoding, room), decoding.seed, writer)
-    job.report(_done(model, writer, pane, alone, decoding.strategy))
+    alone = _generate(author, ids, _config(model, decoding, room), decoding.seed, writer)
+    job.report(_done(author.runtime, writer, pane, alone, decoding.strategy))
     return writer.text
 
 
@@ -77,8 +99,10 @@ def _config(model: CompressedModel, decoding: Decoding, room: int) -> Generation
     )
 
 
-def _generate(model: CompressedModel, ids: list[int], config: GenerationConfig, seed: int, writer: _Writer) -> bool:
+def _generate(author: Author, ids: list[int], config: GenerationConfig, seed: int, writer: _Writer) -> bool:
     """Run transformers' generate with its own random numbers; returns whether no timing ran beside it."""
+    model = author.model
+    speaker, cache = writer_of(model, author.runtime, len(ids) + config.max_new_tokens)
     prompt = torch.tensor([ids], device=model.device)
     streams = config.num_beams == 1
     lock = timing_lock()
@@ -89,12 +113,13 @@ def _generate(model: CompressedModel, ids: list[int], config: GenerationConfig, 
         with torch.random.fork_rng(devices), torch.inference_mode():
             torch.manual_seed(seed)
             writer.begin()
-            generate: Any = model.module.generate
-            output = generate(
+            output = speaker.generate(
                 prompt,
                 attention_mask=torch.ones_like(prompt),
+                past_key_values=cache,
                 generation_config=config,
                 streamer=writer if streams else None,
+                logits_processor=[writer.chances] if writer.chances else None,
                 stopping_criteria=None if streams else [_Stop(writer.check)],
             )
         if not streams:
@@ -117,6 +142,28 @@ class _Stop:
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
+class _Chances:
+    """Looks at the logits as the model gave them, before temperature and top-p; it changes none."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._spell = cache(lambda token: str(tokenizer.decode([token])))
+        self._logits = torch.empty(0)  # [vocabulary]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._logits = scores[0]
+        return scores
+
+    def of(self, token: int) -> dict[str, Any]:
+        """What the newest token's event says of its probability."""
+        shares = self._logits.float().softmax(-1)
+        values, tokens = shares.topk(min(ALTERNATIVES, len(shares)))
+        likeliest = zip(tokens.tolist(), values.tolist(), strict=True)
+        return {
+            "probability": shares[token].item(),
+            "alternatives": tuple((self._spell(other), value) for other, value in likeliest),
+        }
+
+
 @dataclass
 class _Writer(BaseStreamer):
     """Receives tokens from generate and turns them into text, a whole character at a time."""
@@ -124,7 +171,9 @@ class _Writer(BaseStreamer):
     model: CompressedModel
     prompt: list[int]
     check: Callable[[], None]
-    tell: Callable[[int, int, str, float], None]  # index, token id, text, seconds
+    tell: Callable[[Token], None]
+    pane: int = 0
+    chances: _Chances | None = None
     text: str = ""
     times: list[float] = field(default_factory=list)
 
@@ -149,7 +198,13 @@ class _Writer(BaseStreamer):
                 return
             self.times.append(time.perf_counter() - self._begun)
             self._ids.append(token)
-            self.tell(len(self.times) - 1, token, self._spell(), self.times[-1])
+            self.tell(self._event(token))
+
+    def _event(self, token: int) -> Token:
+        """Of the newest token."""
+        said = {} if self.chances is None else self.chances.of(token)
+        place, seconds = len(self.times) - 1, self.times[-1]
+        return Token(pane=self.pane, index=place, token_id=token, text=self._spell(), seconds=seconds, **said)
 
     def end(self) -> None:
         """Nothing is left to tell: half a character at the very end is left away."""
@@ -168,22 +223,19 @@ class _Writer(BaseStreamer):
         return str(self.model.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def _token(pane: int, index: int, token_id: int, text: str, seconds: float) -> Token:
-    return Token(pane=pane, index=index, token_id=token_id, text=text, seconds=seconds)
-
-
-def _done(model: CompressedModel, writer: _Writer, pane: int, alone: bool, strategy: str) -> PaneDone:
+def _done(runtime: Runtime, writer: _Writer, pane: int, alone: bool, strategy: str) -> PaneDone:
     times = writer.times
     streamed = strategy != "beam" and len(times) > 1
     rate = (len(times) - 1) / (times[-1] - times[0]) if streamed and times[-1] > times[0] else None
-    notes = [kernel_note(model), "" if alone else "timed beside other work"]
+    notes = [runtime.reason, "" if alone else "timed beside other work"]
     return PaneDone(
         pane=pane,
         text=writer.text,
         tokens=len(times),
         ttft_seconds=times[0] if times else 0.0,
         decode_tokens_per_second=rate,
-        kernel=model.kernel,
+        kernel="real" if runtime.real else "simulated",
+        runtime=runtime_label(runtime),
         note="; ".join(note for note in notes if note),
     )
 

@@ -23,10 +23,10 @@ from core.engine.grids import QuantizedWeight
 from core.engine.model import CompressedModel, effective
 from core.errors import BadInput, RunFailed
 from core.model_facts import ModelFacts
-from core.packed_layout import header_and_places, stored_tensors, uses_mask
+from core.packed_layout import PACKED, header_and_places, read_layout, stored_tensors, uses_mask
 from core.weights import Grid, WeightPlan
 
-WEIGHTS = "model.packed.safetensors"
+WEIGHTS = PACKED
 RECIPE = "recipe.yaml"
 
 
@@ -127,33 +127,13 @@ def _read(
     stored: dict[str, Tensor | QuantizedWeight] = {}
     masks: dict[str, Tensor] = {}
     with safe_open(file, framework="pt") as opened:
-        for plan in _as_written(opened, facts):
+        for plan in read_layout(file, facts.weights):
             parts = {tensor.name: opened.get_tensor(tensor.name) for tensor in stored_tensors(plan)}
             weights[plan.name] = replace(plan, grid=None, nonzero=None)
             stored[plan.name], mask = _unpacked(plan, parts, device)
             if mask is not None:
                 masks[plan.name] = mask
     return weights, stored, masks
-
-
-def _as_written(opened: Any, facts: ModelFacts) -> Iterator[WeightPlan]:
-    """Every weight of the file. Blocks may be gone and matrices narrower than the baseline's: the file says."""
-    changed = json.loads((opened.metadata() or {}).get("weights", "{}"))
-    names = set(opened.keys())
-    for weight in facts.weights:
-        about = changed.get(weight.name)
-        if about is not None:
-            bits, group_size, symmetric = about["grid"] or (0, 0, 0)
-            grid = Grid(bits, group_size, bool(symmetric)) if bits else None
-            yield replace(
-                weight,
-                shape=tuple(about["shape"]),
-                grid=grid,
-                nonzero=about["nonzero"],
-                activation_bits=about.get("activation_bits"),
-            )
-        elif weight.name in names:
-            yield replace(weight, shape=tuple(opened.get_slice(weight.name).get_shape()))
 
 
 def _unpacked(

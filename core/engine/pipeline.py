@@ -23,10 +23,10 @@ from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
 from core.errors import RunFailed
 from core.events import Draft, Event, Measured
+from core.hub_models import fetch
 from core.labelled import check_examples, needs
 from core.metrics import Metric
 from core.model_facts import read_facts
-from core.model_source import fetch
 from core.paths import run_folder
 from core.recipe import Recipe
 from core.results import Hardware, Measurement, RunRecord, Stage
@@ -47,6 +47,7 @@ def run(
     job = Job(report, cancelled, tracker)
     with clear_failures():
         job.check()
+        fetch(recipe.model, report, cancelled)
         tracker.begin("load")
         _check_examples(recipe)
         compressed, losses = session.compress(recipe, job)
@@ -105,7 +106,6 @@ def warm_up(session: Session, recipe: Recipe) -> None:
 
 def _check_examples(recipe: Recipe) -> None:
     """Before any work: a model that must be measured on a file of examples has one that can be read."""
-    fetch(recipe.model)
     if any(metric.on_examples for metric in recipe.metrics):
         check_examples(recipe.evaluation.questions, read_facts(recipe.model))
 

@@ -15,36 +15,40 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from core.engine import packing, pipeline, sensitivity, tokens
+from core.engine import exporting, packing, pipeline, profile, sensitivity, tokens
 from core.engine.calibration import Group, InputStatistics
 from core.engine.checkpoint import load_baseline
 from core.engine.context import Job, StepContext
 from core.engine.device import Choice, available, choose
 from core.engine.examples import Encoded, encode_labelled, encode_pair
-from core.engine.generation import write_pane
+from core.engine.generation import Author, check_writes, write_pane
 from core.engine.held import Held
 from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
+from core.engine.runtimes.choosing import Runtimes
 from core.engine.scores import EncodedQuestion, ScoreCache, encode_question
 from core.engine.solutions import Solutions
 from core.engine.statistics_cache import StatisticsCache, identity, source_of
 from core.errors import BadInput
 from core.events import Event, Loss
-from core.generation_request import Decoding, GenerateRequest, Pane
+from core.exports import Format
+from core.generation_request import Decoding, GenerateRequest, Pane, RuntimeChoice
+from core.hub_models import fetch
 from core.labelled import read_labelled, read_pairs
+from core.layer_profile import LayerProfile
 from core.methods import Method
 from core.model_facts import read_facts
-from core.model_source import fetch
 from core.paths import run_folder
 from core.plan import make_plan, offloads
 from core.probes import Probes
 from core.recipe import Recipe
-from core.results import LossPoint, Measurement, RunRecord, Stage
+from core.results import ExportRecord, LossPoint, Measurement, RunRecord, Stage
 from core.sensitivity_table import SensitivityTable
 from core.texts import calibration_text, evaluation_questions, evaluation_text
 
 T = TypeVar("T")
 BASELINES, COMPRESSED, LOADED, TEXTS = 2, 6, 3, 8  # how many of each are kept
+EXPORTED = {"device": "cpu", "dtype": "float32"}  # what files are compared with
 FROM_DISK = "The model was read block by block from disk, as memory asks for it: its speed here is that of the disk."
 
 
@@ -53,6 +57,7 @@ class Session:
 
     def __init__(self) -> None:
         self.scores = ScoreCache()
+        self.runtimes = Runtimes()
         self._baselines: _Recent[CompressedModel] = _Recent(BASELINES)
         self._compressed: _Recent[_Compressed] = _Recent(COMPRESSED)
         self._loaded: _Recent[CompressedModel] = _Recent(LOADED)
@@ -90,6 +95,31 @@ class Session:
         with pipeline.clear_failures():
             return sensitivity.build(self, recipe, probes, job)
 
+    def profile(
+        self, recipe: Recipe, run_id: str | None, *, report: Report, cancelled: Callable[[], bool]
+    ) -> LayerProfile:
+        """What became of every matrix, of the saved run's where it is there. Raises BadInput, RunFailed, Cancelled."""
+        job = Job(report, cancelled, Tracker({step.name: 2.0 for step in recipe.steps} | profile.SHARES, report))
+        with pipeline.clear_failures():
+            saved = run_id is not None and (run_folder(run_id) / packing.RECIPE).exists()
+            where = {"device": recipe.device, "dtype": recipe.dtype}
+            model = self._saved_run(run_id or "", where) if saved else self.compress(recipe, job)[0]
+            return profile.build(self, recipe, model, job)
+
+    def export(
+        self,
+        run_id: str,
+        recipe: Recipe,
+        form: Format,
+        folder: Path,
+        *,
+        report: Report,
+        cancelled: Callable[[], bool],
+    ) -> ExportRecord:
+        """A saved run written into an empty folder and opened again. Raises BadInput, RunFailed, Cancelled."""
+        model = self._saved_run(run_id, EXPORTED)
+        return exporting.export(self, model, recipe, form, folder, report, cancelled)
+
     def generate(self, request: GenerateRequest, *, report: Report, cancelled: Callable[[], bool]) -> None:
         """Panes one after the other, each alone. Raises BadInput, RunFailed, Cancelled."""
         job = Job(report, cancelled, Tracker({}, report))
@@ -97,7 +127,10 @@ class Session:
             for number, pane in enumerate(request.panes):
                 model = self._pane(pane, request, job)
                 job.check()
-                write_pane(model, request.prompt, request.decoding, number, pane.label, job)
+                author = self._author(model, request.runtime, job)
+                for place, prompt in enumerate(request.prompts):
+                    place = number + place * len(request.panes)
+                    write_pane(author, prompt, request.decoding, place, pane.label, job, words=not request.further)
 
     # -- one-line use ---------------------------------------------------------------------
 
@@ -121,7 +154,7 @@ class Session:
 
     def generate_text(self, model: CompressedModel, prompt: str, decoding: Decoding) -> str:
         with pipeline.clear_failures():
-            return write_pane(model, prompt, decoding, 0, "", _silent())
+            return write_pane(self._author(model, "auto", _silent()), prompt, decoding, 0, "", _silent())
 
     def _resolve(self, model: str | CompressedModel) -> CompressedModel:
         return self.baseline(Recipe(model=model)) if isinstance(model, str) else model
@@ -279,6 +312,13 @@ class Session:
             recipe = Recipe.from_dict((pane.recipe or {}) | where)
             return self.compress(recipe, job)[0]
         return self._saved_run(pane.run_id or "", where)
+
+    def _author(self, model: CompressedModel, asked: RuntimeChoice, job: Job) -> Author:
+        check_writes(model)
+        chosen = self.runtimes.choose(model, asked)
+        if asked == "onnxruntime" and chosen.runtime.name == "torch":
+            job.notice(f"It writes in torch: {chosen.why}.")
+        return Author(model, chosen.runtime)
 
     def _saved_run(self, run_id: str, where: dict[str, Any]) -> CompressedModel:
         """The model in the folder of a run, loaded once."""

@@ -16,6 +16,7 @@ from core.results import Direction, Measurement, Variant
 
 NORMAL_95 = 1.959964  # standard errors on either side that hold 95 %
 
+
 def perplexities(scores: TokenScores) -> list[Measurement]:
     """exp(mean negative log-likelihood of a token); the change is relative, in percent."""
     change, change_error = log_ratio(scores)

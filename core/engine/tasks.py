@@ -29,32 +29,24 @@ def shifted(model: CompressedModel, targets: Tensor) -> Tensor:
 
 
 class Speaker:
-    """A model that has read a prompt [1, S], and says token after token, the likeliest each time, with a KV cache.
-
-    A classifier has said all that it can when it has read.
+    """A classifier or encoder-decoder that has read a prompt [1, S]: the one has said all that it can, the other says
+    token after token, the likeliest each time, with a KV cache.
     """
 
     def __init__(self, model: CompressedModel, prompt: Tensor) -> None:
         self._module = model.module
-        self._beside: dict[str, Any] = {"use_cache": True}
-        first = {"input_ids": prompt}
         if model.facts.task == "classification":
-            self._module(**first)
+            self._module(input_ids=prompt)
             return
-        if model.facts.task == "seq2seq":
-            self._beside["encoder_outputs"] = self._module.get_encoder()(input_ids=prompt)
-            first = {"decoder_input_ids": torch.full_like(prompt[:, :1], start_of_answer(model))}
-        else:
-            self._beside["logits_to_keep"] = 1
-        (self._name,) = first
-        self._say(first[self._name], None)
+        self._heard = self._module.get_encoder()(input_ids=prompt)
+        self._say(torch.full_like(prompt[:, :1], start_of_answer(model)), None)
 
     def next(self) -> None:
         """One token more."""
         self._say(self._token, self._cache)
 
     def _say(self, ids: Tensor, cache: object) -> None:
-        output = self._module(**{self._name: ids}, past_key_values=cache, **self._beside)
+        output = self._module(decoder_input_ids=ids, past_key_values=cache, encoder_outputs=self._heard, use_cache=True)
         self._token, self._cache = output.logits[:, -1:].argmax(-1), output.past_key_values
 
 

@@ -1,11 +1,12 @@
-"""Timing: both models in turn, alone on the machine, medians over rounds. Batch 1, greedy, with a KV cache."""
+"""Timing: models in turn, alone on the machine, medians over rounds. Batch 1, greedy, with a KV cache."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import psutil
 import torch
@@ -14,18 +15,25 @@ from torch import Tensor
 
 from core.engine.device import synchronize
 from core.engine.model import CompressedModel
+from core.engine.runtimes import CannotExpress, Runtime
+from core.engine.runtimes.bandwidth import read_bandwidth
+from core.engine.runtimes.choosing import form_of
+from core.engine.runtimes.decoding import Greedy
+from core.engine.runtimes.fidelity import divergence
+from core.engine.runtimes.torch_runtime import TorchRuntime
 from core.engine.statistics import median
 from core.engine.tasks import Speaker
 from core.paths import home
 from core.results import Direction, Measurement, Variant
+from core.traffic import read_per_token
 
 if TYPE_CHECKING:
     from core.engine.context import Job, MeasureContext
     from core.metrics.speed import Speed
 
 BUSY_PERCENT = 25  # of all cores, by others, before the timing starts
-SIMULATED_ZEROS = "zeros are stored in dense matrices, the matmul is dense"
-SIMULATED_BITS = "weights are rounded, the matmul is dense"
+# Before the names of metrics: what plain torch does, where the race is run in another runtime; prompts read in int8.
+PLAIN, INT8 = "torch_", "int8_"
 
 
 def timing_lock() -> FileLock:
@@ -33,52 +41,106 @@ def timing_lock() -> FileLock:
     return FileLock(home() / "timing.lock")
 
 
-def kernel_note(model: CompressedModel) -> str:
-    """Why the kernel is simulated; empty where it is real."""
-    if model.kernel == "real":
-        return ""
-    return SIMULATED_BITS if any(plan.grid for plan in model.layout()) else SIMULATED_ZEROS
+class Voice(Protocol):
+    """What has read a prompt, and says token after token."""
+
+    def next(self) -> None: ...
 
 
 @dataclass
-class Laps:
-    """What was timed of one variant, one value a round."""
+class Lane:
+    """One model in one runtime, and what was timed of it: one value a round."""
 
+    variant: Variant
+    model: CompressedModel
+    runtime: Runtime
+    read: Callable[[Tensor], Voice]
+    new_tokens: int = 1
+    prefix: str = ""  # of its metrics' names
     ttft: list[float] = field(default_factory=list)  # seconds
     prefill: list[float] = field(default_factory=list)  # tokens/s
     decode: list[float] = field(default_factory=list)  # tokens/s
 
+    def add(self, first: float, rest: float, prompt_tokens: int) -> None:
+        self.ttft.append(first)
+        self.prefill.append(prompt_tokens / first)
+        if self.new_tokens > 1:
+            self.decode.append((self.new_tokens - 1) / rest)
+
 
 def race(context: MeasureContext, settings: Speed) -> Iterator[list[Measurement]]:
-    """Rounds of baseline and compressed in turn, after one round that is not counted."""
-    models: dict[Variant, CompressedModel] = {"baseline": context.baseline, "compressed": context.compressed}
-    laps: dict[Variant, Laps] = {variant: Laps() for variant in models}
+    """Rounds of all lanes in turn, after one round that is not counted."""
     prompt = _prompt(context, settings)
-    new_tokens = 1 if context.baseline.facts.task == "classification" else settings.new_tokens
     with _alone(context.job) as busy:
+        lanes = _lanes(context, settings.new_tokens)
         for round_ in range(settings.repeats + 1):
-            for variant, model in models.items():
-                lap = time_once(model, prompt, new_tokens, context.job)
+            for lane in lanes:
+                lap = time_once(lane, prompt, context.job)
                 if round_:
-                    _add(laps[variant], lap, prompt.shape[1], new_tokens)
+                    lane.add(*lap, prompt.shape[1])
             context.job.tracker.advance(round_ + 1, settings.repeats + 1)
             if round_:
-                yield [m for variant, model in models.items() for m in _speeds(variant, model, laps[variant], busy)]
+                last = round_ == settings.repeats
+                yield [m for lane in lanes for m in _speeds(lane, busy)] + (_beside(context, lanes) if last else [])
 
 
-def time_once(model: CompressedModel, prompt: Tensor, new_tokens: int, job: Job) -> tuple[float, float]:
-    """Seconds to the first token (or class), and seconds for the `new_tokens - 1` after it."""
+def time_once(lane: Lane, prompt: Tensor, job: Job) -> tuple[float, float]:
+    """Seconds to the first token (or class), and seconds for the `lane.new_tokens - 1` after it."""
+    device = lane.model.device
     with torch.inference_mode():
-        synchronize(model.device)
+        synchronize(device)
         begun = time.perf_counter()
-        speaker = Speaker(model, prompt)
-        synchronize(model.device)
+        voice = lane.read(prompt)
+        synchronize(device)
         first = time.perf_counter()
-        for _ in range(new_tokens - 1):
+        for _ in range(lane.new_tokens - 1):
             job.check()
-            speaker.next()
-        synchronize(model.device)
+            voice.next()
+        synchronize(device)
         return first - begun, time.perf_counter() - first
+
+
+def _lanes(context: MeasureContext, new_tokens: int) -> list[Lane]:
+    """Both models in the runtime that the compressed one was given; beside them the baseline in plain torch."""
+    baseline, compressed, job = context.baseline, context.compressed, context.job
+    if baseline.facts.task != "causal":
+        said = 1 if baseline.facts.task == "classification" else new_tokens
+        return [
+            Lane("baseline", baseline, TorchRuntime(baseline), partial(Speaker, baseline), said),
+            Lane("compressed", compressed, TorchRuntime(compressed), partial(Speaker, compressed), said),
+        ]
+    chosen = context.session.runtimes.choose(compressed, context.recipe.runtime)
+    plain, beside = TorchRuntime(baseline), chosen.runtime
+    lanes = [_lane("compressed", compressed, chosen.runtime, new_tokens)]
+    job.remember(f"Speed was timed in {chosen.runtime.name}: {chosen.why}.")
+    if chosen.runtime.name != "onnxruntime":
+        return [_lane("baseline", baseline, plain, new_tokens), *lanes]
+    try:
+        beside = context.session.runtimes.onnx(baseline)
+    except CannotExpress as reason:
+        job.notice(f"The baseline was timed in torch: {reason}.")
+        return [_lane("baseline", baseline, plain, new_tokens), *lanes]
+    return [
+        _lane("baseline", baseline, beside, new_tokens),
+        *lanes,
+        _lane("baseline", baseline, plain, new_tokens, PLAIN),
+        *_prompt_lane(context),
+    ]
+
+
+def _prompt_lane(context: MeasureContext) -> list[Lane]:
+    """Low-bit kernels are made for one token at a time: a prompt may be read faster with int8 inputs and weights."""
+    model = context.compressed
+    if form_of(model) != "bits":
+        return []
+    try:
+        return [_lane("compressed", model, context.session.runtimes.onnx(model, "dynamic_int8"), 1, INT8)]
+    except CannotExpress:
+        return []  # for want of memory: all else was refused before
+
+
+def _lane(variant: Variant, model: CompressedModel, runtime: Runtime, new_tokens: int, prefix: str = "") -> Lane:
+    return Lane(variant, model, runtime, lambda prompt: Greedy(runtime, prompt, new_tokens), new_tokens, prefix)
 
 
 class _alone:  # noqa: N801 - reads as a word in the with statement
@@ -116,45 +178,82 @@ def _prompt(context: MeasureContext, settings: Speed) -> Tensor:
     return windows.flatten()[:length].unsqueeze(0).to(context.baseline.device)
 
 
-def _add(laps: Laps, lap: tuple[float, float], prompt_tokens: int, new_tokens: int) -> None:
-    first, rest = lap
-    laps.ttft.append(first)
-    laps.prefill.append(prompt_tokens / first)
-    if new_tokens > 1:
-        laps.decode.append((new_tokens - 1) / rest)
+# -- as measurements ----------------------------------------------------------------------
 
 
-def _speeds(variant: Variant, model: CompressedModel, laps: Laps, busy: bool) -> list[Measurement]:
-    note = "; ".join(part for part in (kernel_note(model), "the machine was busy" if busy else "") if part)
+def _speeds(lane: Lane, busy: bool) -> list[Measurement]:
+    note = "; ".join(part for part in (lane.runtime.reason, "the machine was busy" if busy else "") if part)
     rows: list[tuple[str, list[float], str, Direction]] = [
-        ("ttft_seconds", laps.ttft, "s", "lower"),
-        ("prefill_tokens_per_second", laps.prefill, "tokens/s", "higher"),
-        ("decode_tokens_per_second", laps.decode, "tokens/s", "higher"),
+        ("ttft_seconds", lane.ttft, "s", "lower"),
+        ("prefill_tokens_per_second", lane.prefill, "tokens/s", "higher"),
+        ("decode_tokens_per_second", lane.decode, "tokens/s", "higher"),
     ]
-    if not laps.decode:  # a classifier writes nothing: reading is all there is
+    if not lane.decode:  # a classifier writes nothing: reading is all there is
         rows = rows[1:2]
-    return [_speed(name, variant, values, unit, direction, model, note) for name, values, unit, direction in rows]
+    return [_speed(lane, name, values, unit, direction, note) for name, values, unit, direction in rows]
 
 
-def _speed(
-    name: str,
-    variant: Variant,
-    values: list[float],
-    unit: str,
-    direction: Direction,
-    model: CompressedModel,
-    note: str,
-) -> Measurement:
+def _speed(lane: Lane, name: str, values: list[float], unit: str, direction: Direction, note: str) -> Measurement:
     value, error = median(values)
     return Measurement(
-        metric=name,
-        variant=variant,
+        metric=lane.prefix + name,
+        variant=lane.variant,
         value=value,
         unit=unit,
         error=error,
         direction=direction,
         samples=len(values),
         sample_unit="rounds",
-        kernel=model.kernel,
+        kernel="real" if lane.runtime.real else "simulated",
+        runtime=label(lane.runtime),
         note=note,
     )
+
+
+def _beside(context: MeasureContext, lanes: list[Lane]) -> list[Measurement]:
+    """What tells how the speeds came about, and whether the words are those that quality was measured of."""
+    shares = [share for lane in lanes if (share := _bandwidth_share(lane)) is not None]
+    low = [lane for lane in lanes if lane.variant == "compressed" and lane.decode and lane.runtime.name != "torch"]
+    return shares + [_divergence(context, lane) for lane in low]
+
+
+def _divergence(context: MeasureContext, lane: Lane) -> Measurement:
+    windows, _ = context.session.evaluation_windows(context.recipe, context.baseline, context.job)
+    value, error, tokens = divergence(lane.runtime, lane.model, windows)
+    return Measurement(
+        metric="runtime_divergence",
+        variant="compressed",
+        value=value,
+        error=error,
+        unit="nats/token",
+        direction="lower",
+        samples=tokens,
+        sample_unit="tokens",
+        runtime=label(lane.runtime),
+        note="quality was measured in torch, with the same weights",
+    )
+
+
+def _bandwidth_share(lane: Lane) -> Measurement | None:
+    """Bytes of weights that writing reads in a second, over those of a plain read of as many bytes on this machine."""
+    if lane.model.device.type != "cpu" or not lane.decode:
+        return None
+    size = read_per_token(lane.model.layout(), low_bit=lane.runtime.name == "onnxruntime")
+    plain, (pace, error) = read_bandwidth(size), median(lane.decode)
+    return Measurement(
+        metric=f"{lane.prefix}bandwidth_share",
+        variant=lane.variant,
+        value=size * pace / plain,
+        unit="fraction",
+        error=None if error is None else size * error / plain,
+        direction="higher",
+        samples=len(lane.decode),
+        sample_unit="rounds",
+        runtime=label(lane.runtime),
+        note=f"{size / 1e6:.1f} MB a token, of {plain / 1e9:.1f} GB/s",
+    )
+
+
+def label(runtime: Runtime) -> str:
+    """Runtime and kernel, as records and panes name them."""
+    return f"{runtime.name}, {runtime.kernel}"

@@ -1,47 +1,114 @@
 """An ordinary Hugging Face checkpoint: what plain transformers, and whatever reads its files, loads.
 
-Every weight is written as it takes effect, in the checkpoint's dtype. Zeros and low bits are in the values, not in the
-bytes: the file is smaller only where shapes are. Weights that are float32 or not quantized come back to the bit;
-a quantized one of a float16 or bfloat16 checkpoint is rounded to that once more (relative 2^-11 or 2^-8).
+Every weight is written as it takes effect. Zeros and low bits are in the values, not in the bytes: the file is smaller
+only where shapes are. Values come back to the bit in float32; in float16 or bfloat16 a quantized one is rounded to that
+once more (relative 2^-11 or 2^-8).
 """
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from safetensors.torch import save_file
-from torch import Tensor
+from core.anatomy import Task
+from core.errors import BadInput
+from core.exports import Contents, Format, Reopened
+from core.packed_layout import BITS
+from core.settings import setting
 
-from core.engine.architecture import as_stored
-from core.engine.model import STORAGE, CompressedModel, effective
-from core.engine.packing import new_folder
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.engine.model import CompressedModel
 
 WEIGHTS = "model.safetensors"
+STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+ROUNDING = {"F32": 1e-4, "F16": 5e-3, "BF16": 4e-2}  # of logits, by the dtype in which weights are stored
+ENTRY_BYTES = 120  # of a tensor in the header
 
 
-def write(model: CompressedModel, folder: Path) -> None:
-    """Weights, config, generation config and tokenizer; the folder takes its name when all is there.
+class Transformers(Format):
+    """Dense safetensors, config, tokenizer."""
 
-    Raises RunFailed where the disk says no.
-    """
-    with new_folder(folder) as temporary:
-        temporary.mkdir(parents=True)
-        save_file(_tensors(model), temporary / WEIGHTS, metadata={"format": "pt"})
-        _config(model).save_pretrained(temporary)
+    name: ClassVar[str] = "transformers"
+    label: ClassVar[str] = "Hugging Face checkpoint"
+    plain: ClassVar[str] = (
+        "Opens almost everywhere, with no special kernels. Smaller only where layers or channels were removed."
+    )
+    help: ClassVar[str] = (
+        "Dense safetensors of the effective weights, with config and tokenizer: what AutoModel.from_pretrained loads."
+    )
+    opened_by: ClassVar[tuple[str, ...]] = ("transformers", "vLLM")
+    weight_files: ClassVar[tuple[str, ...]] = ("*.safetensors",)
+    tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification", "seq2seq")
+
+    dtype: Literal["checkpoint", "float32", "float16", "bfloat16"] = setting(
+        "checkpoint",
+        label="Stored as",
+        plain="How finely each number is written down. float32 keeps every digit and takes twice the room.",
+        help="The dtype of the stored weights; checkpoint is that of the baseline. float32 gives quantized weights "
+        "back to the bit, float16 and bfloat16 round them once more.",
+    )
+
+    def tolerance(self, contents: Contents) -> float:
+        return max(ROUNDING[self._stored(weight.dtype)] for weight in contents.layout)
+
+    def estimated_bytes(self, contents: Contents) -> int:
+        values = sum(weight.count * BITS[self._stored(weight.dtype)] // 8 for weight in contents.layout)
+        return values + ENTRY_BYTES * len(contents.layout)
+
+    def write(self, model: CompressedModel, folder: Path) -> None:
+        """Weights, config, generation config and tokenizer."""
+        from safetensors.torch import save_file
+
+        from core.engine.model import STORAGE
+
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self._tensors(model), folder / WEIGHTS, metadata={"format": "pt"})
+        config: Any = copy.deepcopy(model.module.config)
+        config.dtype = STORAGE[self._stored(model.weights[f"{model.facts.anatomy.embedding}.weight"].dtype)]
+        config.save_pretrained(folder)
         if model.module.can_generate():
-            model.module.generation_config.save_pretrained(temporary)
-        model.tokenizer.save_pretrained(temporary)
+            model.module.generation_config.save_pretrained(folder)
+        model.tokenizer.save_pretrained(folder)
 
+    def reopen(self, folder: Path) -> Reopened:
+        """By plain transformers, with no code of ours."""
+        import torch
+        import transformers
 
-def _config(model: CompressedModel) -> Any:
-    config = copy.deepcopy(model.module.config)
-    config.dtype = STORAGE[model.weights[f"{model.facts.anatomy.embedding}.weight"].dtype]
-    return config
+        module = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+        ).eval()
 
+        def logits(ids: Tensor) -> Tensor:
+            with torch.inference_mode():
+                found: Tensor = module(input_ids=ids, use_cache=False).logits
+            return found.float()
 
-def _tensors(model: CompressedModel) -> dict[str, Tensor]:
-    conv1d = model.facts.anatomy.conv1d
-    values = {name: effective(stored).to(STORAGE[model.weights[name].dtype]) for name, stored in model.stored.items()}
-    return {name: as_stored(name, value, conv1d).cpu().contiguous() for name, value in values.items()}
+        return Reopened(logits, by=f"transformers {transformers.__version__}")
+
+    def how_to_load(self, place: str) -> dict[str, str]:
+        return {
+            "transformers": "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+            f'model = AutoModelForCausalLM.from_pretrained("{place}")\n'
+            f'tokenizer = AutoTokenizer.from_pretrained("{place}")',
+            "vLLM": f"vllm serve {place}",
+        }
+
+    def _stored(self, dtype: str) -> str:
+        return STORED.get(self.dtype, dtype)
+
+    def _tensors(self, model: CompressedModel) -> dict[str, Tensor]:
+        """Raises BadInput for a value that the dtype does not reach."""
+        from core.engine.architecture import as_stored
+        from core.engine.model import STORAGE, effective
+
+        found = {}
+        for name, stored in model.stored.items():
+            value = effective(stored).to(STORAGE[self._stored(model.weights[name].dtype)])
+            if not bool(value.isfinite().all()):
+                raise BadInput(f"{name} has values that {self.dtype} can't hold; take dtype float32 or bfloat16.")
+            found[name] = as_stored(name, value, model.facts.anatomy.conv1d).cpu().contiguous()
+        return found

@@ -6,9 +6,10 @@ and apply itself to a model with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from core.anatomy import Task
+from core.errors import BadInput
 from core.model_facts import ModelFacts
 from core.settings import Settings
 from core.weights import WeightPlan
@@ -30,6 +31,18 @@ class Method(Settings):
     paper: ClassVar[str]
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification", "seq2seq")  # of the models that it knows
     renews: ClassVar[bool] = False  # what it leaves is a model of its own: later statistics are taken from that one
+
+    @classmethod
+    def taking_over(cls, old: Method) -> Self:
+        """This method with what was changed in another one, as far as it can be said here."""
+        step, usual = cls(), type(old)()
+        shared = set(cls.model_fields) & set(type(old).model_fields)
+        for name in (name for name in shared if getattr(old, name) != getattr(usual, name)):
+            try:
+                step = cls.parse(step.model_dump() | {name: getattr(old, name)}, cls.name)
+            except BadInput:  # the same name, but other values: this method's own default stays
+                continue
+        return step
 
     def conflict(self, before: tuple[Method, ...]) -> str | None:
         """Why this step makes no sense after those, in one sentence that says what would; None if it does."""

@@ -41,7 +41,7 @@ class QuantizeAwq(Quantizer):
         True,
         label="Search for the ruler",
         plain="Try several rulers for every group and keep the best, instead of one that reaches every weight.",
-        help="Clipped ranges of least error (power 2.5), weighted by the Hessian's diagonal, instead of the full range.",
+        help="Clipped ranges of least error (power 2.5), weighted by the Hessian's diagonal, not the full range.",
         advanced=True,
     )
     keep_strength: bool = keeping_strength()

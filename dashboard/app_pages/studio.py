@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dashboard import frame, live, state
 from dashboard.studio import actions
+from dashboard.studio.export import export_block
 from dashboard.studio.result_panel import result_panel
 from dashboard.studio.side_by_side import side_by_side
 from dashboard.studio.sidebar import sidebar
@@ -20,4 +21,5 @@ def page() -> None:
     actions.follow(session)
     result_panel()
     side_by_side()
+    export_block()
     state.write_url()

@@ -132,7 +132,7 @@ function layoutOf(chart, lines) {
 
 // What plotly is given: the traces and layout of a stream, or the figure as it came.
 function drawing(state, { chart, figure }) {
-  if (figure) return [figure.data, { ...figure.layout, uirevision: "figure", font: { ...figure.layout.font, family: "inherit" } }];
+  if (figure) return [figure.data, { ...figure.layout, uirevision: figure.layout.uirevision ?? "figure", font: { ...figure.layout.font, family: "inherit" } }];
   const lines = state.lines.filter((line) => line.x.length);
   const traces = lines.flatMap((line) => {
     const parts = [curve(line, chart.y_suffix), tip(line)];
@@ -146,7 +146,7 @@ async function draw(Plotly, state, data) {
   const config = { displaylogo: false, responsive: false, displayModeBar: false, doubleClick: "reset+autosize" };
   await Plotly.react(state.plot, traces, layout, config);
   watch(Plotly, state);
-  if (state.hover && state.hover.curveNumber < traces.length) Plotly.Fx.hover(state.plot, [state.hover]);
+  if (state.hover && Number.isInteger(state.hover.pointNumber) && state.hover.curveNumber < traces.length) Plotly.Fx.hover(state.plot, [state.hover]);
 }
 
 function watch(Plotly, state) {
@@ -155,6 +155,10 @@ function watch(Plotly, state) {
     state.hover = { curveNumber: points[0].curveNumber, pointNumber: points[0].pointNumber };
   });
   state.plot.on("plotly_unhover", () => (state.hover = null));
+  state.plot.on("plotly_click", ({ points }) => {
+    const name = points.map((point) => point.customdata).find((name) => name); // a point's name is its customdata
+    if (name && state.pick) state.pick(String(name));
+  });
   state.watching = new ResizeObserver(() => state.plot.offsetWidth && Plotly.Plots.resize(state.plot));
   state.watching.observe(state.box);
 }
@@ -166,6 +170,7 @@ function isEmpty(state, { chart, figure }) {
 export default async function ({ data, parentElement: root, setTriggerValue }, css) {
   const state = charts.get(root) ?? mount(root, css, data.height);
   charts.set(root, state);
+  state.pick = (name) => setTriggerValue("picked", name);
   const drawn = JSON.stringify(data);
   if (drawn === state.drawn) return state.cleanup;
   state.drawn = drawn;

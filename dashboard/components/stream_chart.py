@@ -7,6 +7,7 @@ for the whole where it misses some (a tab that slept, a page opened again).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -30,12 +31,35 @@ def stream_chart(key: str, chart: StreamChart, height: int = 260) -> None:
     _mount(key, height, chart.description, chart.empty, chart=asdict(chart.since(starts)))
 
 
-def figure_chart(key: str, figure: go.Figure | None, *, description: str, empty: str, height: int = 260) -> None:
-    """Draw a figure of dashboard.charts that may change while a job runs; None shows `empty` in the same place."""
+def figure_chart(
+    key: str,
+    figure: go.Figure | None,
+    *,
+    description: str,
+    empty: str,
+    height: int = 260,
+    on_pick: Callable[[str], None] = lambda name: None,
+) -> None:
+    """Draw a figure of dashboard.charts that may change while a job runs; None shows `empty` in the same place.
+
+    `on_pick` is told the `customdata` of the point that was clicked.
+    """
     content = None if figure is None else json.loads(figure.to_json())
-    _mount(key, height, description if figure is not None else empty, empty, figure=content)
+    _mount(key, height, description if figure is not None else empty, empty, on_pick, figure=content)
 
 
-def _mount(key: str, height: int, description: str, empty: str, **content: Any) -> None:
+def _mount(
+    key: str,
+    height: int,
+    description: str,
+    empty: str,
+    on_pick: Callable[[str], None] = lambda name: None,
+    **content: Any,
+) -> None:
+    def picked() -> None:
+        name = st.session_state[key].get("picked")
+        if name:
+            on_pick(name)
+
     about = {"height": height, "description": description, "empty": empty, "plotly": static.plotly_url()}
-    _component(key=key, data=about | content, height=height, on_whole_change=lambda: None)
+    _component(key=key, data=about | content, height=height, on_whole_change=lambda: None, on_picked_change=picked)

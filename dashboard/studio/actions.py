@@ -22,6 +22,19 @@ def compress() -> None:
     session.recipes[job] = session.recipe.content_hash
 
 
+def export(run_id: str, name: str) -> None:
+    """Have a finished run written in a format, with the settings chosen for it."""
+    session = state.current()
+    session.problem = ""
+    try:
+        chosen = session.export_settings
+        (job,) = state.workspace().submit_export(run_id, name, settings=chosen, owner=session.owner)
+    except CompresslabError as error:
+        session.problem = str(error)
+        return
+    session.exports[run_id, name] = job
+
+
 def measure_sensitivity() -> None:
     """Have the model measured once, so that estimates of quality and fits to a size are possible."""
     session = state.current()
@@ -78,7 +91,12 @@ def generate() -> None:
         _compressed_pane(session, words("pane.compressed")),
     )
     request = GenerateRequest(
-        prompt=session.prompt, panes=panes, decoding=session.decoding, device=recipe.device, dtype=recipe.dtype
+        prompt=session.prompt,
+        panes=panes,
+        decoding=session.decoding,
+        device=recipe.device,
+        dtype=recipe.dtype,
+        runtime=recipe.runtime,
     )
     try:
         session.texts = state.workspace().submit_generation(request, owner=session.owner)

@@ -19,10 +19,10 @@ LEAST_SHARE = 0.05  # of the baseline's bytes: below it no method keeps a model 
 STOPS = 96
 
 
-def fit_to_size(facts: ModelFacts | None, words: Words) -> None:
+def fit_to_size(facts: ModelFacts | None, words: Words, *, expanded: bool = False) -> None:
     if facts is None:
         return
-    with st.expander(words("fit"), key="fit"):
+    with st.expander(words("fit"), key="fit", expanded=expanded):
         try:
             known = state.workspace().sensitivity(state.current().recipe) is not None
         except CompresslabError as error:
@@ -31,7 +31,7 @@ def fit_to_size(facts: ModelFacts | None, words: Words) -> None:
         if known:
             _budget(words)
         else:
-            _measure_first(words)
+            measure_first(words)
 
 
 # -- the slider ------------------------------------------------------------------------------------------------
@@ -85,7 +85,8 @@ def _take_budget() -> None:
 # -- measuring the model, once ---------------------------------------------------------------------------------
 
 
-def _measure_first(words: Words) -> None:
+def measure_first(words: Words) -> None:
+    """The offer to measure the model; how far it is, where someone does already."""
     job = _under_way()
     if job is not None:
         state.current().measuring = job.id

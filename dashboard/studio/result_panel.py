@@ -11,12 +11,13 @@ from core.recipe import Recipe
 from core.store import JobRow
 from dashboard import charts, formats, live, state
 from dashboard.components.stream_chart import figure_chart, stream_chart
-from dashboard.components.verdict import verdict
+from dashboard.report_button import report_button
 from dashboard.state import State
 from dashboard.studio import actions
 from dashboard.studio.outcome import Outcome, outcome_of
 from dashboard.studio.progress import fraction, queue_text, run_text
 from dashboard.texts import Words, escaped
+from dashboard.verdict import make_verdict, verdict_html
 
 CHART_HEIGHT = 176
 CARD_HEIGHT = 236  # with its heading and border
@@ -35,7 +36,7 @@ def _panel() -> None:
     words = state.words()
     outcome = outcome_of(session)
     with st.container(key="verdict", height="content"):
-        verdict(outcome.estimate, outcome.measurements, words)
+        st.html(verdict_html(make_verdict(outcome.estimate, outcome.measurements, words), words))
     with st.container(key="status"):
         _status(session, jobs, outcome, words)
     _charts(session.recipe, outcome, words)
@@ -91,7 +92,10 @@ def _said(session: State, outcome: Outcome, words: Words) -> None:
     elif stopped:
         st.caption(words("job.cancelled"))
     else:
-        st.caption(escaped(_label(session, outcome, words)))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(escaped(_label(session, outcome, words)), width="stretch")
+            if outcome.record is not None:
+                report_button([outcome.record], words)
 
 
 def _label(session: State, outcome: Outcome, words: Words) -> str:

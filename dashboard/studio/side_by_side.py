@@ -124,16 +124,17 @@ def _view(place: int, pane: PaneText, job: JobRow, words: Words) -> PaneView:
     return PaneView(
         label=words(f"pane.{role}"),
         role=role,
-        state=_pane_state(pane, job),
+        state=pane_state(pane, job),
         tokens=pane.tokens,
+        moments=pane.moments,
         weights_hash=pane.started.weights_hash if pane.started else "",
-        facts=_facts(pane, words),
+        facts=pane_facts(pane, words),
         simulated=pane.done is not None and pane.done.kernel == "simulated",
         stream=str(job.id),
     )
 
 
-def _pane_state(pane: PaneText, job: JobRow) -> PaneState:
+def pane_state(pane: PaneText, job: JobRow) -> PaneState:
     if pane.done is not None:
         return "done"
     if job.over:
@@ -141,7 +142,7 @@ def _pane_state(pane: PaneText, job: JobRow) -> PaneState:
     return "writing" if pane.started else "waiting"
 
 
-def _facts(pane: PaneText, words: Words) -> tuple[str, ...]:
+def pane_facts(pane: PaneText, words: Words) -> tuple[str, ...]:
     """Own speed and time to first token, timed alone."""
     if pane.done is None:
         return ()
@@ -150,7 +151,8 @@ def _facts(pane: PaneText, words: Words) -> tuple[str, ...]:
     speed = [] if rate is None else [formats.rate(rate, words.language)]
     first = words("pane.ttft", time=formats.duration(done.ttft_seconds, words.language))
     kernel = [words("kernel.simulated")] if done.kernel == "simulated" else []
-    return (*speed, first, formats.tokens(done.tokens, words.language), *kernel)
+    runtime = [done.runtime] if done.runtime else []
+    return (*speed, first, formats.tokens(done.tokens, words.language), *kernel, *runtime)
 
 
 def _status(session: State, job: JobRow | None, words: Words) -> str:

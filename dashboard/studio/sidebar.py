@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import BadInput, CompresslabError
 from core.labelled import check_examples
-from core.methods import Kind
 from core.metrics import Metric
 from core.model_facts import ModelFacts
-from core.recipe import DEVICES, Recipe
-from core.registry import METHODS
+from core.recipe import DEVICES, RUNTIMES, Recipe
 from core.texts import check_file
 from dashboard import forms, state
 from dashboard.formats import file_size, number
-from dashboard.sketch import KINDS, Block
-from dashboard.studio import actions
+from dashboard.studio import actions, presets
+from dashboard.studio.code import recipe_code
 from dashboard.studio.fit import fit_to_size
 from dashboard.studio.kept import kept
+from dashboard.studio.own_text import own_text
+from dashboard.studio.room import model_name, room_line
+from dashboard.studio.steps import recipe_head, stack
 from dashboard.texts import Words, escaped
 
 
@@ -32,11 +31,12 @@ def sidebar() -> None:
     with st.sidebar:
         facts = _model(words)
         head = st.container(horizontal=True, vertical_alignment="center", key="recipe_head")
-        _steps(words, facts)
+        stack(words, facts)
+        presets.said()
         fit_to_size(facts, words)
         _measured_on(words, facts)
-        _recipe_head(head, words)  # last: only now is it known whether there is something to undo
-        _yaml(words)
+        recipe_head(head, words)  # last: only now is it known whether there is something to undo
+        recipe_code(state.current().recipe, words)
         kept(words)
         _compress(words)
 
@@ -52,6 +52,7 @@ def _model(words: Words) -> ModelFacts | None:
         options=list(dict.fromkeys(filter(None, names))),
         key="model",
         help=words("model.help"),
+        format_func=lambda name: model_name(name, words),
         placeholder=words("model.placeholder"),
         accept_new_options=True,
     )
@@ -70,6 +71,7 @@ def _model(words: Words) -> ModelFacts | None:
                 size=file_size(facts.file_bytes),
             )
         )
+        room_line(asked.strip(), words)
     _device(words)
     return facts
 
@@ -108,125 +110,13 @@ def _device(words: Words) -> None:
         st.caption(words("device.chosen", device=escaped(hardware.device), dtype=hardware.dtype, reason=reason))
 
 
-# -- the steps -------------------------------------------------------------------------------------------------
-
-
-def _recipe_head(head: DeltaGenerator, words: Words) -> None:
-    session = state.current()
-    head.markdown(f"**{words('recipe')}**", width="stretch")
-    head.button(
-        words("recipe.undo"),
-        key="undo",
-        help=words("recipe.undo.help"),
-        disabled=not session.undo,
-        on_click=state.undo,
-        type="tertiary",
-    )
-    head.button(
-        words("recipe.baseline"),
-        key="to_baseline",
-        help=words("recipe.baseline.help"),
-        disabled=not session.recipe.steps,
-        on_click=state.to_baseline,
-        type="tertiary",
-    )
-
-
-def _steps(words: Words, facts: ModelFacts | None) -> None:
-    limits: dict[str, float] = {"layers": facts.layers} if facts else {}
-    blocks = tuple(_block(block, words, limits) for block in state.current().sketch.blocks)
-    state.change(replace(state.current().sketch, blocks=blocks))
-    _add_step(words, facts)
-
-
-def _block(block: Block, words: Words, limits: dict[str, float]) -> Block:
-    name = block.step.name
-    with st.container(border=True, key=f"{block.place}.block"):
-        with st.container(horizontal=True, vertical_alignment="center", key=f"{block.place}.head"):
-            key = f"{block.place}.on"
-            st.session_state.setdefault(key, block.on)
-            on = st.toggle(
-                words(f"kind.{block.step.kind}"), key=key, help=words(f"kind.{block.step.kind}.help"), width="stretch"
-            )
-            if on:
-                _block_menu(block, words)
-        if not on:
-            return replace(block, on=False)
-        _method(block, words)
-        st.caption(escaped(words.summary(name)))
-        step = forms.form(block.place, name, block.step, words, limits)
-    return replace(block, on=on, step=step)
-
-
-def _method(block: Block, words: Words) -> None:
-    """Which method of its kind does the step."""
-    key = f"{block.place}.method"
-    st.session_state[key] = block.step.name
-    st.selectbox(
-        words("step.method"),
-        options=_methods_of(block.step.kind),
-        format_func=words.short_title,
-        key=key,
-        help=escaped(block.step.paper),
-        on_change=lambda: state.replace_sketch(state.current().sketch.with_method(block.place, st.session_state[key])),
-        label_visibility="collapsed",
-    )
-
-
-def _block_menu(block: Block, words: Words) -> None:
-    """Order and removal: seldom needed, so folded away."""
-    sketch = state.current().sketch
-    with st.popover(words("step.menu"), type="tertiary", key=f"{block.place}.menu"):
-        for name, edited in {
-            "earlier": sketch.moved(block.place, -1),
-            "later": sketch.moved(block.place, 1),
-            "remove": sketch.removed(block.place),
-        }.items():
-            st.button(
-                words(f"step.{name}"),
-                key=f"{block.place}.{name}",
-                type="tertiary",
-                disabled=edited == sketch,
-                on_click=state.replace_sketch,
-                args=(edited,),
-            )
-
-
-def _add_step(words: Words, facts: ModelFacts | None) -> None:
-    """The kind first, then its methods, each with what it does: a list of all would be a wall."""
-    with st.popover(words("step.add"), type="tertiary", key="add_step"):
-        kind = st.segmented_control(
-            words("step.kind"),
-            options=KINDS,
-            format_func=lambda kind: words(f"kind.{kind}"),
-            default=KINDS[0],
-            key="add_kind",
-            required=True,
-            width="stretch",
-            label_visibility="collapsed",
-        )
-        st.caption(words(f"kind.{kind}.help"))
-        for name in _methods_of(kind):
-            st.button(
-                f"**{words.title(name)}**  \n{escaped(words.summary(name))}",
-                key=f"add.{name}",
-                help=escaped(METHODS[name].paper),
-                width="stretch",
-                disabled=facts is not None and facts.task not in METHODS[name].tasks,
-                on_click=lambda name=name: state.replace_sketch(state.current().sketch.added(name)),
-            )
-
-
-def _methods_of(kind: Kind) -> list[str]:
-    return [name for name, method in METHODS.items() if method.kind == kind]
-
-
 # -- what it is measured on ------------------------------------------------------------------------------------
 
 
 def _measured_on(words: Words, facts: ModelFacts | None) -> None:
     base = state.current().sketch.base
     with st.expander(words("recipe.measured_on"), key="measured_on"):
+        own_text(facts, words)
         st.markdown(f"**{words('recipe.evaluation')}**")
         evaluation = forms.form("evaluation", "evaluation", base.evaluation, words)
         _check(lambda: check_file(evaluation.text))
@@ -239,8 +129,15 @@ def _measured_on(words: Words, facts: ModelFacts | None) -> None:
         seed = st.number_input(
             words("recipe.seed"), min_value=0, step=1, key="seed", help=words("recipe.seed.help"), format="%d"
         )
+        runtime = st.selectbox(
+            words("runtime"),
+            options=RUNTIMES,
+            format_func=lambda name: words(f"runtime.{name}"),
+            key="runtime",
+            help=words("runtime.help"),
+        )
     fields = {"evaluation": evaluation, "calibration": calibration, "metrics": metrics, "seed": int(seed)}
-    state.change(state.set_base(**fields))
+    state.change(state.set_base(**fields, runtime=runtime))
 
 
 def _check(file: Callable[[], None]) -> None:
@@ -256,12 +153,6 @@ def _metric(metric: Metric, words: Words) -> Metric:
         return metric
     st.markdown(f"**{escaped(words.title(metric.name))}**")
     return forms.form(f"metric.{metric.name}", metric.name, metric, words)
-
-
-def _yaml(words: Words) -> None:
-    with st.expander(words("recipe.yaml"), key="yaml"):
-        st.caption(words("recipe.yaml.help"))
-        st.code(state.current().recipe.to_yaml(), language="yaml", height=240)
 
 
 # -- the two ways to run it ------------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&^=])")
 
 @dataclass(frozen=True)
 class ControlWords:
-    """What a widget says: `help` is markdown, `choice` names one value."""
+    """What a widget says: `label` and `help` are markdown, `name` is the label letter by letter, `choice` names a value."""
 
+    name: str
     label: str
     help: str
     unit: str
@@ -62,6 +63,7 @@ class Words:
         own = self.settings.get(f"{owner}.{control.name}") or self.settings.get(control.name)
         label, plain, help = own or (control.label, control.plain, control.help)
         return ControlWords(
+            name=label,
             label=escaped(label),
             help=f"{escaped(plain)}\n\n{escaped(help)}",
             unit=self.units.get(control.unit, control.unit),

@@ -10,9 +10,10 @@ TEXTS: dict[str, str] = {
     "kind.quantize.help": "Write the numbers down in fewer bits.",
     # -- steps in words -----------------------------------------------------------------------------------
     "step.method": "Method",
-    "step.menu": "Move",
+    "step.menu": "Change",
     "step.earlier": "Earlier",
     "step.later": "Later",
+    "step.duplicate": "Duplicate",
     "step.remove": "Remove",
     "step.add": "Add a step",
     "step.kind": "Kind of step",

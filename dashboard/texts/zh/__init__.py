@@ -1,8 +1,32 @@
 """中文。英文的设置说明写在 core 的字段上，中文的都在这里。"""
 
-from dashboard.texts.zh import history, methods, results, studio
+from dashboard.texts.zh import (
+    compare,
+    explore,
+    export,
+    history,
+    layers,
+    methods,
+    models,
+    present,
+    report,
+    results,
+    studio,
+)
 from dashboard.texts.zh.settings import SETTINGS, UNITS
 
 __all__ = ["SETTINGS", "TEXTS", "UNITS"]
 
-TEXTS: dict[str, str] = {**methods.TEXTS, **studio.TEXTS, **results.TEXTS, **history.TEXTS}
+TEXTS: dict[str, str] = {
+    **methods.TEXTS,
+    **studio.TEXTS,
+    **results.TEXTS,
+    **history.TEXTS,
+    **compare.TEXTS,
+    **explore.TEXTS,
+    **layers.TEXTS,
+    **models.TEXTS,
+    **present.TEXTS,
+    **report.TEXTS,
+    **export.TEXTS,
+}

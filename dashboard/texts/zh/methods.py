@@ -10,9 +10,10 @@ TEXTS: dict[str, str] = {
     "kind.quantize.help": "用更少的位写下每个数。",
     # -- 用词语说的步骤 ------------------------------------------------------------------------------------------
     "step.method": "方法",
-    "step.menu": "移动",
+    "step.menu": "调整",
     "step.earlier": "提前",
     "step.later": "推后",
+    "step.duplicate": "复制一份",
     "step.remove": "移除",
     "step.add": "添加步骤",
     "step.kind": "步骤的种类",

@@ -253,6 +253,33 @@ SETTINGS: dict[str, tuple[str, str, str]] = {
     ),
     "decoding.beams": ("束数", "同时保留多少份草稿。", "束搜索的宽度。只用于 beam。"),
     "decoding.seed": ("种子", "同样的种子带来同样的运气。", "每一栏都从它开始自己的随机数生成器。"),
+    # -- 导出的格式 ---------------------------------------------------------------------------------------
+    "transformers.dtype": (
+        "存储精度",
+        "每个数写得多精细。float32 一位不差，但占两倍空间。",
+        "权重存储的数据类型；checkpoint 即与基线相同。float32 完整还原量化后的权重，float16 和 bfloat16 会再舍入一次。",
+    ),
+    "gguf.dense": (
+        "未量化的部分",
+        "原样保留的那些数写得多精细。",
+        "不在网格上的矩阵的数据类型；checkpoint 即与基线相同。归一化层和偏置按 llama.cpp 的要求总是 float32。",
+    ),
+    "gguf.asymmetric": (
+        "不对称的四位",
+        "让这样的权重分毫不差，或每个省下半位。",
+        "不对称的 4 位网格写成 Q5_0，完全精确；或写成 Q4_1，其最小值舍入到 float16。",
+    ),
+    "compressed-tensors.widths": (
+        "位宽",
+        "按快的程序认得的位宽存放，或尽量小。",
+        "kernel：2 和 3 位放进 4 位，5 到 7 位放进 8 位，数值不变，因为 vLLM 的内核只认 4 和 8 位。"
+        "true：每个矩阵按自己的位宽；只有 transformers 配 compressed-tensors 0.19 或更新版本能打开。",
+    ),
+    "onnx.activations": (
+        "输入的精度",
+        "快：计算时把输入舍入到 8 位；精确：保持原样，慢一些。",
+        "MatMulNBits 的 accuracy_level：int8 为 4，float32 为 1。",
+    ),
 }
 
 UNITS: dict[str, str] = {

@@ -1,4 +1,7 @@
-"""The verdict: one sentence that anyone understands, then size, quality and speed, each labelled as what it is."""
+"""The verdict: one sentence that anyone understands, then size, quality and speed, each labelled as what it is.
+
+No Streamlit: the report draws it too.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
-
-import streamlit as st
 
 from core.estimate import NO_TABLE, Estimate
 from core.prediction import Prediction
@@ -44,18 +45,13 @@ class Verdict:
     cards: tuple[Card, ...]
 
 
-def verdict(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> None:
-    """Draw it; its height is the same whatever is known (style.css)."""
-    st.html(verdict_html(make_verdict(estimate, measurements, words), words))
-
-
 def make_verdict(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> Verdict:
     return Verdict(
         _sentence(estimate, measurements, words),
         (
             _size(estimate, measurements, words),
             _quality(estimate, measurements, words),
-            _speed(measurements, words),
+            _speed(estimate, measurements, words),
         ),
     )
 
@@ -93,8 +89,8 @@ def _speed_words(measurements: Sequence[Measurement], words: Words) -> str:
     pace = _decode(measurements)
     if pace is None:
         return ""
-    if _same_speed(pace):
-        return words("verdict.same_speed" if _clear(pace) else "verdict.unclear_speed")
+    if same_speed(pace):
+        return words("verdict.same_speed" if clear_speed(pace) else "verdict.unclear_speed")
     return _ratio_words(pace.ratio, ("slower", "same_speed", "faster"), words)
 
 
@@ -237,33 +233,61 @@ def _accuracy_words(accuracy: Measurement, words: Words) -> str:
     return words("verdict.accuracy", before=formats.share(before), after=formats.share(accuracy.value))
 
 
-def _speed(measurements: Sequence[Measurement], words: Words) -> Card:
+def _speed(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> Card:
     title = words("verdict.speed")
     pace = _decode(measurements)
     if pace is None:
-        return Card(title, hint=words("verdict.speed.hint"))
+        return _expected_speed(title, estimate, words)
     first = find(measurements, "ttft_seconds", "compressed")
     old, new = pace.baseline, pace.compressed
     return Card(
         title,
-        headline=formats.times(pace.ratio) if _clear(pace) else _spread(pace),
+        headline=formats.times(pace.ratio) if clear_speed(pace) else _spread(pace),
         before=formats.with_error(old.value, old.error, 3),
         after=formats.rate(new.value, words.language, new.error),
-        detail=words("verdict.ttft", time=formats.duration(first.value, words.language)) if first else "",
-        note=words.note(new.note),
+        detail=_gain_words(measurements, words)
+        or (words("verdict.ttft", time=formats.duration(first.value, words.language)) if first else ""),
+        note="; ".join(part for part in (_kernel_in_short(new), words.note(new.note)) if part),
         stage=new.stage,
         kernel=new.kernel,
-        tone="same" if _same_speed(pace) else "better" if pace.ratio > 1 else "worse",
+        tone="same" if same_speed(pace) else "better" if pace.ratio > 1 else "worse",
     )
 
 
-def _same_speed(pace: Pace) -> bool:
+def same_speed(pace: Pace) -> bool:
     """Within two standard errors of the baseline: nothing is called faster that was not surely so."""
     return abs(pace.ratio - 1) <= max(NOTICEABLE, 2 * pace.ratio_error)
 
 
-def _clear(pace: Pace) -> bool:
-    return not _same_speed(pace) or 2 * pace.ratio_error <= STEADY
+def clear_speed(pace: Pace) -> bool:
+    return not same_speed(pace) or 2 * pace.ratio_error <= STEADY
+
+
+def _kernel_in_short(timed: Measurement) -> str:
+    """Runtime and the kernel of most weights; History shows the whole of it."""
+    return ", ".join(timed.runtime.split(", ")[:2])
+
+
+def _expected_speed(title: str, estimate: Estimate | None, words: Words) -> Card:
+    """Before anything is timed: what the bytes that a token reads would allow."""
+    hint = words("verdict.speed.hint")
+    if estimate is None or estimate.decode_bound < 1 + NOTICEABLE:
+        return Card(title, hint=hint)
+    bound = words("verdict.at_most", times=formats.times(estimate.decode_bound))
+    return Card(title, headline=bound, detail=words("verdict.at_most.detail"), note=hint, stage="estimate")
+
+
+def _gain_words(measurements: Sequence[Measurement], words: Words) -> str:
+    """How much of the speed is the runtime's and how much the weights', where plain torch was timed beside."""
+    plain, pace = find(measurements, "torch_decode_tokens_per_second", "baseline"), _decode(measurements)
+    if plain is None or pace is None or not plain.value:
+        return ""
+    return words(
+        "verdict.gain",
+        whole=formats.times(pace.compressed.value / plain.value),
+        runtime=formats.times(pace.baseline.value / plain.value),
+        weights=formats.times(pace.ratio),
+    )
 
 
 def _spread(pace: Pace) -> str:
@@ -293,6 +317,7 @@ def _tone(perplexity: Measurement) -> Tone:
 
 
 def verdict_html(shown: Verdict, words: Words) -> str:
+    """Its height is the same whatever is known (style.css)."""
     cards = "".join(_card_html(card, words) for card in shown.cards)
     return f'<section class="verdict"><h2>{escape(shown.sentence)}</h2><div class="cards">{cards}</div></section>'
 

@@ -1,0 +1,210 @@
+"""Is the low-bit runtime as fast as promised? Decode and prefill of a random 126M Llama, batch 1, everybody in turn:
+ours at 4 and 8 bits and in float32, transformers float32 eager, and llama.cpp at Q4_0 and Q8_0 where its interpreter
+is given (`python -m benchmarks.runtimes --llamacpp /path/to/python`). Then time to the first token from compressed
+weights in memory, and the memory of a process that holds nothing but the runtime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.report import write
+from benchmarks.structured import SIZES, random_llama
+from core import Recipe
+from core.engine.model import CompressedModel
+from core.engine.runtimes.bandwidth import read_bandwidth
+from core.engine.runtimes.choosing import Runtimes
+from core.engine.runtimes.decoding import Greedy
+from core.engine.runtimes.torch_runtime import TorchRuntime
+from core.engine.session import Session, shared_session
+from core.exports.registry import FORMATS
+from core.methods.quantize_rtn import QuantizeRtn
+from core.traffic import read_per_token
+
+PROMPT, NEW_TOKENS, ROUNDS = 512, 33, 9
+RUNNER = Path(__file__).parent / "peers" / "llamacpp_runner.py"
+GROUP = 128  # of ours; llama.cpp's blocks are of 32
+QUANTS = {"Q4_0": 4, "Q8_0": 8}
+
+
+@dataclass
+class Lane:
+    """Who is timed; `lap` gives seconds of the prefill and of the tokens after the first."""
+
+    name: str
+    lap: Callable[[Tensor], tuple[float, float]]
+    prefill: list[float] = field(default_factory=list)
+    decode: list[float] = field(default_factory=list)
+    read_bytes: int = 0  # of weights, a token
+
+    def figures(self) -> dict[str, Any]:
+        rate = (NEW_TOKENS - 1) / median(self.decode)
+        found: dict[str, Any] = {
+            "prefill_tokens_per_second": PROMPT / median(self.prefill),
+            "decode_tokens_per_second": rate,
+            "prefill_seconds": self.prefill,
+            "decode_seconds": self.decode,
+        }
+        if self.read_bytes:
+            plain = read_bandwidth(self.read_bytes)
+            about = {"bytes": self.read_bytes, "plain_read_bytes_per_second": plain}
+            found["bandwidth"] = about | {"share": self.read_bytes * rate / plain}
+        return found
+
+
+def main() -> None:
+    asked = _arguments()
+    torch.set_num_threads(asked.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        large = shared_session().baseline(_recipe(str(random_llama(Path(folder) / "llama-126m"))))
+        lanes, processes = our_lanes(large), []
+        for name in QUANTS if asked.llamacpp else ():
+            process = _llamacpp(asked.llamacpp, large, name, Path(folder), asked.threads)
+            processes.append(process)
+            lanes.append(Lane(name, lambda prompt, process=process: _asked(process, prompt)))
+        take_turns(lanes, asked.rounds)
+        for process in processes:
+            process.stdin.close()
+            process.wait()
+        figures = {"speed": {lane.name: lane.figures() for lane in lanes}, "sizes": SIZES}
+        figures |= {"times": times({lane.name: lane for lane in lanes}), "first_token": first_tokens(large)}
+        figures["process"] = process_memory(quantized(large, 4), Path(folder) / "onnx")
+    print(json.dumps(figures["times"], indent=1))
+    print(write("runtimes", figures | {"prompt": PROMPT, "rounds": asked.rounds, "threads": asked.threads}))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--llamacpp", help="Python of an environment that has llama-cpp-python.")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+# -- speed ------------------------------------------------------------------------------------
+
+
+def our_lanes(baseline: CompressedModel) -> list[Lane]:
+    runtimes = Runtimes()
+    lanes = [_lane("transformers float32", TorchRuntime(baseline), read_per_token(baseline.layout(), low_bit=False))]
+    for name, model in {"float32": baseline, "int4": quantized(baseline, 4), "int8": quantized(baseline, 8)}.items():
+        size = read_per_token(model.layout(), low_bit=True)
+        lanes.append(_lane(f"onnxruntime {name}", runtimes.onnx(model), size))
+    prompts = runtimes.onnx(quantized(baseline, 8), "dynamic_int8")
+    return [*lanes, _lane("onnxruntime int8 prompts", prompts, 0)]
+
+
+def quantized(baseline: CompressedModel, bits: int, group_size: int = GROUP) -> CompressedModel:
+    """Rounded to nearest, embedding and lm_head too, as llama.cpp's pure types are."""
+    step = QuantizeRtn(bits=bits, group_size=group_size, embedding_bits=bits, head_bits=bits)
+    return shared_session().apply(step, baseline)
+
+
+def take_turns(lanes: list[Lane], rounds: int) -> None:
+    prompt = torch.arange(PROMPT).view(1, PROMPT)
+    for round_ in range(rounds + 1):
+        for lane in lanes:
+            read, written = lane.lap(prompt)
+            if round_:
+                lane.prefill.append(read)
+                lane.decode.append(written)
+
+
+def times(lanes: dict[str, Lane]) -> dict[str, float]:
+    """Medians of the ratios of every round: who is how many times as fast."""
+    found = {}
+    pairs = [("int4", "transformers float32"), ("int8", "transformers float32"), ("float32", "transformers float32")]
+    pairs += [("int4", "Q4_0"), ("int8", "Q8_0"), ("int8 prompts", "transformers float32")]
+    for ours, other in pairs:
+        if other in lanes:
+            mine = lanes[f"onnxruntime {ours}"]
+            for phase in ("decode", "prefill"):
+                laps = zip(getattr(lanes[other], phase), getattr(mine, phase), strict=True)
+                found[f"{phase}: {ours} over {other}"] = median(theirs / own for theirs, own in laps)
+    return found
+
+
+def _lane(name: str, runtime: Any, read_bytes: int) -> Lane:
+    def lap(prompt: Tensor) -> tuple[float, float]:
+        begun = time.perf_counter()
+        greedy = Greedy(runtime, prompt, NEW_TOKENS)
+        read = time.perf_counter()
+        for _ in range(NEW_TOKENS - 1):
+            greedy.next()
+        return read - begun, time.perf_counter() - read
+
+    return Lane(name, lap, read_bytes=read_bytes)
+
+
+def _llamacpp(python: str, baseline: CompressedModel, name: str, folder: Path, threads: int) -> subprocess.Popen[str]:
+    """A process that holds the same weights in the type of that name; it has answered when it is ready."""
+    target = folder / name
+    target.mkdir()
+    FORMATS["gguf"]().write(quantized(baseline, QUANTS[name], 32), target)
+    (file,) = target.glob("*.gguf")
+    process = subprocess.Popen(
+        [python, RUNNER, file, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    if not process.stdout.readline():
+        sys.exit(f"{python} could not open the {name} file with llama_cpp.")
+    return process
+
+
+def _asked(process: subprocess.Popen[str], prompt: Tensor) -> tuple[float, float]:
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(json.dumps({"prompt": prompt[0].tolist(), "new_tokens": NEW_TOKENS}) + "\n")
+    process.stdin.flush()
+    answer = json.loads(process.stdout.readline())
+    return answer["prefill"], answer["decode"]
+
+
+# -- starting -----------------------------------------------------------------------------------
+
+
+def first_tokens(large: CompressedModel) -> dict[str, float]:
+    """Seconds from compressed weights in memory to the first token after a prompt of 16."""
+    small = Session().baseline(_recipe("storyteller"))
+    return {name: first_token(quantized(model, 4)) for name, model in (("storyteller", small), ("126M", large))}
+
+
+def first_token(model: CompressedModel) -> float:
+    model.weights_hash()  # a session has it already: the pane is labelled with it
+    begun = time.perf_counter()
+    Greedy(Runtimes().onnx(model), torch.arange(16).view(1, 16), 1)
+    return time.perf_counter() - begun
+
+
+def process_memory(model: CompressedModel, folder: Path) -> dict[str, int]:
+    """Largest resident set of a process that runs the exported graph: its own script, with neither torch nor ours."""
+    folder.mkdir()
+    FORMATS["onnx"]().write(model, folder)
+    weights = sum(file.stat().st_size for file in folder.glob("model.onnx*"))
+    script = subprocess.Popen([sys.executable, folder / "run.py", "Once upon a time"], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(script.pid, 0)
+    if status:
+        sys.exit("The exported graph did not run.")
+    peak = usage.ru_maxrss * 1024
+    return {"peak_bytes": peak, "weight_bytes": weights, "beyond_weights_bytes": peak - weights}
+
+
+def _recipe(model: str) -> Recipe:
+    return Recipe(model=model, device="cpu", dtype="float32")
+
+
+if __name__ == "__main__":
+    main()

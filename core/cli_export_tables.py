@@ -1,0 +1,42 @@
+"""Formats as the command line shows them: all that there are, or held against one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.markup import escape
+
+from core.cli_output import OUT, describe_control, number, print_table
+from core.exporting import Offer
+from core.exports import Format
+from core.settings import allowed
+
+ABOUT = ("name", "label", "plain", "help", "opened_by")
+
+
+def print_offers(offers: Iterable[Offer]) -> None:
+    rows = [
+        (
+            offer.form.name,
+            "" if offer.estimated_bytes is None else f"about {number(offer.estimated_bytes, 'bytes')}",
+            ", ".join(offer.form.opened_by),
+            offer.refusal or " ".join(offer.remarks) or "as measured",
+        )
+        for offer in offers
+    ]
+    print_table(("format", "weights", "opens in", ""), rows)
+
+
+def print_formats(forms: Iterable[type[Format]]) -> None:
+    for form in forms:
+        OUT.print(f"\n[bold]{form.name}[/bold]  {escape(form.label)}: {escape(form.plain)}")
+        OUT.print(f"{escape(form.help)} Opens in {', '.join(form.opened_by)}.", style="dim")
+        rows = [(f"{form.name}.{c.name}", c.default, f"{allowed(c)} {c.unit}".strip(), c.help) for c in form.controls()]
+        if rows:
+            print_table(("setting", "default", "takes", ""), rows)
+
+
+def describe_format(form: type[Format]) -> dict[str, Any]:
+    about = {name: getattr(form, name) for name in ABOUT}
+    return about | {"settings": [describe_control(control) for control in form.controls()]}

@@ -1,0 +1,221 @@
+"""An export that is believed only when its own files have answered: written, opened again, compared, measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from core.engine import pipeline
+from core.engine.architecture import module_of
+from core.engine.context import Job
+from core.engine.model import CompressedModel, effective
+from core.engine.progress import Report, Tracker
+from core.engine.scores import Array, TokenScores, compare
+from core.engine.sources import DRAFT_SHARE
+from core.engine.statistics import divergences, perplexities
+from core.engine.tasks import inputs_of
+from core.engine.tokens import label
+from core.errors import BadInput, RunFailed, first_line
+from core.exports import INPUTS_DROPPED, Contents, Format, Reopened, drops_input_rounding, why_not
+from core.recipe import Recipe
+from core.results import ExportRecord, Measurement
+
+if TYPE_CHECKING:
+    from core.engine.session import Session
+
+SHARES = {"load": 1.0, "write": 2.0, "reopen": 1.0, "compare": 4.0}
+WINDOWS = 4  # read together
+MOST_TOKENS, MOST_EXAMPLES = 8192, 32  # that are compared
+SIZE_SHARE, SIZE_BYTES = 0.03, 256 * 1024  # by which an estimate may be wrong
+DROPPED = f"{INPUTS_DROPPED} It was compared with the same weights in memory, inputs not rounded."
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the files answered beside the model in memory."""
+
+    tokens: int
+    largest: float
+    relative: float
+    quality: list[Measurement]
+
+
+def contents_of(model: CompressedModel) -> Contents:
+    return Contents(model.facts, tuple(model.layout()), model.module.config.to_dict())
+
+
+def export(
+    session: Session,
+    model: CompressedModel,
+    recipe: Recipe,
+    form: Format,
+    folder: Path,
+    report: Report,
+    cancelled: Callable[[], bool],
+) -> ExportRecord:
+    """Write the model, in float32 on the CPU, into an empty folder and make sure that its files answer as it does.
+
+    Raises BadInput where the format can't take it, RunFailed where the files are not what was promised, Cancelled.
+    """
+    begun, created = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    job = Job(report, cancelled, Tracker(SHARES, report))
+    contents = contents_of(model)
+    reason = why_not(form, contents)
+    if reason:
+        raise BadInput(reason)
+    _check_memory(model)
+    with pipeline.clear_failures():
+        job.check()
+        job.tracker.begin("write")
+        form.write(model, folder)
+        estimate = form.estimated_bytes(contents)
+        weight_bytes = _check_size(form, folder, estimate)
+        job.check()
+        job.tracker.begin("reopen")
+        reopened = _reopened(form, folder)
+        job.tracker.begin("compare")
+        drops = drops_input_rounding(form, contents)
+        compared = _compare(session, _with_plain_inputs(model) if drops else model, recipe, reopened, job)
+        again = form.rounds_again(contents)
+        bound = None if again else form.tolerance(contents)
+        _check_answers(form, compared, bound)
+        job.tracker.end()
+    return ExportRecord(
+        format=form.name,
+        settings=form.model_dump(mode="json"),
+        folder=str(folder),
+        created=created,
+        seconds=time.monotonic() - begun,
+        bytes=_bytes(folder, ("*",)),
+        weight_bytes=weight_bytes,
+        estimated_bytes=estimate,
+        opened_by=reopened.by,
+        read_by=reopened.instead,
+        tokens=compared.tokens,
+        largest_difference=compared.largest,
+        relative_difference=compared.relative,
+        bound=bound,
+        quality=compared.quality,
+        notes=[note for note in (again, DROPPED if drops else None) if note],
+    )
+
+
+# -- what must hold -----------------------------------------------------------------------
+
+
+def _check_memory(model: CompressedModel) -> None:
+    """The model is in memory once already, and its files are opened beside it."""
+    need = 2 * 4 * sum(weight.count for weight in model.weights.values())
+    free = psutil.virtual_memory().available
+    if need > free:
+        raise BadInput(
+            f"Writing and opening it again takes {need / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
+            "close other programs, or export it on a larger machine."
+        )
+
+
+def _reopened(form: Format, folder: Path) -> Reopened:
+    try:
+        return form.reopen(folder)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+        raise RunFailed(f"The {form.label} can't be opened again ({first_line(error)}); nothing was kept.") from error
+
+
+def _check_size(form: Format, folder: Path, estimate: int) -> int:
+    found = _bytes(folder, form.weight_files)
+    if abs(found - estimate) > SIZE_BYTES + SIZE_SHARE * estimate:
+        raise RunFailed(
+            f"The {form.label} takes {found / 1e6:.2f} MB where {estimate / 1e6:.2f} MB were to be expected; "
+            "nothing was kept, for the file is not what it should be."
+        )
+    return found
+
+
+def _check_answers(form: Format, compared: Compared, bound: float | None) -> None:
+    if bound is not None and not compared.relative <= bound:
+        raise RunFailed(
+            f"The {form.label} does not answer as the model in memory: its logits differ by {compared.relative:.2%}, "
+            f"where {bound:.2%} is what rounding explains; nothing was kept."
+        )
+
+
+def _bytes(folder: Path, patterns: tuple[str, ...]) -> int:
+    files = {file for pattern in patterns for file in folder.rglob(pattern) if file.is_file()}
+    return sum(file.stat().st_size for file in files)
+
+
+def _with_plain_inputs(model: CompressedModel) -> CompressedModel:
+    """The same weights, with inputs read as they come."""
+    values = {name: effective(stored) for name, stored in model.stored.items()}
+    module = module_of(model.module.config, values, model.dtype, model.device)
+    weights = {name: replace(weight, activation_bits=None) for name, weight in model.weights.items()}
+    return replace(model, module=module, weights=weights, _hash=None)
+
+
+# -- comparing ----------------------------------------------------------------------------
+
+
+def _compare(session: Session, model: CompressedModel, recipe: Recipe, reopened: Reopened, job: Job) -> Compared:
+    """Both read the tokens of a draft."""
+    batches, dataset = _tokens(session, model, recipe, job)
+    causal = model.facts.task == "causal"
+    rows: list[Array] = []
+    lengths: list[int] = []
+    largest = squares = missed = 0.0
+    for done, ids in enumerate(batches):
+        job.check()
+        job.tracker.advance(done, len(batches))
+        expected = _logits(model, ids)
+        found = reopened.logits(ids).float().cpu().reshape(expected.shape)
+        difference = (found - expected).double()
+        largest = max(largest, float(difference.abs().max()))
+        missed += float(difference.square().sum())
+        squares += float(expected.double().square().sum())
+        rows.append(_scores(expected, found, ids, causal))
+        lengths += [max(1, expected.shape[1] - causal)] * len(ids)
+    nll, nll_found, divergence, same = np.concatenate(rows, axis=1)
+    unit = "example" if model.facts.task == "classification" else "token"
+    scores = TokenScores(dataset, np.array(lengths), nll, nll_found, divergence, same, unit)
+    quality = [*(perplexities(scores)[1:] if causal else ()), *divergences(scores)]
+    read = sum(ids.numel() for ids in batches)
+    return Compared(read, largest, sqrt(missed / max(squares, 1e-30)), [_of_draft(m) for m in quality])
+
+
+def _tokens(session: Session, model: CompressedModel, recipe: Recipe, job: Job) -> tuple[list[Tensor], str]:
+    """Token ids [B, S] of a quarter of the evaluation text; for other tasks the inputs of examples, one by one."""
+    if model.facts.task == "causal":
+        windows, _ = session.evaluation_windows(recipe, model, job)
+        most = min(round(len(windows) * DRAFT_SHARE), MOST_TOKENS // windows.shape[1])
+        dataset = f"{label(recipe.evaluation.text)}, context {windows.shape[1]}"
+        return list(windows[: max(1, most)].split(WINDOWS)), dataset
+    examples, _ = session.examples(recipe, model, job)
+    return [torch.tensor([example.ids]) for example in examples[:MOST_EXAMPLES]], label(recipe.evaluation.questions)
+
+
+def _logits(model: CompressedModel, ids: Tensor) -> Tensor:
+    """float32 [B, S, V], on the CPU; [B, 1, classes] of a classifier."""
+    with torch.inference_mode():
+        logits: Tensor = model.module(**inputs_of(model, ids.to(model.device))).logits.float().cpu()
+    return logits.unsqueeze(1) if logits.ndim == 2 else logits
+
+
+def _scores(expected: Tensor, found: Tensor, ids: Tensor, causal: bool) -> Array:
+    """As `compare`: of the next token where there is one; else of whatever was likeliest, at every place."""
+    before, after = expected.log_softmax(-1), found.log_softmax(-1)
+    if causal:
+        return compare(before[:, :-1], after[:, :-1], ids[:, 1:])
+    return compare(before, after, before.argmax(-1))
+
+
+def _of_draft(measurement: Measurement) -> Measurement:
+    return measurement.model_copy(update={"stage": "draft"})

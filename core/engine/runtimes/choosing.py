@@ -1,0 +1,161 @@
+"""Which runtime a model runs in: what it was asked for, what can express it, and what a short trial says.
+
+Warm runtimes are kept, named by the content of the weights, as few as the models that a session keeps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TypeVar
+
+import psutil
+import torch
+
+from core.engine.device import synchronize
+from core.engine.grids import QuantizedWeight
+from core.engine.model import CompressedModel
+from core.engine.runtimes import CannotExpress, Form, Runtime
+from core.engine.runtimes.decoding import Greedy
+from core.engine.runtimes.torch_runtime import TorchRuntime
+from core.engine.runtimes.torchao_runtime import TorchaoRuntime, candidates
+from core.generation_request import RuntimeChoice
+
+T = TypeVar("T")
+
+WARM = 5  # runtimes that are kept: baseline and compressed of two comparisons, and one for prompts
+TRIAL_PROMPT, TRIAL_TOKENS, TRIAL_ROUNDS = 8, 6, 5
+CLEARLY = 1.1  # torch must be this much faster in the trial, or the low-bit runtime is taken
+SHARE_OF_MEMORY = 0.5  # of what is free, that a second form of the weights may take
+ASKED = "asked for"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A runtime, and why this one."""
+
+    runtime: Runtime
+    why: str
+
+
+class Runtimes:
+    """The warm runtimes of a process, and the choice among them."""
+
+    def __init__(self) -> None:
+        self._warm: OrderedDict[tuple[str, str], Runtime] = OrderedDict()  # by weights and form
+        self._trials: dict[tuple[str, str], float] = {}
+        self._threads: dict[tuple[str, str], int] = {}
+
+    def choose(self, model: CompressedModel, asked: RuntimeChoice = "auto") -> Chosen:
+        """The low-bit runtime where it can express the model and torch is not clearly faster; else torch, and why."""
+        plain = TorchRuntime(model)
+        if asked == "torch":
+            return Chosen(plain, ASKED)
+        gpu = model.device.type == "cuda" and asked == "auto"
+        try:
+            low = self._torchao(model) if gpu else self.onnx(model)
+        except CannotExpress as reason:
+            return Chosen(plain, f"{'torchao' if gpu else 'onnxruntime'} can't run this model: {reason}")
+        if asked == low.name:
+            return Chosen(low, ASKED)
+        times = self._times_faster(model, low, plain)
+        if times * CLEARLY < 1:
+            return Chosen(plain, f"torch wrote {1 / times:.1f} times as fast as {low.name} in a trial")
+        return Chosen(low, f"wrote {times:.1f} times as fast as torch in a trial")
+
+    def onnx(self, model: CompressedModel, form: Form | None = None) -> Runtime:
+        """The model in onnxruntime, made once, in the form of its weights or in another. Raises CannotExpress."""
+        _check(model)
+        form = form or form_of(model)
+        return self._kept((model.weights_hash(), form), lambda: self._onnx(model, form))
+
+    def _onnx(self, model: CompressedModel, form: Form) -> Runtime:
+        """With as many threads as were fastest for models of this checkpoint."""
+        # importing onnxruntime takes a third of a second, which those who stay in torch need not wait
+        from core.engine.runtimes.onnx_graph import graph_of
+        from core.engine.runtimes.onnx_session import OnnxRuntime
+
+        graph = graph_of(model, form=form)
+        key = (str(model.facts.folder), form)
+        if key in self._threads:
+            return OnnxRuntime(graph, self._threads[key])
+        tried = {threads: OnnxRuntime(graph, threads) for threads in thread_counts()}
+        self._threads[key] = _fastest(tried, model)
+        return tried[self._threads[key]]
+
+    def _torchao(self, model: CompressedModel) -> Runtime:
+        """In the kernel of the codes' width that is fastest here. Raises CannotExpress."""
+        kernels = candidates(model)
+
+        def make() -> Runtime:
+            tried = {kernel: TorchaoRuntime(model, kernel) for kernel in kernels}
+            return tried[_fastest(tried, model)]
+
+        return self._kept((model.weights_hash(), "torchao"), make)
+
+    def _kept(self, key: tuple[str, str], make: Callable[[], Runtime]) -> Runtime:
+        if key not in self._warm:
+            self._warm[key] = make()
+        self._warm.move_to_end(key)
+        while len(self._warm) > WARM:
+            self._warm.popitem(last=False)
+        return self._warm[key]
+
+    def _times_faster(self, model: CompressedModel, low: Runtime, plain: TorchRuntime) -> float:
+        key = (model.weights_hash(), low.kernel)
+        if key not in self._trials:
+            quick, slow = seconds_a_token([low, plain], model)
+            self._trials[key] = slow / quick
+        return self._trials[key]
+
+
+def _fastest(tried: Mapping[T, Runtime], model: CompressedModel) -> T:
+    """The key of the quickest; the only one needs no trial."""
+    if len(tried) == 1:
+        return next(iter(tried))
+    seconds = seconds_a_token(list(tried.values()), model)
+    return min(zip(seconds, tried, strict=True), key=lambda timed: timed[0])[1]
+
+
+def form_of(model: CompressedModel) -> Form:
+    """Codes run as codes; a model without any is a float32 graph."""
+    quantized = any(isinstance(model.stored[name], QuantizedWeight) for name in model.weights)
+    return "bits" if quantized else "float32"
+
+
+def thread_counts() -> list[int]:
+    """What is tried: the threads that torch takes, and half of them."""
+    most = torch.get_num_threads()
+    return sorted({most, max(1, most // 2)}, reverse=True)
+
+
+def seconds_a_token(runtimes: Sequence[Runtime], model: CompressedModel) -> list[float]:
+    """Median seconds of one greedy token, the runtimes taking turns, after a round that is not counted."""
+    prompt = torch.zeros(1, min(TRIAL_PROMPT, model.context_length - TRIAL_TOKENS), dtype=torch.long)
+    taken: list[list[float]] = [[] for _ in runtimes]
+    for round_ in range(TRIAL_ROUNDS + 1):
+        for runtime, seconds in zip(runtimes, taken, strict=True):
+            greedy = Greedy(runtime, prompt, TRIAL_TOKENS)
+            begun = time.perf_counter()
+            for _ in range(TRIAL_TOKENS):
+                greedy.next()
+            synchronize(model.device)
+            if round_:
+                seconds.append((time.perf_counter() - begun) / TRIAL_TOKENS)
+    return [median(seconds) for seconds in taken]
+
+
+def _check(model: CompressedModel) -> None:
+    """Raises CannotExpress for what no graph is needed to know."""
+    if model.facts.task != "causal":
+        raise CannotExpress("it writes for models that write on, and this one does another task")
+    if model.device.type != "cpu":
+        raise CannotExpress(f"it runs on the CPU here, and the model was put on {model.device.type}")
+    if model.offloaded:
+        raise CannotExpress("the model is read block by block from disk, and would not fit as a whole")
+    need = sum(weight.count for weight in model.weights.values()) * 4
+    if need > SHARE_OF_MEMORY * psutil.virtual_memory().available:
+        raise CannotExpress(f"a second form of its weights, up to {need / 1e9:.1f} GB, leaves too little memory")

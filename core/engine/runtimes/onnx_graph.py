@@ -1,0 +1,34 @@
+"""The ONNX graph of a compressed model, written straight from its codes, scales and zero points."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from core.engine.model import CompressedModel
+from core.engine.runtimes import Form
+from core.engine.runtimes.onnx_families import Decoder
+from core.engine.runtimes.onnx_linear import ROUNDED_AGAIN, Linear
+from core.engine.runtimes.onnx_nodes import Graph, Nodes
+
+AccuracyLevel = Literal[1, 4]  # MatMulNBits multiplies float32 activations exactly, or int8 ones fast
+SIMULATED_ZEROS = "unstructured zeros: no CPU kernel skips them"
+
+
+def graph_of(model: CompressedModel, *, accuracy_level: AccuracyLevel = 4, form: Form = "bits") -> Graph:
+    """Inputs: `input_ids` [B, S]; `positions`, those of the S whose logits are asked for; `last_position` [B] and
+    `total_length`, of all tokens up to and with these; `past.LAYER.key|value` [B, kv heads, room, head size].
+    Outputs: `logits` [B, positions, V]; `present.*`, to be bound to the very memory of `past.*`.
+
+    Raises CannotExpress for a family or a recipe that no graph is written for.
+    """
+    nodes = Nodes()
+    linear = Linear(nodes, form, accuracy_level)
+    Decoder(model, nodes, linear).write()
+    notes = list(linear.notes)
+    if model.masks:
+        notes.append(SIMULATED_ZEROS)
+    if linear.dense and form == "float32":
+        notes.append("weights are dequantized, the matmul is dense")
+    simulated = bool(model.masks) or linear.dense or ROUNDED_AGAIN in linear.notes
+    kernel = " and ".join(name for name, _ in linear.kernels.most_common())
+    return nodes.graph(kernel, "; ".join(notes), not simulated)

@@ -1,0 +1,109 @@
+"""A graph in onnxruntime: tokens in, logits out, its KV cache written in place."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor
+
+from core.engine.runtimes.onnx_nodes import Array, Graph
+from core.errors import RunFailed
+
+MANY = 16  # tokens, from which on they are read by the graph for prompts, where there is one
+
+# A thread that sleeps after every matrix is woken as long as it then works. So it waits a moment for the next one, no
+# longer, and never between tokens: it shares the machine with the dashboard.
+THREADS = {"session.intra_op.spin_duration_us": "100", "session.force_spinning_stop": "1"}
+
+
+class OnnxRuntime:
+    """The low-bit runtime of the CPU. `prefill`, another form of the same model, reads prompts where it is given."""
+
+    name: Literal["onnxruntime"] = "onnxruntime"
+
+    def __init__(self, graph: Graph, threads: int, prefill: Graph | None = None) -> None:
+        self.kernel, self.real, self.reason = graph.kernel, graph.real, graph.reason
+        self._session = session_of(graph, threads)
+        self._prefill = self._session if prefill is None else session_of(prefill, threads)
+        self._vocabulary: int = self._session.get_outputs()[-1].shape[-1]
+        self._cache = Cache(self._session, 0, 0)
+
+    def start(self, batch: int, room: int) -> None:
+        """A fresh cache of so many rows and tokens."""
+        self._cache = Cache(self._session, batch, room)
+
+    def feed(self, ids: Tensor) -> Tensor:
+        """int64 [B, S] -> float32 [B, V]: logits after the last of these tokens. Raises RunFailed without room."""
+        if not self._cache.length or len(ids) == 1:
+            return self._run(self._cache, ids, [ids.shape[1] - 1])[:, 0]
+        # The operator takes several new tokens of several rows at the beginning only.
+        return [self._run(self._cache, column, [0])[:, 0] for column in ids.split(1, dim=1)][-1]
+
+    def reorder(self, rows: Tensor) -> None:
+        """int64 [B]: row i of the cache is what row rows[i] was."""
+        self._cache.reorder(rows.cpu().numpy())
+
+    def logits(self, ids: Tensor) -> Tensor:
+        """int64 [B, S] -> float32 [B, S, V], in a cache of their own."""
+        return self._run(Cache(self._session, *ids.shape), ids, list(range(ids.shape[1])))
+
+    def _run(self, cache: Cache, ids: Tensor, positions: list[int]) -> Tensor:
+        """[B, S] -> [B, positions, V]; the cache is that much longer."""
+        session = self._prefill if ids.shape[1] >= MANY else self._session
+        end = cache.length + ids.shape[1]
+        if end > cache.room:
+            raise RunFailed(f"The KV cache has room for {cache.room} tokens, and {end} were to be read.")
+        binding = cache.bound_to(session)
+        binding.bind_cpu_input("input_ids", np.ascontiguousarray(ids.cpu().numpy()))
+        binding.bind_cpu_input("positions", np.array(positions, np.int64))
+        binding.bind_cpu_input("last_position", np.full(len(ids), end - 1, np.int32))
+        binding.bind_cpu_input("total_length", np.array(end, np.int32))
+        logits = np.empty((len(ids), len(positions), self._vocabulary), np.float32)
+        binding.bind_ortvalue_output("logits", onnxruntime.OrtValue.ortvalue_from_numpy(logits))
+        session.run_with_iobinding(binding)
+        cache.length = end
+        return torch.from_numpy(logits)
+
+
+class Cache:
+    """Keys and values of all blocks, which sessions of one model read and write in place."""
+
+    def __init__(self, session: Any, batch: int, room: int) -> None:
+        self.room, self.length = room, 0
+        cells = [(cell.name, cell.shape) for cell in session.get_inputs() if cell.name.startswith("past.")]
+        self._arrays: dict[str, Array] = {
+            name: np.zeros((batch, heads, room, size), np.float32) for name, (_, heads, _, size) in cells
+        }
+        self._bindings: dict[int, Any] = {}
+
+    def bound_to(self, session: Any) -> Any:
+        """A binding of the session to this memory, made once."""
+        if id(session) not in self._bindings:
+            self._bindings[id(session)] = self._bind(session.io_binding())
+        return self._bindings[id(session)]
+
+    def reorder(self, rows: Array) -> None:
+        for array in self._arrays.values():
+            array[:, :, : self.length] = array[rows, :, : self.length]
+
+    def _bind(self, binding: Any) -> Any:
+        for name, array in self._arrays.items():
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+            binding.bind_ortvalue_input(name, value)
+            binding.bind_ortvalue_output(name.replace("past", "present"), value)
+        return binding
+
+
+def session_of(graph: Graph, threads: int) -> Any:
+    """onnxruntime packs the weights for its kernels, into memory of its own: the graph may go then."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # failures are raised, and need no second line on the terminal
+    for key, value in THREADS.items():
+        options.add_session_config_entry(key, value)
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in graph.weights.values()]
+    options.add_external_initializers(list(graph.weights), values)
+    return onnxruntime.InferenceSession(graph.model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,63 @@
+"""The reference runtime: the torch module itself, every family, method and device."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from core.engine.model import CompressedModel
+
+SIMULATED_ZEROS = "unstructured zeros: no {} kernel skips them"
+SIMULATED_BITS = "weights are rounded, the matmul is dense"
+
+
+class TorchRuntime:
+    """Token ids in, float32 logits out; the KV cache grows with every token."""
+
+    name: Literal["torch"] = "torch"
+
+    def __init__(self, model: CompressedModel) -> None:
+        self._model = model
+        self._cache: Any = None
+
+    @property
+    def kernel(self) -> str:
+        return f"dense {str(self._model.dtype).removeprefix('torch.')}"
+
+    @property
+    def real(self) -> bool:
+        return not self.reason
+
+    @property
+    def reason(self) -> str:
+        """Why the kernel is simulated; empty where it is real."""
+        if self._model.kernel == "real":
+            return ""
+        if any(plan.grid for plan in self._model.layout()):
+            return SIMULATED_BITS
+        return SIMULATED_ZEROS.format("CPU" if self._model.device.type == "cpu" else "GPU")
+
+    def start(self, batch: int, room: int) -> None:
+        """A fresh cache; it takes as many rows and tokens as come."""
+        self._cache = DynamicCache(config=self._model.module.config)
+
+    def feed(self, ids: Tensor) -> Tensor:
+        """[B, S] -> [B, vocabulary]: logits after the last of these tokens."""
+        with torch.inference_mode():
+            output = self._model.module(
+                input_ids=ids.to(self._model.device), past_key_values=self._cache, use_cache=True, logits_to_keep=1
+            )
+        logits: Tensor = output.logits[:, -1].float()
+        return logits
+
+    def reorder(self, rows: Tensor) -> None:
+        self._cache.reorder_cache(rows)
+
+    def logits(self, ids: Tensor) -> Tensor:
+        """[B, S] -> [B, S, vocabulary], nothing kept."""
+        with torch.inference_mode():
+            found: Tensor = self._model.module(input_ids=ids.to(self._model.device), use_cache=False).logits
+        return found.float()

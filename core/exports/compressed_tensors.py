@@ -1,0 +1,187 @@
+"""compressed-tensors, `pack-quantized`: what llm-compressor writes and vLLM and transformers read.
+
+For a matrix W [rows, columns] (the package's compressors/pack_quantized, version 0.19):
+- `weight_packed`      int32: codes of a row, one after the other, dense;
+- `weight_scale`       float16 [rows, groups];
+- `weight_zero_point`  int32 [words, groups], only on asymmetric grids: codes packed down each column;
+- `weight_shape`       int64 [2].
+Codes are stored from 0 on; the reader takes 2^(bits-1) off codes and zero points alike. Groups stay in place with us,
+also in GPTQ's act-order, so no group index is stored.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from core.exports import Contents, Format, Reopened
+from core.exports.carried import carrier
+from core.exports.transformers import ENTRY_BYTES, ROUNDING
+from core.packed_layout import BITS
+from core.settings import setting
+from core.weights import Grid, WeightPlan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.engine.model import CompressedModel
+
+EVERY_WIDTH = tuple(range(2, 9))
+KERNEL_WIDTHS = (4, 8)
+NAME = "pack-quantized"
+
+
+class CompressedTensors(Format):
+    """Packed codes, scales and zero points; whatever is not quantized stays as it is."""
+
+    name: ClassVar[str] = "compressed-tensors"
+    label: ClassVar[str] = "compressed-tensors checkpoint"
+    plain: ClassVar[str] = "Small files for servers: vLLM answers from the low bits as they are."
+    help: ClassVar[str] = (
+        "The pack-quantized format of compressed-tensors: int32-packed codes with float16 scales and zero points, "
+        "symmetric or not, per group or per row, widths mixed by config group. Embeddings are stored dense."
+    )
+    opened_by: ClassVar[tuple[str, ...]] = ("transformers", "vLLM")
+    weight_files: ClassVar[tuple[str, ...]] = ("*.safetensors",)
+
+    widths: Literal["kernel", "true"] = setting(
+        "kernel",
+        label="Widths",
+        plain="Store in the widths that fast programs know, or as small as can be.",
+        help="kernel: 2 and 3 bits are carried in 4, 5 to 7 in 8, value for value, for vLLM's kernels know 4 and 8. "
+        "true: every matrix at its own width; opens in transformers alone, with compressed-tensors 0.19 or newer.",
+    )
+
+    def refuses(self, contents: Contents) -> str | None:
+        if contents.facts.anatomy.conv1d:
+            return (
+                f"compressed-tensors packs linear layers, and {contents.facts.family} has Conv1D ones; "
+                "take gptq, gguf or onnx."
+            )
+        if not any(packs(weight) for weight in contents.layout):
+            return "No linear layer is quantized, and this format packs nothing else; add a step that quantizes."
+        return None
+
+    def tolerance(self, contents: Contents) -> float:
+        dense = [weight.dtype for weight in contents.quantized if not packs(weight)]
+        return max([1e-4, *(ROUNDING[dtype] for dtype in dense)])
+
+    def estimated_bytes(self, contents: Contents) -> int:
+        return sum(self._bytes(weight) for weight in contents.layout)
+
+    def write(self, model: CompressedModel, folder: Path) -> None:
+        from core.exports.checkpoint_folder import dense_tensors, write_checkpoint
+
+        layout = model.layout()
+        tensors = dense_tensors(model, (weight.name for weight in layout if not packs(weight)))
+        for weight in layout:
+            if packs(weight):
+                tensors |= self._tensors(weight, model.stored[weight.name])
+        write_checkpoint(model, folder, tensors, self.quantization_config(layout))
+
+    def reopen(self, folder: Path) -> Reopened:
+        """By transformers with compressed-tensors; where that is missing the words are taken apart here."""
+        from core.exports import checkpoint_folder
+
+        if find_spec("compressed_tensors"):
+            import transformers
+
+            logits = checkpoint_folder.logits_by_transformers(folder)
+            return Reopened(logits, by=f"transformers {transformers.__version__} with compressed-tensors")
+        from core.exports.read_compressed_tensors import dequantized
+
+        config = checkpoint_folder.plain_config(folder)
+        values = dequantized(folder)
+        return Reopened(
+            checkpoint_folder.logits_of_values(config, values),
+            instead="a reader of our own, written from the format's definition",
+        )
+
+    def how_to_load(self, place: str) -> dict[str, str]:
+        return {
+            "vLLM": f"vllm serve {place}",
+            "transformers": "# pip install compressed-tensors\nfrom transformers import AutoModelForCausalLM\n\n"
+            f'model = AutoModelForCausalLM.from_pretrained("{place}")',
+        }
+
+    # -- inside -------------------------------------------------------------------------
+
+    def _carrier(self, weight: WeightPlan) -> Grid:
+        assert weight.grid is not None  # only packed weights are asked
+        return carrier(weight.grid, weight.shape[1], self._widths)
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        return KERNEL_WIDTHS if self.widths == "kernel" else EVERY_WIDTH
+
+    def _bytes(self, weight: WeightPlan) -> int:
+        if not packs(weight):
+            return weight.count * BITS[weight.dtype] // 8 + ENTRY_BYTES
+        rows, columns = weight.shape
+        grid = self._carrier(weight)
+        groups = grid.groups(columns)
+        zeros = 0 if grid.symmetric else 4 * _words(rows, grid.bits) * groups
+        return 4 * rows * _words(columns, grid.bits) + 2 * rows * groups + zeros + 16 + 4 * ENTRY_BYTES
+
+    def _tensors(self, weight: WeightPlan, quantized: Any) -> dict[str, Tensor]:
+        import torch
+
+        from core.exports.carried import carry
+        from core.exports.words import packed
+
+        carried = carry(quantized, self._carrier(weight))
+        found = {
+            "weight_packed": packed(carried.codes, carried.grid.bits),
+            "weight_scale": carried.scales.contiguous(),
+            "weight_shape": torch.tensor(weight.shape),
+        }
+        if not carried.grid.symmetric:
+            found["weight_zero_point"] = packed(carried.zeros.T, carried.grid.bits).T.contiguous()
+        module = weight.name.removesuffix(".weight")
+        return {f"{module}.{part}": tensor for part, tensor in found.items()}
+
+    def quantization_config(self, layout: list[WeightPlan]) -> dict[str, Any]:
+        """What config.json says of it: one config group for every grid, the matrices named one by one."""
+        members: dict[Grid, list[str]] = {}
+        for weight in layout:
+            if packs(weight):
+                members.setdefault(self._carrier(weight), []).append(weight.name.removesuffix(".weight"))
+        dense = [w.name.removesuffix(".weight") for w in layout if w.role in ("linear", "head") and not packs(w)]
+        tied = [] if any(weight.role == "head" for weight in layout) else ["lm_head"]
+        groups = {f"group_{n}": _group(grid, names) for n, (grid, names) in enumerate(members.items())}
+        return {
+            "quant_method": "compressed-tensors",
+            "format": NAME,
+            "quantization_status": "compressed",
+            "config_groups": groups,
+            "ignore": dense + tied,
+            "kv_cache_scheme": None,
+            "global_compression_ratio": None,
+        }
+
+
+def packs(weight: WeightPlan) -> bool:
+    """Whether the matrix is stored as codes: embeddings are looked up in, and no reader unpacks those everywhere."""
+    return weight.grid is not None and weight.role in ("linear", "head")
+
+
+def _group(grid: Grid, names: list[str]) -> dict[str, Any]:
+    weights = {
+        "num_bits": grid.bits,
+        "type": "int",
+        "symmetric": grid.symmetric,
+        "strategy": "group" if grid.group_size else "channel",
+        "group_size": grid.group_size or None,
+        "actorder": None,
+        "dynamic": False,
+        "block_structure": None,
+        "observer": "minmax",
+        "observer_kwargs": {},
+    }
+    return {"targets": names, "weights": weights, "input_activations": None, "output_activations": None, "format": NAME}
+
+
+def _words(count: int, bits: int) -> int:
+    return ceil(count * bits / 32)

@@ -1,0 +1,142 @@
+"""GGUF, one file with weights, sizes and tokenizer: what llama.cpp and what is built on it load.
+
+Codes move into the smallest blocks that hold them exactly (core.exports.gguf_blocks): 2 to 4 bits symmetric and 2 or 3
+asymmetric become Q4_0, 5 bits and 4 asymmetric Q5_0, others Q8_0. Where a group is no multiple of 32 weights, or an
+asymmetric grid has 8 bits, the weight is rounded once more, to Q8_0, and the record says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from core.exports import Contents, Format, Reopened, gguf_family, gguf_tokenizer
+from core.exports.gguf_blocks import BLOCK, FINEST, KINDS, WITH_MINIMUM, holds
+from core.exports.transformers import ROUNDING, STORED
+from core.packed_layout import BITS
+from core.settings import setting
+from core.weights import WeightPlan
+
+if TYPE_CHECKING:
+    from core.engine.model import CompressedModel
+
+FILE = "model.gguf"
+TOKEN_BYTES = 40  # of a token in the metadata: its text, kind, merge and their lengths
+TENSOR_BYTES = 96  # of a tensor's name and shape, and to fill it up to 32
+LLAMA_CPP = 5e-2  # of logits: its kernels read the inputs of low-bit matrices in 8 bits
+
+
+class Gguf(Format):
+    """One file for llama.cpp."""
+
+    name: ClassVar[str] = "gguf"
+    label: ClassVar[str] = "GGUF file"
+    plain: ClassVar[str] = "One file for laptops and phones: llama.cpp, Ollama and LM Studio open it."
+    help: ClassVar[str] = (
+        "GGUF with Q4_0, Q5_0 and Q8_0 blocks that take the codes over as they are, scales repeated where groups are "
+        "larger than 32; other weights as they are stored or in float16."
+    )
+    opened_by: ClassVar[tuple[str, ...]] = ("llama.cpp",)
+    weight_files: ClassVar[tuple[str, ...]] = ("*.gguf",)
+
+    dense: Literal["checkpoint", "float16", "float32"] = setting(
+        "checkpoint",
+        label="What is not quantized",
+        plain="How finely the numbers are written down that were left as they are.",
+        help="The dtype of matrices that are on no grid; checkpoint is that of the baseline. Norms and biases are "
+        "float32 always, as llama.cpp wants them.",
+    )
+    asymmetric: Literal["exact", "small"] = setting(
+        "exact",
+        label="Four bits off centre",
+        plain="Keep such weights to the digit, or save half a bit on each.",
+        help="Asymmetric 4-bit grids as Q5_0, exact; or as Q4_1, whose minimum is rounded to float16.",
+        advanced=True,
+    )
+
+    def refuses(self, contents: Contents) -> str | None:
+        reason = gguf_family.misfit(contents.config)
+        if reason:
+            return reason
+        file = contents.facts.folder / "tokenizer.json"
+        if not file.exists():
+            return "GGUF files carry their tokenizer, and the model has no tokenizer.json; take transformers."
+        return gguf_tokenizer.misfit(json.loads(file.read_text(encoding="utf-8")))
+
+    def rounds_again(self, contents: Contents) -> str | None:
+        again = [weight for weight in contents.quantized if not self._is_exact(weight)]
+        if not again:
+            return None
+        count = Counter(self._kind(weight) for weight in again)
+        into = ", ".join(f"{number} into {kind}" for kind, number in count.items())
+        which = f"{again[0].name} and {len(again) - 1} others" if len(again) > 1 else again[0].name
+        return f"Weights are rounded once more ({into}): no block of GGUF holds the grid of {which}."
+
+    def tolerance(self, contents: Contents) -> float:
+        stored = max(ROUNDING[_dtype(self._kind(weight))] for weight in contents.layout)
+        return max(stored, LLAMA_CPP) if find_spec("llama_cpp") else stored
+
+    def estimated_bytes(self, contents: Contents) -> int:
+        weights = sum(_bytes(weight, self._kind(weight)) + TENSOR_BYTES for weight in contents.layout)
+        return weights + TOKEN_BYTES * contents.facts.vocab_size
+
+    def write(self, model: CompressedModel, folder: Path) -> None:
+        from core.exports.write_gguf import write
+
+        folder.mkdir(parents=True, exist_ok=True)
+        write(model, [(weight, self._kind(weight)) for weight in model.layout()], folder / FILE)
+
+    def reopen(self, folder: Path) -> Reopened:
+        """By llama.cpp; where that is missing the file's blocks are read by the gguf package."""
+        from core.exports import read_gguf
+
+        if find_spec("llama_cpp"):
+            return Reopened(read_gguf.by_llama_cpp(folder / FILE), by=f"llama-cpp-python {version('llama_cpp_python')}")
+        reader = f"gguf {version('gguf')} and a reader of our own"
+        return Reopened(read_gguf.by_definition(folder / FILE), instead=reader)
+
+    def how_to_load(self, place: str) -> dict[str, str]:
+        return {
+            "llama.cpp": f'llama-cli -m {place}/{FILE} -p "Once upon a time"',
+            "llama-cpp-python": f'from llama_cpp import Llama\n\nmodel = Llama("{place}/{FILE}")',
+        }
+
+    # -- inside -------------------------------------------------------------------------
+
+    def _kind(self, weight: WeightPlan) -> str:
+        """The name of the type that the weight is stored in."""
+        if weight.role == "other":
+            return "F32"
+        if weight.grid is None:
+            return self._dense(weight)
+        exact = holds(weight)
+        if exact is not None and self._is_small(weight):
+            return WITH_MINIMUM.name
+        if exact is not None:
+            return exact.name
+        return FINEST.name if weight.shape[-1] % BLOCK == 0 else "F16"
+
+    def _dense(self, weight: WeightPlan) -> str:
+        return STORED.get(self.dense, weight.dtype)
+
+    def _is_small(self, weight: WeightPlan) -> bool:
+        grid = weight.grid
+        return self.asymmetric == "small" and grid is not None and not grid.symmetric and grid.bits == 4
+
+    def _is_exact(self, weight: WeightPlan) -> bool:
+        return holds(weight) is not None and not self._is_small(weight)
+
+
+def _dtype(kind: str) -> str:
+    """The dtype in whose rounding a reader may differ: blocks give their values back in float32."""
+    return kind if kind in ROUNDING else "F32"
+
+
+def _bytes(weight: WeightPlan, kind: str) -> int:
+    if kind in KINDS:
+        return weight.count // BLOCK * KINDS[kind].bytes
+    return weight.count * BITS[kind] // 8

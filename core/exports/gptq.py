@@ -1,0 +1,179 @@
+"""The layout of AutoGPTQ and GPTQModel: whatever a quantizer of ours found, stored as GPTQ's files are.
+
+For a matrix W [rows, columns], which is applied as x W^T:
+- `qweight`  int32 [words, rows]: codes packed down the columns of W^T, dense;
+- `qzeros`   int32 [groups, words]: zero points packed along rows; less one in version 1 (`gptq`), as they are in
+  version 2 (`gptq_v2`), which is taken where a grid is asymmetric: one less than 0 would run into its neighbour, and
+  GPTQModel refuses such files of other makers;
+- `scales`   float16 [groups, rows];
+- `g_idx`    int32 [columns]: the group of each column. Groups stay in place with us, also in act-order.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from importlib.metadata import version
+from importlib.util import find_spec
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core.exports import Contents, Format, Reopened
+from core.exports.carried import Carried, carrier
+from core.exports.compressed_tensors import packs
+from core.exports.transformers import ENTRY_BYTES, ROUNDING
+from core.packed_layout import BITS
+from core.weights import Grid, WeightPlan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.engine.model import CompressedModel
+
+GROUPS = (16, 32, 64, 128, 256, 512, 1024)
+OLD, NEW = "gptq", "gptq_v2"
+WORD = 32
+
+
+class Gptq(Format):
+    """Packed codes, zero points and scales, with quantize_config.json."""
+
+    name: ClassVar[str] = "gptq"
+    label: ClassVar[str] = "GPTQ checkpoint"
+    plain: ClassVar[str] = "The best known of the small formats: many programs and servers open it."
+    help: ClassVar[str] = (
+        "The layout of AutoGPTQ and GPTQModel, 2, 3, 4 and 8 bits (5 to 7 are carried in 8, value for value), "
+        "symmetric or not. Matrices of other settings are exceptions under dynamic. Embeddings are stored dense."
+    )
+    opened_by: ClassVar[tuple[str, ...]] = ("GPTQModel", "vLLM", "transformers")
+    weight_files: ClassVar[tuple[str, ...]] = ("*.safetensors",)
+
+    def refuses(self, contents: Contents) -> str | None:
+        chosen = [weight for weight in contents.layout if packs(weight)]
+        if not chosen:
+            return "No linear layer is quantized, and this format packs nothing else; add a step that quantizes."
+        odd = sorted({_carrier(weight).group_size for weight in chosen} - {0, *GROUPS})
+        if odd:
+            return (
+                f"Readers of this format know groups of {', '.join(map(str, GROUPS))} weights and whole rows, not of "
+                f"{odd[0]}; quantize with one of these, or take compressed-tensors."
+            )
+        return None
+
+    def tolerance(self, contents: Contents) -> float:
+        dense = [weight.dtype for weight in contents.quantized if not packs(weight)]
+        kernel = "F16" if find_spec("gptqmodel") else "F32"  # in which GPTQModel computes
+        return max(ROUNDING[dtype] for dtype in (kernel, *dense))
+
+    def estimated_bytes(self, contents: Contents) -> int:
+        return sum(_bytes(weight) for weight in contents.layout)
+
+    def write(self, model: CompressedModel, folder: Path) -> None:
+        from core.exports.carried import carry
+        from core.exports.checkpoint_folder import dense_tensors, write_checkpoint
+
+        layout = model.layout()
+        tensors = dense_tensors(model, (weight.name for weight in layout if not packs(weight)))
+        config = quantization_config(layout)
+        less = int(config["checkpoint_format"] == OLD)
+        for weight in layout:
+            if packs(weight):
+                quantized: Any = model.stored[weight.name]
+                parts = _tensors(carry(quantized, _carrier(weight)), less)
+                module = weight.name.removesuffix(".weight")
+                tensors |= {f"{module}.{part}": tensor for part, tensor in parts.items()}
+        write_checkpoint(model, folder, tensors, config)
+        text = json.dumps(config, indent=2) + "\n"
+        (folder / "quantize_config.json").write_text(text, encoding="utf-8")
+
+    def reopen(self, folder: Path) -> Reopened:
+        """By GPTQModel; where that is missing the words are taken apart here."""
+        from core.exports import checkpoint_folder
+
+        if find_spec("gptqmodel"):
+            import torch
+            from gptqmodel import BACKEND, GPTQModel
+
+            loaded = GPTQModel.load(str(folder), backend=BACKEND.GPTQ_TORCH, device="cpu", dtype=torch.float16)
+            by = f"GPTQModel {version('gptqmodel')}"
+            return Reopened(checkpoint_folder.logits_of_module(loaded.model.eval()), by=by)
+        from core.exports.read_gptq import dequantized
+
+        config = checkpoint_folder.plain_config(folder)
+        return Reopened(
+            checkpoint_folder.logits_of_values(config, dequantized(folder)),
+            instead="a reader of our own, written from the format's definition",
+        )
+
+    def how_to_load(self, place: str) -> dict[str, str]:
+        return {
+            "GPTQModel": f'from gptqmodel import GPTQModel\n\nmodel = GPTQModel.load("{place}")',
+            "vLLM": f"vllm serve {place}",
+            "transformers": "# pip install gptqmodel optimum\nfrom transformers import AutoModelForCausalLM\n\n"
+            f'model = AutoModelForCausalLM.from_pretrained("{place}")',
+        }
+
+
+def quantization_config(layout: list[WeightPlan]) -> dict[str, Any]:
+    """What config.json says of it: the commonest grid for all, the others by name, `-:` for what is dense."""
+    grids = {weight.name: _carrier(weight) for weight in layout if packs(weight)}
+    common = Counter(grids.values()).most_common(1)[0][0]
+    dynamic: dict[str, dict[str, Any]] = {}
+    for weight in layout:
+        module = re.escape(weight.name.removesuffix(".weight"))
+        if weight.role == "linear" and weight.name not in grids:
+            dynamic[f"-:^{module}$"] = {}
+        elif weight.name in grids and grids[weight.name] != common:
+            dynamic[f"+:^{module}$"] = _in_words(grids[weight.name])
+    return {
+        **_in_words(common),
+        "quant_method": "gptq",
+        "checkpoint_format": OLD if all(grid.symmetric for grid in grids.values()) else NEW,
+        "desc_act": False,
+        "static_groups": True,
+        "true_sequential": True,
+        "lm_head": any(weight.role == "head" for weight in layout if packs(weight)),
+        "pack_dtype": "int32",
+        **({"dynamic": dynamic} if dynamic else {}),
+    }
+
+
+def _in_words(grid: Grid) -> dict[str, Any]:
+    return {"bits": grid.bits, "group_size": grid.group_size or -1, "sym": grid.symmetric}
+
+
+def _carrier(weight: WeightPlan) -> Grid:
+    """Groups that divide a row where they are of a known size; else as they are, the last one of a row shorter."""
+    assert weight.grid is not None  # only packed weights are asked
+    rows, columns = weight.shape
+    whole = rows % WORD == 0 and columns % WORD == 0  # 3 bits are unpacked 32 at a time
+    grid = carrier(weight.grid, columns, (2, 3, 4, 8) if whole else (2, 4, 8))
+    if grid.group_size in (0, *GROUPS):
+        return grid
+    return Grid(grid.bits, weight.grid.group_size, grid.symmetric)
+
+
+def _bytes(weight: WeightPlan) -> int:
+    if not packs(weight):
+        return weight.count * BITS[weight.dtype] // 8 + ENTRY_BYTES
+    rows, columns = weight.shape
+    grid = _carrier(weight)
+    groups = grid.groups(columns)
+    words = ceil(columns * grid.bits / WORD) * rows + groups * ceil(rows * grid.bits / WORD) + columns
+    return 4 * words + 2 * groups * rows + 4 * ENTRY_BYTES
+
+
+def _tensors(carried: Carried, less: int) -> dict[str, Tensor]:
+    import torch
+
+    from core.exports.words import packed
+
+    bits, columns = carried.grid.bits, carried.codes.shape[1]
+    return {
+        "qweight": packed(carried.codes, bits).T.contiguous(),
+        "qzeros": packed((carried.zeros - less).T, bits).contiguous(),
+        "scales": carried.scales.T.contiguous(),
+        "g_idx": (torch.arange(columns) // (carried.grid.group_size or columns)).int(),
+    }

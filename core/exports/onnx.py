@@ -1,0 +1,127 @@
+"""The graph that the low-bit runtime runs, with its weights, the tokenizer and a script that needs no torch.
+
+Codes, scales and zero points go into it as they are; 3 bits in the 4-bit kernel, 5 to 7 in that of 8. All that is not
+quantized is float32, for that is what the kernels compute in on a CPU.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from core.errors import BadInput
+from core.exports import Contents, Format, Reopened
+from core.families import GRAPHS
+from core.settings import setting
+from core.traffic import kernel_bits
+from core.weights import Grid, WeightPlan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.engine.model import CompressedModel
+
+SCRIPT = "run.py"
+FLOAT = 4  # bytes
+BLOCKS = (16, 32, 64, 128)  # of the kernel: so many weights share a scale
+PADDING = 2048  # bytes before a tensor, on average
+LEVELS: dict[str, Literal[1, 4]] = {"float32": 1, "int8": 4}
+EXACT, ROUGH = 1e-4, 0.1  # differences of logits, by how activations are multiplied
+
+
+class Onnx(Format):
+    """One graph for onnxruntime on a CPU."""
+
+    name: ClassVar[str] = "onnx"
+    label: ClassVar[str] = "ONNX graph"
+    plain: ClassVar[str] = (
+        "Quick on an ordinary computer, with a small script that lets it speak: no torch, no compresslab."
+    )
+    help: ClassVar[str] = (
+        "MatMulNBits and GroupQueryAttention of onnxruntime, written from the codes, never rounded again; "
+        "keys and values in place."
+    )
+    opened_by: ClassVar[tuple[str, ...]] = ("onnxruntime",)
+    weight_files: ClassVar[tuple[str, ...]] = ("*.onnx", "*.onnx.data")
+
+    activations: Literal["int8", "float32"] = setting(
+        "int8",
+        label="Inputs in",
+        plain="Fast rounds what flows into every multiplication to 8 bits; exact leaves it as it is, and takes longer.",
+        help="accuracy_level of MatMulNBits: 4 multiplies int8 activations, 1 float32.",
+    )
+
+    def refuses(self, contents: Contents) -> str | None:
+        family, anatomy = contents.facts.family, contents.facts.anatomy
+        if family not in GRAPHS:
+            return f"No graph is written for the family {family}; take transformers."
+        if anatomy.attention.norm is None or anatomy.mlp.norm is None:
+            return f"No graph is written for a {family} that normalises after the residual is added; take transformers."
+        if any(weight.name.endswith("project_in.weight") for weight in contents.layout):
+            return "No graph is written for embeddings narrower than the blocks; take transformers."
+        return None
+
+    def tolerance(self, contents: Contents) -> float:
+        return ROUGH if self.activations == "int8" and contents.quantized else EXACT
+
+    def estimated_bytes(self, contents: Contents) -> int:
+        large = [weight for weight in contents.layout if weight.count * FLOAT > 1024]
+        return sum(_bytes(weight) for weight in contents.layout) + PADDING * len(large) + _rotation_bytes(contents)
+
+    def write(self, model: CompressedModel, folder: Path) -> None:
+        from core.engine.runtimes import CannotExpress
+        from core.engine.runtimes.onnx_graph import graph_of
+
+        folder.mkdir(parents=True, exist_ok=True)
+        plain = {name: replace(weight, activation_bits=None) for name, weight in model.weights.items()}
+        try:
+            graph = graph_of(replace(model, weights=plain), accuracy_level=LEVELS[self.activations])
+        except CannotExpress as reason:
+            raise BadInput(f"No ONNX graph can be written: {reason}; take transformers.") from None
+        graph.save(folder)
+        model.module.config.save_pretrained(folder)
+        model.module.generation_config.save_pretrained(folder)
+        model.tokenizer.save_pretrained(folder)
+        if not (folder / "tokenizer.json").exists():
+            raise BadInput("Its tokenizer has no tokenizer.json, which the script needs; take transformers.")
+        shutil.copyfile(Path(__file__).with_name("run_onnx.py"), folder / SCRIPT)
+
+    def reopen(self, folder: Path) -> Reopened:
+        """With the code of the script that lies beside the graph."""
+        import onnxruntime
+        import torch
+
+        from core.exports.run_onnx import Model
+
+        model = Model(folder)
+
+        def logits(ids: Tensor) -> Tensor:
+            model.start(*ids.shape)
+            found: Tensor = torch.from_numpy(model.feed(ids.numpy(), range(ids.shape[1])))
+            return found
+
+        return Reopened(logits, by=f"onnxruntime {onnxruntime.__version__}")
+
+    def how_to_load(self, place: str) -> dict[str, str]:
+        return {"onnxruntime": f'pip install onnxruntime tokenizers\npython {place}/{SCRIPT} "Once upon a time"'}
+
+
+def _bytes(weight: WeightPlan) -> int:
+    sizes = [] if weight.grid is None else _by_block(weight.grid, *weight.shape)
+    return min(sizes, default=weight.count * FLOAT)
+
+
+def _by_block(grid: Grid, rows: int, columns: int) -> list[int]:
+    """Bytes in each of the kernel's blocks that the groups are a whole number of; one scale a row fits all."""
+    bits = kernel_bits(grid.bits)
+    counts = {block: ceil(columns / block) for block in BLOCKS if grid.group_size % block == 0}
+    zeros = {block: 0 if grid.symmetric else ceil(count * bits / 8) for block, count in counts.items()}
+    return [rows * (count * (block * bits // 8 + FLOAT) + zeros[block]) for block, count in counts.items()]
+
+
+def _rotation_bytes(contents: Contents) -> int:
+    """Cosines and sines of every position."""
+    return contents.facts.context_length * contents.facts.heads.dim * FLOAT

@@ -1,0 +1,151 @@
+"""Compare: two to six runs or baselines, their answers, numbers and recipes, and what people prefer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.results import RunRecord
+from dashboard import frame, state
+from dashboard.compare.answers import answers
+from dashboard.compare.batch import batch
+from dashboard.compare.blind import blind
+from dashboard.compare.comparing import BASELINE, MOST, VIEWS
+from dashboard.compare.measures import numbers_frame, rows_of, table_html
+from dashboard.compare.members import Member, baseline_name, members_of, run_name
+from dashboard.compare.recipes import difference
+from dashboard.csv_text import csv_bytes
+from dashboard.report_button import report_button
+from dashboard.studio.side_by_side import writes
+from dashboard.texts import Words, escaped
+
+LISTED = 200  # runs that can be chosen from here; older ones are compared from the History
+
+
+def page() -> None:
+    state.read_compare_url()
+    words = state.words()
+    records = state.workspace().runs(limit=LISTED)
+    frame.foot()
+    frame.notices()
+    if records or state.current().comparing.members:
+        _chooser(records, words)
+        _compare(records, words)
+    else:
+        _no_runs(words)
+    state.write_compare_url()
+
+
+def _no_runs(words: Words) -> None:
+    with st.container(border=True, key="compare_empty"):
+        st.markdown(words("compare.empty"))
+        if st.button(words("history.empty.action"), key="to_studio", type="primary"):
+            st.switch_page(state.page("studio"), query_params=state.studio_params())
+
+
+# -- who is compared -------------------------------------------------------------------------------------------
+
+
+def _chooser(records: Sequence[RunRecord], words: Words) -> None:
+    """Runs, and the baselines of their models; those of a link may be older than the list."""
+    comparing = state.current().comparing
+    names = {BASELINE + model: baseline_name(model, words) for model in dict.fromkeys(r.model for r in records)}
+    names |= {record.run_id: run_name(record, words) for record in records}
+    options = list(dict.fromkeys([*names, *comparing.members]))
+    st.session_state["compare_members"] = comparing.members
+    chosen = st.multiselect(
+        words("compare.members"),
+        options,
+        format_func=lambda key: names.get(key, key.removeprefix(BASELINE)),
+        key="compare_members",
+        max_selections=MOST,
+        placeholder=words("compare.members.placeholder"),
+        label_visibility="collapsed",
+        on_change=_take_members,
+    )
+    if len(chosen) < 2:
+        _too_few(records, words)
+
+
+def _take_members() -> None:
+    state.current().comparing.choose(list(st.session_state["compare_members"]))
+
+
+def _too_few(records: Sequence[RunRecord], words: Words) -> None:
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="compare_few"):
+        st.markdown(words("compare.few", most=MOST), width="stretch")
+        if records:
+            st.button(words("compare.newest"), key="compare_newest", type="primary", on_click=_newest, args=(records,))
+
+
+def _newest(records: Sequence[RunRecord]) -> None:
+    """The newest run, two others of the same model at most, and their baseline."""
+    same = [record.run_id for record in records if record.model == records[0].model]
+    state.current().comparing.choose([BASELINE + records[0].model, *same[:3]])
+
+
+# -- the views -------------------------------------------------------------------------------------------------
+
+
+def _compare(records: Sequence[RunRecord], words: Words) -> None:
+    comparing = state.current().comparing
+    members, problems = members_of(state.workspace(), comparing.members, records, words)
+    for problem in problems:
+        st.error(escaped(problem))
+    if len(members) < 2:
+        return
+    with st.container(key="compare_bar", horizontal=True, vertical_alignment="center"):
+        st.session_state["compare_view"] = comparing.view
+        st.segmented_control(
+            words("compare.view"),
+            VIEWS,
+            format_func=lambda view: words(f"compare.view.{view}"),
+            key="compare_view",
+            required=True,
+            label_visibility="collapsed",
+            on_change=_take_view,
+            width="stretch",
+        )
+        runs = [m.record for m in members if m.record is not None and m.variant == "compressed"]
+        report_button(runs, words, disabled=not runs)
+    if comparing.view == "numbers":
+        _numbers(members, words)
+    elif comparing.view == "recipes":
+        _recipes(members, words)
+    elif not all(writes(member.model) for member in members):
+        st.caption(words("texts.not_a_writer"))
+    else:
+        {"answers": answers, "prompts": batch, "blind": blind}[comparing.view](members, words)
+
+
+def _take_view() -> None:
+    state.current().comparing.view = st.session_state["compare_view"] or "answers"
+
+
+def _numbers(members: Sequence[Member], words: Words) -> None:
+    rows = rows_of(members)
+    if not rows:
+        st.caption(words("compare.no_numbers"))
+        return
+    st.html(table_html(members, rows, words))
+    with st.container(key="compare_numbers_foot", horizontal=True, vertical_alignment="center"):
+        st.caption(words("compare.numbers.how"), width="stretch")
+        st.download_button(
+            words("history.csv"),
+            data=lambda: csv_bytes(numbers_frame(members, rows, words)),
+            file_name="compresslab-comparison.csv",
+            mime="text/csv",
+            key="compare_csv",
+            on_click="ignore",
+        )
+
+
+def _recipes(members: Sequence[Member], words: Words) -> None:
+    everything = st.toggle(words("compare.recipes.all"), key="compare_all_settings")
+    found = difference(members, words, everything=everything)
+    if found.empty:
+        st.caption(words("compare.recipes.same"))
+    else:
+        with st.container(key="compare_recipes"):
+            st.dataframe(found, hide_index=True)

@@ -1,0 +1,45 @@
+"""What the Compare page asks of the worker: one prompt, or a set of them, of everyone who is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.errors import BadInput, CompresslabError
+from core.generation_request import GenerateRequest
+from core.store import JobRow
+from dashboard import live, state
+from dashboard.compare.members import Member
+
+
+def ask(members: Sequence[Member], prompts: Sequence[str], *, batch: bool = False) -> None:
+    """Put it into the queue and show it; what can't be asked is said."""
+    session = state.current()
+    session.problem = ""
+    comparing = session.comparing
+    try:
+        request = _request(members, prompts)
+        job = state.workspace().submit_generation(request, owner=session.owner, live=not batch)
+    except CompresslabError as error:
+        session.problem = str(error)
+        return
+    if batch:
+        comparing.batch = job
+    else:
+        comparing.texts = job
+
+
+def _request(members: Sequence[Member], prompts: Sequence[str]) -> GenerateRequest:
+    if not prompts or not prompts[0].strip():
+        raise BadInput(state.words()("texts.empty_prompt"))
+    first, *further = prompts
+    panes = tuple(member.pane() for member in members)
+    return GenerateRequest(prompt=first, further=tuple(further), panes=panes, decoding=state.current().decoding)
+
+
+def job_of(number: int | None) -> JobRow | None:
+    """The job, with its events taken in; None where there is none."""
+    session = state.current()
+    if number is None:
+        return None
+    job = live.pull(number) if live.is_open(session, number) else session.ended[number]
+    return job if job is not None and job.kind == "generate" else None

@@ -1,0 +1,155 @@
+"""Which is better? Two written answers without names, in an order that nobody is told, and what the votes say."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import combinations
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import CompresslabError
+from core.recorded_answers import RecordedAnswer
+from core.votes import Choice, Tally
+from dashboard import state
+from dashboard.compare.members import Member
+from dashboard.texts import Words
+
+ENOUGH = 5  # decided votes from which on an interval says something
+BUTTONS: dict[str, str] = {"A": "Left", "B": "Right", "same": "Up", "bad": "Down"}  # and the key that presses each
+
+
+@dataclass(frozen=True)
+class Round:
+    """Two different answers to one prompt, decoded alike; `first` and `second` as votes are kept."""
+
+    prompt: str
+    first: Member
+    second: Member
+    texts: tuple[str, str]
+
+
+def blind(members: Sequence[Member], words: Words) -> None:
+    session = state.current()
+    comparing = session.comparing
+    hashes = [member.weights_hash for member in members if member.weights_hash]
+    rounds = rounds_of(members, state.workspace().recorded_answers(hashes), session.owner)
+    if not rounds:
+        _nothing_yet(words)
+        return
+    one = rounds[comparing.turn % len(rounds)]
+    order = order_of(one, session.owner, comparing.turn)
+    st.html(_pair_html(one, order, comparing.voted, words))
+    with st.container(key="compare_ballot", horizontal=True, horizontal_alignment="center"):
+        if comparing.voted:
+            st.button(words("compare.blind.next"), key="compare_next", type="primary", shortcut="Right", on_click=_next)
+        else:
+            for name, key in BUTTONS.items():
+                st.button(
+                    words(f"compare.blind.{name.lower()}"),
+                    key=f"compare_vote_{name}",
+                    shortcut=key,
+                    on_click=_vote,
+                    args=(one, choice_of(name, order)),
+                )
+    # Nobody is told how it stands before the first vote: it would say which to look for.
+    if comparing.voted or comparing.turn:
+        with st.container(key="compare_tally"):
+            st.dataframe(tally_frame(members, words), hide_index=True)
+    else:
+        st.caption(words("compare.blind.how", pairs=len(rounds)))
+
+
+def _nothing_yet(words: Words) -> None:
+    with st.container(border=True, key="compare_no_pairs"):
+        st.markdown(words("compare.blind.empty"))
+        if st.button(words("compare.view.prompts"), key="compare_to_prompts", type="primary"):
+            state.current().comparing.view = "prompts"
+            st.rerun()
+
+
+def rounds_of(members: Sequence[Member], recorded: Sequence[RecordedAnswer], owner: str) -> list[Round]:
+    """Every pair of different weights on every prompt that both answered, and not alike; shuffled for each session."""
+    texts = {(a.prompt, a.decoding, a.weights_hash): a.text for a in recorded}
+    asked = list(dict.fromkeys((a.prompt, a.decoding) for a in recorded))
+    found: dict[tuple[str, str, str], Round] = {}
+    for prompt, decoding in asked:
+        for first, second in combinations(members, 2):
+            mine = texts.get((prompt, decoding, first.weights_hash))
+            other = texts.get((prompt, decoding, second.weights_hash))
+            if mine is not None and other is not None and mine != other:
+                key = (prompt, first.key, second.key)
+                found.setdefault(key, Round(prompt, first, second, (mine, other)))
+    rounds = [found[key] for key in sorted(found)]
+    random.Random(owner).shuffle(rounds)
+    return rounds
+
+
+def order_of(one: Round, owner: str, turn: int) -> list[int]:
+    """[0, 1] or [1, 0]: the same whenever this turn is drawn again."""
+    order = [0, 1]
+    random.Random(f"{owner}.{one.first.key}.{one.second.key}.{one.prompt}.{turn}").shuffle(order)
+    return order
+
+
+def choice_of(button: str, order: Sequence[int]) -> Choice:
+    both: dict[str, Choice] = {"same": "same", "bad": "bad"}
+    return both.get(button) or ("first" if order["AB".index(button)] == 0 else "second")
+
+
+def _vote(one: Round, choice: Choice) -> None:
+    session = state.current()
+    if session.comparing.voted:
+        return  # a second press of the key before the page was drawn anew
+    try:
+        votes = state.workspace().store.votes
+        votes.add(one.first.weights_hash, one.second.weights_hash, one.prompt, choice, session.owner)
+    except CompresslabError as error:
+        session.problem = str(error)
+        return
+    session.comparing.voted = True
+
+
+def _next() -> None:
+    comparing = state.current().comparing
+    comparing.turn, comparing.voted = comparing.turn + 1, False
+
+
+def tally_frame(members: Sequence[Member], words: Words) -> pd.DataFrame:
+    """A row a pair that was voted on: everyone's votes on these weights."""
+    votes = state.workspace().store.votes
+    rows = []
+    for first, second in combinations(members, 2):
+        if first.weights_hash == second.weights_hash or not (first.weights_hash and second.weights_hash):
+            continue
+        tally = votes.tally(first.weights_hash, second.weights_hash)
+        if tally.asked:
+            rows.append(_tally_row(first, second, tally, words))
+    names = ("first", "second", "wins", "losses", "same", "bad", "share")
+    return pd.DataFrame(rows, columns=[words(f"compare.tally.{name}") for name in names])
+
+
+def _tally_row(first: Member, second: Member, tally: Tally, words: Words) -> list[object]:
+    low, share, high = tally.share()
+    said = words("compare.tally.few", enough=ENOUGH)
+    if tally.decided >= ENOUGH:
+        said = words("compare.tally.sure", share=round(100 * share), low=round(100 * low), high=round(100 * high))
+    return [first.name, second.name, tally.first, tally.second, tally.same, tally.bad, said]
+
+
+def _pair_html(one: Round, order: Sequence[int], told: bool, words: Words) -> str:
+    """Everything in it is escaped; no name and no colour before the vote."""
+    members = (one.first, one.second)
+    panes = ""
+    for letter, place in zip("AB", order, strict=True):
+        name = f"{letter}: {members[place].name}" if told else letter
+        color = members[place].color if told else "var(--line)"
+        panes += (
+            f'<section class="blind-pane" style="border-top-color:{color}"><h3>{escape(name)}</h3>'
+            f"<p>{escape(one.texts[place].strip())}</p></section>"
+        )
+    asked = f'<p class="blind-prompt">{escape(one.prompt)}</p>'
+    return f'<div class="blind" aria-label="{escape(words("compare.view.blind"))}">{asked}<div>{panes}</div></div>'

@@ -1,0 +1,82 @@
+"""Who is compared: finished runs, and baselines of their models, each with its name and colour. No Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from core.errors import BadInput
+from core.generation_request import Pane
+from core.results import Measurement, RunRecord, Variant
+from core.workspace import Workspace
+from dashboard.chart_style import BASELINE as GREY
+from dashboard.chart_style import COMPRESSED, FURTHER
+from dashboard.compare.comparing import BASELINE
+from dashboard.recipe_words import steps_text
+from dashboard.texts import Words
+
+
+@dataclass(frozen=True)
+class Member:
+    """`record` is the run; of a baseline, a run that was measured beside it, or None where there is none."""
+
+    key: str
+    name: str
+    color: str
+    model: str
+    record: RunRecord | None
+
+    @property
+    def variant(self) -> Variant:
+        return "baseline" if self.key.startswith(BASELINE) else "compressed"
+
+    @property
+    def weights_hash(self) -> str:
+        """Empty while unknown."""
+        if self.record is None:
+            return ""
+        return self.record.baseline_hash if self.variant == "baseline" else self.record.compressed_hash
+
+    def find(self, metric: str) -> Measurement | None:
+        return None if self.record is None else self.record.find(metric, self.variant)
+
+    def pane(self) -> Pane:
+        """Saved weights; a recipe where they are gone."""
+        if self.variant == "baseline" or self.record is None:
+            return Pane(label=self.name, source="baseline", model=self.model)
+        if self.record.saved_to is None:
+            return Pane(label=self.name, source="recipe", model=self.model, recipe=self.record.recipe)
+        return Pane(label=self.name, source="run", model=self.model, run_id=self.record.run_id)
+
+
+def members_of(
+    workspace: Workspace, keys: Iterable[str], others: Sequence[RunRecord], words: Words
+) -> tuple[list[Member], list[str]]:
+    """In that order, and a sentence for everyone who is not there any more. `others` know of their baselines."""
+    records: dict[str, RunRecord] = {}
+    problems: list[str] = []
+    keys = list(keys)
+    for key in keys:
+        if not key.startswith(BASELINE):
+            try:
+                records[key] = workspace.run_record(key)
+            except BadInput as error:
+                problems.append(str(error))
+    colors = iter((COMPRESSED, *FURTHER))
+    found = []
+    for key in keys:
+        if key in records:
+            found.append(Member(key, run_name(records[key], words), next(colors), records[key].model, records[key]))
+        elif key.startswith(BASELINE):
+            model = key.removeprefix(BASELINE)
+            beside = next((record for record in (*records.values(), *others) if record.model == model), None)
+            found.append(Member(key, baseline_name(model, words), GREY, model, beside))
+    return found, problems
+
+
+def run_name(record: RunRecord, words: Words) -> str:
+    return f"{steps_text(record.recipe, words)} · {record.run_id[:6]}"
+
+
+def baseline_name(model: str, words: Words) -> str:
+    return words("compare.baseline", model=model)

@@ -1,0 +1,110 @@
+"""A set of prompts, bundled, pasted or uploaded, answered by everyone who is compared, as a table and a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from core.errors import BadInput
+from core.generation_request import GenerateRequest
+from dashboard.compare.members import Member
+from dashboard.job_view import JobView
+from dashboard.texts import Words
+
+MOST_PROMPTS = 200
+LONGEST_PROMPT = 8000  # letters
+LARGEST_FILE = 1 << 20  # bytes
+
+
+def read_prompts(text: str) -> list[str]:
+    """One prompt a line; of JSONL its `prompt` field, or the text itself; or one JSON list. Raises BadInput."""
+    if text.lstrip().startswith("["):
+        found = _of_list(text)
+    else:
+        lines = enumerate(text.splitlines(), 1)
+        found = [_of_line(line, number) for number, line in lines if line.strip()]
+    if not found:
+        raise BadInput("There is no prompt in it; write one a line.")
+    if len(found) > MOST_PROMPTS:
+        raise BadInput(f"There are {len(found)} prompts; a set has up to {MOST_PROMPTS}. Take some away.")
+    return found
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The text of an uploaded file. Raises BadInput."""
+    if len(data) > LARGEST_FILE:
+        raise BadInput(f"{name} has {len(data) / 2**20:.1f} MB; prompt sets of up to 1 MB are read. Cut it.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{name} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
+
+
+def _of_list(text: str) -> list[str]:
+    try:
+        entries = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"Line {error.lineno} is not valid JSON: {error.msg} at column {error.colno}.") from None
+    return [_prompt(entry, f"Entry {number}") for number, entry in enumerate(entries, 1)]
+
+
+def _of_line(line: str, number: int) -> str:
+    if not line.lstrip().startswith("{"):
+        return _prompt(line.strip(), f"Line {number}")
+    try:
+        return _prompt(json.loads(line), f"Line {number}")
+    except json.JSONDecodeError as error:
+        raise BadInput(f"Line {number} is not valid JSON: {error.msg} at column {error.colno}.") from None
+
+
+def _prompt(entry: Any, where: str) -> str:
+    prompt = entry.get("prompt") if isinstance(entry, dict) else entry
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise BadInput(f'{where} has no prompt; write a text, or {{"prompt": "…"}}.')
+    if "\x00" in prompt:
+        raise BadInput(f"{where} holds binary data, not text.")
+    if len(prompt) > LONGEST_PROMPT:
+        raise BadInput(f"{where} has {len(prompt):,} letters; a prompt has up to {LONGEST_PROMPT:,}.")
+    return prompt
+
+
+# -- answers ---------------------------------------------------------------------------------------------------
+
+
+def written(view: JobView) -> int:
+    """Answers that are whole."""
+    return sum(pane.done is not None for pane in view.panes.values())
+
+
+def answers_frame(request: GenerateRequest, view: JobView, words: Words) -> pd.DataFrame:
+    """A row a prompt, a column a member, empty where nothing is written yet; the last counts different answers."""
+    names = _unlike([pane.label for pane in request.panes])
+    rows = [[prompt, *_texts(request, view, place)] for place, prompt in enumerate(request.prompts)]
+    return pd.DataFrame(
+        [[row[0], *(text or "" for text in row[1:]), len(set(row[1:]) - {None})] for row in rows],
+        columns=[words("texts.prompt"), *names, words("compare.different")],
+    )
+
+
+def _texts(request: GenerateRequest, view: JobView, place: int) -> list[str | None]:
+    first = place * len(request.panes)
+    panes = [view.panes.get(first + i) for i in range(len(request.panes))]
+    return [pane.done.text if pane and pane.done else None for pane in panes]
+
+
+def _unlike(names: Sequence[str]) -> list[str]:
+    """A table's columns need names of their own."""
+    return [name if names.index(name) == i else f"{name} ({i + 1})" for i, name in enumerate(names)]
+
+
+def agreement(request: GenerateRequest, view: JobView, members: Sequence[Member]) -> list[tuple[Member, int, int]]:
+    """Of every member but the first: answers that are the first's letter by letter, of how many."""
+    found = []
+    for i, member in enumerate(members[1 : len(request.panes)], 1):
+        texts = [_texts(request, view, place) for place in range(len(request.prompts))]
+        both = [(row[0], row[i]) for row in texts if row[0] is not None and row[i] is not None]
+        found.append((member, sum(first == other for first, other in both), len(both)))
+    return found

@@ -1,0 +1,66 @@
+"""What a room sees: one slider, three pictures with a sentence each, two answers; arrow keys move it.
+
+All sizes and answers are in the browser from the start, so that a moved slider answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import streamlit as st
+
+from dashboard.components import static
+from dashboard.present.plain import Plain
+from dashboard.texts import Words
+from dashboard.word_diff import Piece
+
+Part = Literal["", "slider", "size", "answers", "speed", "panes"]
+_WORDS = ("question", "baseline", "small", "prompts", "unwritten")
+
+_component = st.components.v2.component("compresslab.stage", js=static.loader("stage"))
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What was asked, and what every stop of the slider answered; None where nothing is recorded."""
+
+    label: str
+    prompt: str
+    texts: tuple[tuple[Piece, ...] | None, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the stage stands. The browser takes it over when `command` is another; else it stays where it is."""
+
+    stop: int
+    prompt: int
+    command: int
+
+
+def stage(
+    key: str,
+    stops: Sequence[Plain],
+    prompts: Sequence[Prompt],
+    place: Place,
+    words: Words,
+    *,
+    cards: bool = True,
+    panes: bool = True,
+    highlight: Part = "",
+    keys: bool = True,
+    on_place: Callable[[], None],
+) -> None:
+    """`on_place` finds {stop, prompt} under `key`; without `keys` the arrows belong to someone else."""
+    data: dict[str, Any] = asdict(place) | {
+        "stops": [asdict(stop) for stop in stops],
+        "prompts": [asdict(prompt) for prompt in prompts],
+        "cards": cards,
+        "panes": panes,
+        "highlight": highlight,
+        "keys": keys,
+        "words": {name: words(f"present.stage.{name}") for name in _WORDS},
+    }
+    _component(key=key, data=data, height="content", on_place_change=on_place)

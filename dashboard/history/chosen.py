@@ -1,0 +1,176 @@
+"""What is chosen: one run whole, or what can be done with several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+import yaml
+
+from core.errors import BadInput, CompresslabError
+from core.recipe import Recipe
+from core.results import RunRecord
+from core.run_store import Annotation
+from dashboard import state
+from dashboard.exported import exports_table
+from dashboard.history_rows import machine_table, measurements_table, stages_table
+from dashboard.recipe_words import steps_text
+from dashboard.report_button import report_button
+from dashboard.state import State
+from dashboard.texts import Words, escaped
+
+MOST_COMPARED = 6
+
+
+def several(session: State, records: Sequence[RunRecord], words: Words) -> None:
+    """Side by side, as one report, or away with them."""
+    too_many = len(records) > MOST_COMPARED
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="several"):
+        said = words("history.chosen", count=len(records))
+        st.markdown(f"{said} {words('history.too_many', most=MOST_COMPARED)}" if too_many else said, width="stretch")
+        if st.button(words("history.compare"), key="compare_runs", type="primary", disabled=too_many):
+            params = {"lang": session.language, "runs": ",".join(record.run_id for record in records)}
+            st.switch_page(state.page("compare"), query_params=params)
+        report_button(records, words, disabled=too_many)
+        _delete_button([record.run_id for record in records], words)
+
+
+def _delete_button(run_ids: Sequence[str], words: Words) -> None:
+    st.button(words("history.delete"), key="delete_run", on_click=_delete, args=(run_ids,))
+
+
+# -- one, whole ------------------------------------------------------------------------------------------------
+
+
+def details(session: State, record: RunRecord, annotations: Mapping[str, Annotation], words: Words) -> None:
+    with st.container(border=True, key="details"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            name = f"{record.model}: {steps_text(record.recipe, words)}"
+            st.markdown(f"**{escaped(name)}** · {escaped(record.run_id)}", width="stretch")
+            if st.button(words("history.open"), key="open_run", type="primary"):
+                _open(session, record)
+            if st.button(words("history.again"), key="run_again", help=words("history.again.help")):
+                _run_again(session, record)
+            report_button([record], words)
+            _delete_button([record.run_id], words)
+        _annotation(record.run_id, annotations, words)
+        for notice in record.notices:
+            st.caption(escaped(notice))
+        numbers, recipe = st.columns([3, 2], gap="medium")
+        with numbers:
+            _head(words("history.numbers"))
+            st.dataframe(measurements_table(record, words), hide_index=True, key="run_numbers")
+            _head(words("history.stages"))
+            st.dataframe(stages_table(record, words), hide_index=True, key="run_stages")
+            if record.exports:
+                _head(words("history.exports"))
+                st.dataframe(exports_table(record, words), hide_index=True, key="run_exports")
+        with recipe:
+            _head(words("history.recipe"))
+            st.code(_yaml(record), language="yaml", height=300)
+            _head(words("history.machine"))
+            st.dataframe(machine_table(record, words), hide_index=True, key="run_machine")
+
+
+def _head(text: str) -> None:
+    st.markdown(f"**{text}**")
+
+
+def _yaml(record: RunRecord) -> str:
+    return str(yaml.safe_dump(record.recipe, sort_keys=False))
+
+
+def _open(session: State, record: RunRecord) -> None:
+    try:
+        state.open_run(record)
+    except BadInput as error:
+        st.error(escaped(str(error)))
+        return
+    st.switch_page(state.page("studio"), query_params=state.studio_params())
+
+
+def _run_again(session: State, record: RunRecord) -> None:
+    """The same recipe as a new run; the Studio shows how far it is."""
+    try:
+        recipe = Recipe.from_dict(record.recipe)
+        job = state.workspace().submit(recipe, owner=session.owner)
+    except CompresslabError as error:
+        st.error(escaped(str(error)))
+        return
+    state.watch_run(recipe, job)
+    st.switch_page(state.page("studio"), query_params=state.studio_params())
+
+
+# -- tags and a note -------------------------------------------------------------------------------------------
+
+
+def _annotation(run_id: str, annotations: Mapping[str, Annotation], words: Words) -> None:
+    """Kept as soon as it is changed."""
+    mine = annotations.get(run_id, Annotation())
+    known = sorted({tag for annotation in annotations.values() for tag in annotation.tags})
+    keys = f"tags.{run_id}", f"note.{run_id}"
+    st.session_state[keys[0]], st.session_state[keys[1]] = list(mine.tags), mine.note
+    tags, note = st.columns([2, 3], gap="medium")
+    tags.multiselect(
+        words("history.tags"),
+        options=known,
+        key=keys[0],
+        placeholder=words("history.tags.placeholder"),
+        accept_new_options=True,
+        on_change=_annotate,
+        args=(run_id, *keys),
+    )
+    note.text_input(
+        words("history.note"),
+        key=keys[1],
+        placeholder=words("history.note.placeholder"),
+        on_change=_annotate,
+        args=(run_id, *keys),
+    )
+
+
+def _annotate(run_id: str, tags: str, note: str) -> None:
+    session = state.current()
+    session.problem = ""
+    try:
+        state.workspace().annotate_run(run_id, st.session_state[tags], st.session_state[note])
+    except CompresslabError as error:
+        session.problem = str(error)
+
+
+# -- away, and back --------------------------------------------------------------------------------------------
+
+
+def _delete(run_ids: Sequence[str]) -> None:
+    session = state.current()
+    session.problem, session.deleted = "", []
+    try:
+        for run_id in run_ids:
+            state.workspace().delete_run(run_id)
+            session.deleted.append(run_id)
+            state.forget_run(run_id)
+    except CompresslabError as error:
+        session.problem = str(error)
+    session.selected = []
+    session.deletions += 1
+
+
+def deleted(session: State, words: Words) -> None:
+    """The way back, until something else is deleted."""
+    if not session.deleted:
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="deleted"):
+        names = escaped(", ".join(session.deleted))
+        st.markdown(words("history.deleted", run=names), width="stretch")
+        st.button(words("history.undo"), key="undo_delete", on_click=_restore)
+
+
+def _restore() -> None:
+    session = state.current()
+    try:
+        for run_id in session.deleted:
+            state.workspace().restore_run(run_id)
+        session.selected = session.deleted
+    except CompresslabError as error:
+        session.problem = str(error)
+    session.deleted = []

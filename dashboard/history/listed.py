@@ -1,0 +1,120 @@
+"""All runs as a table and as points; what is chosen in either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.results import RunRecord
+from core.run_store import Annotation
+from dashboard import charts, state
+from dashboard.csv_text import csv_bytes
+from dashboard.history_rows import everything
+from dashboard.recipe_words import steps_text
+from dashboard.state import State
+from dashboard.texts import Words
+
+TABLE_HEIGHT = 380
+CHART_HEIGHT = 260  # at least, however few runs there are
+ROW_HEIGHT = 35
+
+
+def listed(
+    session: State,
+    table: pd.DataFrame,
+    records: Sequence[RunRecord],
+    annotations: Mapping[str, Annotation],
+    count: str,
+    words: Words,
+) -> None:
+    """`records` are those of the table's rows, in their order."""
+    with st.container(horizontal=True, vertical_alignment="center", key="history_count"):
+        st.caption(count, width="stretch")
+        st.download_button(
+            words("history.csv"),
+            data=lambda: csv_bytes(everything(records, annotations, words)),
+            file_name="compresslab-runs.csv",
+            mime="text/csv",
+            key="history_csv",
+            help=words("history.csv.help"),
+            on_click="ignore",
+        )
+    left, right = st.columns([3, 2], gap="medium")
+    height = min(TABLE_HEIGHT, ROW_HEIGHT * (len(table) + 1) + 3)
+    with left:
+        _table(session, table, words, height)
+        if not session.selected:
+            st.caption(words("history.select"))
+    with right:
+        _scatter(session, records, words, max(CHART_HEIGHT, height))
+
+
+def _table(session: State, table: pd.DataFrame, words: Words, height: int) -> None:
+    """The key changes when a run is deleted: the mark on its row goes with it."""
+    key = f"runs_table.{session.deletions}"
+    run_ids = list(table["run"])
+    with st.container(key="runs"):
+        st.dataframe(
+            table,
+            key=key,
+            hide_index=True,
+            row_height=ROW_HEIGHT,
+            height=height,
+            column_config=_columns(words),
+            on_select=lambda: _take_rows(key, run_ids),
+            selection_mode="multi-row",
+        )
+
+
+def _columns(words: Words) -> dict[str, Any]:
+    def head(name: str) -> str:
+        return words(f"history.col.{name}")
+
+    column = st.column_config
+    return {
+        "date": column.DatetimeColumn(head("date"), format="MM-DD HH:mm", width=92),
+        "model": column.TextColumn(head("model"), width=92),
+        "recipe": column.TextColumn(head("recipe"), width=150),
+        "size": column.NumberColumn(head("size"), format="%.2f×", width=78),
+        "perplexity": column.NumberColumn(head("perplexity"), format="%+.2f %%", width=92),
+        "perplexity_error": column.NumberColumn(head("perplexity_error"), format="%.2f", width=56),
+        "accuracy": column.NumberColumn(head("accuracy"), format="percent"),
+        "flipped": column.NumberColumn(head("flipped"), format="percent"),
+        "speed": column.NumberColumn(head("speed"), format="%.2f×"),
+        "seconds": column.NumberColumn(head("seconds"), format="%.1f s"),
+        "tags": column.ListColumn(head("tags")),
+        "note": column.TextColumn(head("note")),
+        "device": column.TextColumn(head("device"), width="small"),
+        "versions": column.TextColumn(head("versions")),
+        "run": column.TextColumn(head("run")),
+    }
+
+
+def _take_rows(key: str, run_ids: Sequence[str]) -> None:
+    state.current().selected = [run_ids[row] for row in st.session_state[key].selection.rows]
+
+
+def _scatter(session: State, records: Sequence[RunRecord], words: Words, height: int) -> None:
+    figure = charts.history_scatter(records, words, label=lambda record: steps_text(record.recipe, words))
+    key = f"runs_chart.{session.deletions}"
+    st.plotly_chart(
+        figure,
+        key=key,
+        height=height,
+        on_select=lambda: _take_points(key),
+        selection_mode="points",
+        config={"displayModeBar": False},
+        theme=None,  # style.css colours text and grid
+        alt=charts.describe_history(records, words),
+    )
+
+
+def _take_points(key: str) -> None:
+    """A click chooses one run; with Shift held it joins those that are chosen."""
+    found = [point.get("customdata") for point in st.session_state[key].selection.points]
+    chosen = [str(one[0] if isinstance(one, list) else one) for one in found]
+    if chosen:
+        state.current().selected = list(dict.fromkeys(chosen))

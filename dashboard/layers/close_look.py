@@ -1,0 +1,104 @@
+"""Weights before and after, and what heads are worth: measured once for a recipe, by a job that is asked for here."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import CompresslabError
+from core.layer_profile import LayerProfile
+from core.recipe import Recipe
+from core.store import JobRow
+from dashboard import live, state
+from dashboard.components.stream_chart import figure_chart
+from dashboard.layers import charts
+from dashboard.layers.shown import Shown
+from dashboard.studio import actions
+from dashboard.studio.progress import fraction, progress_text
+from dashboard.texts import Words, escaped
+
+CHART_HEIGHT = 230  # pixels
+CARD_HEIGHT = CHART_HEIGHT + 88
+
+
+def close_look(shown: Shown) -> None:
+    """Polls only while the job that looks is under way."""
+    session = state.current()
+    job = session.looking.jobs.get(shown.recipe.content_hash)
+    every = live.SLOW_POLL_SECONDS if job is not None and live.is_open(session, job) else None
+    st.fragment(_panel, run_every=every, key="close_look")(shown, every is not None)
+
+
+def _panel(shown: Shown, watched: bool) -> None:
+    session, words = state.current(), state.words()
+    number = session.looking.jobs.get(shown.recipe.content_hash)
+    job = live.pull(number) if number is not None and live.is_open(session, number) else session.ended.get(number or 0)
+    profile = state.workspace().layer_profile(shown.recipe)
+    weights, heads = st.columns(2, gap="small")
+    with weights, st.container(border=True, height=CARD_HEIGHT, key="chart_histogram"):
+        st.markdown(f"**{words('layers.histogram')}**")
+        st.caption(escaped(shown.matrix))
+        if profile is None:
+            _offer(shown, job, words)
+        else:
+            _histogram(profile, shown.matrix, words)
+    with heads, st.container(border=True, height=CARD_HEIGHT, key="chart_heads"):
+        st.markdown(f"**{words('layers.heads')}**")
+        st.caption(words("layers.heads.help"))
+        _heads(profile, words)
+    if watched and (job is None or job.over):
+        st.rerun()
+
+
+def _histogram(profile: LayerProfile, name: str, words: Words) -> None:
+    matrix = profile.matrix(name)
+    figure_chart(
+        "histogram_chart",
+        None if matrix is None else charts.histogram(matrix, words),
+        description="" if matrix is None else charts.describe_histogram(matrix, words),
+        empty=words("layers.histogram.none"),
+        height=CHART_HEIGHT,
+    )
+
+
+def _heads(profile: LayerProfile | None, words: Words) -> None:
+    there = profile is not None and bool(profile.heads)
+    figure_chart(
+        "heads_chart",
+        charts.heads_map(profile, words) if there and profile else None,
+        description=charts.describe_heads(profile, words) if there and profile else "",
+        empty=words("layers.heads.empty"),
+        height=CHART_HEIGHT,
+    )
+
+
+def _offer(shown: Shown, job: JobRow | None, words: Words) -> None:
+    """The one action that fills the place; how far it is, where it was taken."""
+    session = state.current()
+    if job is not None and not job.over:
+        st.progress(fraction(session, job), text=escaped(progress_text(session, job, words)))
+        stopping = job.id in session.stopping or job.cancel_reason is not None
+        st.button(
+            words("job.stopping" if stopping else "job.stop"),
+            key="stop_look",
+            disabled=stopping,
+            on_click=actions.stop,
+            args=(job.id,),
+        )
+        return
+    st.markdown(words("layers.look.help"))
+    # A whole rerun: the fragment polls only where it was drawn with a job.
+    if st.button(words("layers.look"), key="look", type="primary"):
+        _look(shown.recipe, shown.run_id)
+        st.rerun()
+    if job is not None and job.state == "failed":
+        st.error(escaped(words("layers.look.failed", reason=job.error or "")))
+
+
+def _look(recipe: Recipe, run_id: str | None) -> None:
+    session = state.current()
+    try:
+        job = state.workspace().submit_profile(recipe, run_id, owner=session.owner)
+    except CompresslabError as error:
+        session.problem = str(error)
+        return
+    session.looking.jobs[recipe.content_hash] = job

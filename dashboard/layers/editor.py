@@ -1,0 +1,117 @@
+"""Exceptions of one part of the model, written into the Studio's recipe."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import BadInput
+from core.methods.layerwise import LayerMethod
+from dashboard import state
+from dashboard.layers import exceptions
+from dashboard.layers.looking import SCOPES
+from dashboard.layers.shown import Shown
+from dashboard.sketch import Block
+from dashboard.texts import Words, escaped
+
+
+def editor(shown: Shown, words: Words) -> None:
+    """One list for each step that treats matrices one by one."""
+    with st.container(border=True, key="editor"):
+        st.markdown(f"**{words('layers.edit')}**")
+        if not shown.editable:
+            st.caption(words("layers.edit.run"))
+            st.button(words("layers.edit.open"), key="open_recipe", on_click=_open, args=(shown.run_id,))
+            return
+        blocks = [block for block in state.current().sketch.blocks if block.on and isinstance(block.step, LayerMethod)]
+        if not blocks:
+            st.caption(words("layers.edit.nothing"))
+            if st.button(words("history.empty.action"), key="to_studio", type="primary"):
+                st.switch_page(state.page("studio"), query_params=state.studio_params())
+            return
+        pattern = _pattern(shown, words)
+        for block in blocks:
+            _choice(block, pattern, words)
+        _standing(blocks, words)
+
+
+def _pattern(shown: Shown, words: Words) -> str:
+    looking = state.current().looking
+    st.session_state.setdefault("exception_scope", looking.scope)
+    scope = st.segmented_control(
+        words("layers.scope"),
+        options=SCOPES,
+        format_func=lambda scope: words(f"layers.scope.{scope}"),
+        key="exception_scope",
+        required=True,
+        width="stretch",
+        label_visibility="collapsed",
+    )
+    looking.scope = scope or looking.scope
+    pattern = exceptions.pattern_of(shown.matrix, looking.scope)
+    st.caption(escaped(pattern))
+    return pattern
+
+
+def _choice(block: Block, pattern: str, words: Words) -> None:
+    step = block.step
+    assert isinstance(step, LayerMethod)
+    options = exceptions.choices(step)
+    now = exceptions.chosen(step, pattern)
+    key = f"exception.{block.place}"
+    st.session_state[key] = now
+    st.selectbox(
+        words.short_title(step.name),
+        options=options if now in options else [*options, now],
+        format_func=lambda choice: _said(choice, words),
+        key=key,
+        on_change=_take,
+        args=(block.place, pattern, key),
+    )
+
+
+def _said(choice: exceptions.Choice, words: Words) -> str:
+    if isinstance(choice, str):
+        return words(f"layers.choice.{choice}")
+    return words("layers.bits", bits=choice) if isinstance(choice, int) else f"{choice:.0%}"
+
+
+def _take(place: str, pattern: str, key: str) -> None:
+    sketch = state.current().sketch
+    block = sketch.block(place)
+    assert isinstance(block.step, LayerMethod)
+    try:
+        step = exceptions.excepted(block.step, pattern, st.session_state[key])
+    except BadInput as error:
+        state.current().problem = str(error)
+        return
+    state.replace_sketch(sketch.with_step(place, step))
+
+
+def _standing(blocks: list[Block], words: Words) -> None:
+    """How many exceptions there are, and the way to be rid of all."""
+    count = sum(len(b.step.overrides) + len(b.step.ignore) for b in blocks if isinstance(b.step, LayerMethod))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(words("layers.exceptions", count=count), width="stretch")
+        st.button(
+            words("layers.exceptions.clear"),
+            key="clear_exceptions",
+            type="tertiary",
+            disabled=not count,
+            on_click=_clear,
+        )
+
+
+def _clear() -> None:
+    sketch = state.current().sketch
+    steps = [exceptions.without(step) if isinstance(step, LayerMethod) else step for step in sketch.recipe.steps]
+    state.replace_sketch(sketch.with_steps(steps))
+
+
+def _open(run_id: str | None) -> None:
+    session = state.current()
+    try:
+        state.open_run(state.record(run_id or ""))
+    except BadInput as error:
+        session.problem = str(error)
+        return
+    session.looking.run = None

@@ -1,0 +1,118 @@
+"""A plan and a sensitivity table -> rows and columns to be drawn. No Streamlit, no plotly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.allocation import block_and_part
+from core.methods.layerwise import LayerMethod, Pruner
+from core.packed_layout import stored_tensors
+from core.plan import Plan
+from core.probes import BITS, SPARSITIES
+from core.sensitivity_table import SensitivityTable
+from core.weights import WeightPlan
+from dashboard.layers.looking import Rows
+
+MILLI = 1000  # nats are large: what is drawn is thousandths
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One matrix of a block, as the plan has it. `bits` are those on disk, scales and masks counted."""
+
+    name: str
+    layer: int
+    part: str  # mlp.up_proj
+    grid_bits: int | None
+    bits: float
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class LayerBytes:
+    """Bytes on disk; `layer` None is all that stands outside the blocks."""
+
+    layer: int | None
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Expected divergence in thousandths of a nat a token: [row][column]; None where nothing like it was measured."""
+
+    kind: str  # of step
+    rows: tuple[str, ...]
+    settings: tuple[float, ...]
+    damage: tuple[tuple[float | None, ...], ...]
+    worst: tuple[tuple[str, ...], ...]  # the matrix of the row that loses most there
+
+
+def cells(plan: Plan) -> list[Cell]:
+    """Every matrix of the blocks, in the order of the blocks."""
+    found = [_cell(weight) for weight in plan.weights if weight.role == "linear"]
+    return sorted(found, key=lambda cell: cell.layer)  # the sort is stable: parts stay in their order
+
+
+def _cell(weight: WeightPlan) -> Cell:
+    assert weight.layer is not None  # a matrix of a block
+    bits = 8 * _bytes(weight) / weight.count
+    part = block_and_part(weight.name)[1]
+    return Cell(weight.name, weight.layer, part, weight.grid.bits if weight.grid else None, bits, weight.sparsity)
+
+
+def layer_bytes(plan: Plan) -> list[LayerBytes]:
+    """Layer by layer, and last what is outside of them. A layer that was taken out has nothing left."""
+    before, after = _by_layer(plan.facts.weights), _by_layer(plan.weights)
+    layers = sorted(layer for layer in before if layer is not None)
+    return [LayerBytes(layer, before[layer], after.get(layer, 0)) for layer in [*layers, None]]
+
+
+def _by_layer(weights: Iterable[WeightPlan]) -> dict[int | None, int]:
+    found: dict[int | None, int] = {None: 0}
+    for weight in weights:
+        found[weight.layer] = found.get(weight.layer, 0) + _bytes(weight)
+    return found
+
+
+def _bytes(weight: WeightPlan) -> int:
+    return sum(tensor.bytes for tensor in stored_tensors(weight))
+
+
+def sensitivity(table: SensitivityTable, plan: Plan, step: LayerMethod, rows: Rows) -> Sensitivity:
+    """What each layer, or each part in all layers, would lose were it the only one that the step touched."""
+    name, settings = ("sparsity", SPARSITIES) if isinstance(step, Pruner) else ("bits", BITS)
+    alike: dict[str, Any] = {"overrides": {}, "ignore": ()} | ({"n_of_m": ""} if name == "sparsity" else {})
+    usual = step.model_copy(update=alike)
+    groups: dict[str, list[WeightPlan]] = {}
+    for weight in plan.facts.weights:
+        if weight.role == "linear":
+            groups.setdefault(_row(weight, rows), []).append(weight)
+    found = [[_damage(table, usual, name, value, group) for value in settings] for group in groups.values()]
+    damage = tuple(tuple(total for total, _ in row) for row in found)
+    worst = tuple(tuple(matrix for _, matrix in row) for row in found)
+    return Sensitivity(step.kind, tuple(groups), tuple(float(value) for value in settings), damage, worst)
+
+
+def _row(weight: WeightPlan, rows: Rows) -> str:
+    return str(weight.layer) if rows == "layer" else block_and_part(weight.name)[1]
+
+
+def _damage(
+    table: SensitivityTable, usual: LayerMethod, name: str, value: float, group: Sequence[WeightPlan]
+) -> tuple[float | None, str]:
+    """Of the group together, and the matrix that has most of it."""
+    own = usual.model_copy(update={name: value})
+    each = {weight.name: damage for weight in group if (damage := table.damage(own, weight)) is not None}
+    if not each:
+        return None, group[0].name
+    return MILLI * sum(each.values()), max(each, key=lambda matrix: each[matrix])
+
+
+def most_sensitive(found: Sensitivity) -> str | None:
+    """The row that loses most where the settings are harshest; None where nothing was measured."""
+    harshest = -1 if found.kind == "prune" else 0  # most zeros, fewest bits
+    lost = {row: values[harshest] or 0.0 for row, values in zip(found.rows, found.damage, strict=True)}
+    return max(lost, key=lambda row: lost[row]) if any(lost.values()) else None

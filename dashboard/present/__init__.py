@@ -1,0 +1,1 @@
+"""The parts of the Present page: what a room sees."""

@@ -1,0 +1,96 @@
+"""What the page shows, put together from the store once for every full run of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.errors import CompresslabError
+from core.model_source import BUNDLED
+from core.results import RunRecord
+from core.texts import example_prompts
+from core.workspace import Workspace
+from dashboard.components.stage import Prompt
+from dashboard.present import ladder
+from dashboard.present.ladder import Written
+from dashboard.present.plain import Plain, plain, untouched
+from dashboard.present.sizes import Size, models_with_sizes, sizes_of
+from dashboard.present.view import BASELINE, Showing
+from dashboard.texts import Words
+from dashboard.word_diff import Piece, differing
+
+MOST_RUNS = 2000
+HARDLY_WORSE = 5.0  # percent of quality: where a first look at the page begins
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One model's sizes, the largest first; stop 0 of the slider is its baseline, stop i the size before i."""
+
+    model: str
+    models: list[str]
+    sizes: list[Size]
+    stops: list[Plain]
+    prompts: list[Prompt]
+    written: Written
+
+    @property
+    def records(self) -> list[RunRecord]:
+        return [size.record for size in self.sizes]
+
+    @property
+    def lacking(self) -> bool:
+        """Some answer is not recorded."""
+        return bool(ladder.unwritten(self.records, self.written))
+
+    def stop_of(self, size: str) -> int:
+        """Where the slider stands for a run's id; for one that is not among the sizes, where a first look begins."""
+        ids = self.ids
+        return ids.index(size) if size in ids else self.first_look
+
+    @property
+    def ids(self) -> list[str]:
+        return [BASELINE, *(size.record.run_id for size in self.sizes)]
+
+    @property
+    def first_look(self) -> int:
+        """The smallest that is hardly worse."""
+        return max((i for i, size in enumerate(self.sizes, 1) if size.loss <= HARDLY_WORSE), default=1)
+
+
+def prepare(workspace: Workspace, showing: Showing, words: Words) -> Prepared:
+    records = workspace.runs(limit=MOST_RUNS)
+    models = models_with_sizes(records)
+    model = showing.model if showing.model in models else models[0] if models else showing.model or BUNDLED
+    sizes = sizes_of(records, model)
+    shown = [size.record for size in sizes]
+    hashes = {weights for record in shown for weights in (record.baseline_hash, record.compressed_hash)}
+    written = ladder.written(workspace.recorded_answers(hashes)) if shown else {}
+    stops = [untouched(shown[0], words), *(plain(size, words) for size in sizes)] if shown else []
+    return Prepared(model, models, sizes, stops, _prompts(shown, written, words) if written else [], written)
+
+
+def writes(workspace: Workspace, model: str) -> bool:
+    """Whether the model writes text at all."""
+    try:
+        return workspace.facts(model).task != "classification"
+    except CompresslabError:
+        return True
+
+
+def _prompts(records: Sequence[RunRecord], written: Written, words: Words) -> list[Prompt]:
+    """Every prepared prompt that the baseline has answered."""
+    return [
+        Prompt(words.known(f"prompt.{given['label']}", given["label"]), given["prompt"], texts)
+        for given in example_prompts()
+        if (texts := _texts(given["prompt"], records, written))[0] is not None
+    ]
+
+
+def _texts(prompt: str, records: Sequence[RunRecord], written: Written) -> tuple[tuple[Piece, ...] | None, ...]:
+    first = written.get((prompt, records[0].baseline_hash))
+    if first is None:
+        return (None,) * (1 + len(records))
+    told = [written.get((prompt, record.compressed_hash)) for record in records]
+    own = (Piece(first.strip(), False),)
+    return (own, *(None if text is None else tuple(differing(first.strip(), text.strip())) for text in told))

@@ -1,0 +1,87 @@
+"""A guided tour of five steps: a card at the foot of the screen says one thing, and lights what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.components.stage import Part
+from dashboard.present.prepared import Prepared
+from dashboard.present.view import Showing
+from dashboard.texts import Words
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is lit, and where the slider goes: the baseline, the size of the first look, or the smallest."""
+
+    name: str
+    highlight: Part
+    stop: str
+
+
+STEPS = (
+    Step("whole", "panes", "whole"),
+    Step("smaller", "size", "good"),
+    Step("cost", "answers", "smallest"),
+    Step("read", "panes", "smallest"),
+    Step("yours", "slider", "good"),
+)
+
+
+def start() -> None:
+    state.current().showing.mode = st.session_state["present_mode"] = "read"
+    _to(0)
+
+
+def lit(showing: Showing) -> Part:
+    return "" if showing.tour is None else STEPS[showing.tour].highlight
+
+
+def tour_card(showing: Showing, words: Words) -> None:
+    """Arrow keys go on and back, Escape ends it."""
+    if showing.tour is None:
+        return
+    at = showing.tour
+    last = at == len(STEPS) - 1
+    with st.container(key="tour"):
+        st.caption(words("present.tour.step", step=at + 1, steps=len(STEPS)))
+        st.markdown(words(f"present.tour.{STEPS[at].name}"))
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            st.button(words("present.tour.end"), key="tour_end", type="tertiary", shortcut="Escape", on_click=_end)
+            st.button(
+                words("present.tour.back"),
+                key="tour_back",
+                shortcut="Left",
+                disabled=at == 0,
+                on_click=_to,
+                args=(at - 1,),
+            )
+            st.button(
+                words("present.tour.done" if last else "present.tour.next"),
+                key="tour_next",
+                type="primary",
+                shortcut="Right",
+                on_click=_end if last else _to,
+                args=() if last else (at + 1,),
+            )
+
+
+def follow(showing: Showing, prepared: Prepared) -> None:
+    """The slider goes where the step wants it, once for every step."""
+    if showing.tour is not None and showing.toured != showing.tour:
+        stops = {"whole": 0, "good": prepared.first_look, "smallest": len(prepared.sizes)}
+        showing.go(prepared.ids[stops[STEPS[showing.tour].stop]])
+        showing.toured = showing.tour
+
+
+def _to(step: int) -> None:
+    showing = state.current().showing
+    showing.tour, showing.toured = step, None
+
+
+def _end() -> None:
+    showing = state.current().showing
+    showing.tour = showing.toured = None

@@ -1,0 +1,36 @@
+"""A run, or several side by side, as one HTML file that needs nothing else. No Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.errors import BadInput
+from core.results import RunRecord
+from core.workspace import Workspace
+from dashboard.report.page import file_name, report_html
+from dashboard.texts import words_of
+
+__all__ = ["MOST_RUNS", "file_name", "make", "write"]
+MOST_RUNS = 6  # as many as Compare takes
+
+
+def make(workspace: Workspace, records: Sequence[RunRecord], language: str) -> str:
+    """The HTML of these runs, with every text that the store has of them. Raises BadInput."""
+    if not 1 <= len(records) <= MOST_RUNS:
+        raise BadInput(f"A report is of one run, or of up to {MOST_RUNS} side by side; these are {len(records)}.")
+    weights = {name for record in records for name in (record.baseline_hash, record.compressed_hash)}
+    return report_html(records, workspace.recorded_answers(weights), words_of(language))
+
+
+def write(workspace: Workspace, run_ids: Sequence[str], file: Path, language: str = "en") -> None:
+    """The report as a file. Raises BadInput where a run is not there or the file can't be written."""
+    html = make(workspace, [workspace.run_record(run_id) for run_id in dict.fromkeys(run_ids)], language)
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.write_text(html, encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        reason = (error.strerror or "it failed").lower()
+        raise BadInput(f"The report can't be written to {file} ({reason}); give another --out.") from None

@@ -1,0 +1,124 @@
+"""Out of the tool: the run on the screen in the formats that other programs load, sizes side by side."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import BadInput
+from core.exporting import Offer
+from core.results import ExportRecord, RunRecord
+from core.store import JobRow
+from dashboard import exported, formats, forms, live, state
+from dashboard.state import State
+from dashboard.studio import actions
+from dashboard.studio.progress import fraction, progress_text
+from dashboard.texts import Words, escaped
+
+WIDTHS = [5, 4, 3]  # of a line: what it is, how large, what to do
+
+
+def export_block() -> None:
+    """Polls only while something is being written."""
+    polled = bool(_open_jobs(state.current()))
+    st.fragment(_block, run_every=live.SLOW_POLL_SECONDS / 2 if polled else None, key="export")(polled)
+
+
+def _block(polled: bool) -> None:
+    session, words = state.current(), state.words()
+    record = _record(session)
+    if record is None:
+        return
+    jobs = {job_id: live.pull(job_id) for job_id in _open_jobs(session)}
+    with st.container(border=True, key="export_block"):
+        st.markdown(f"**{words('export')}**")
+        st.caption(words("export.help"))
+        try:
+            offers = state.workspace().export_offers(record.run_id, session.export_settings)
+        except BadInput as error:
+            st.info(escaped(str(error)))
+            return
+        _baseline(record, words)
+        for offer in offers:
+            _line(session, state.record(record.run_id), offer, jobs, words)
+    if bool(_open_jobs(session)) != polled:  # something has begun, or nothing is left to wait for
+        st.rerun()
+
+
+def _record(session: State) -> RunRecord | None:
+    """The finished run of the recipe on the screen, its weights kept."""
+    found = session.finals.get(session.recipe.content_hash)
+    if found is None:
+        return None
+    try:
+        record = state.record(found[0])
+    except BadInput:
+        return None
+    return record if record.saved_to else None
+
+
+def _open_jobs(session: State) -> list[int]:
+    return [job for job in session.exports.values() if live.is_open(session, job)]
+
+
+# -- lines -------------------------------------------------------------------------------------------------------
+
+
+def _baseline(record: RunRecord, words: Words) -> None:
+    bytes_ = exported.baseline_bytes(record)
+    _, size, _ = st.columns(WIDTHS, vertical_alignment="center", gap="medium")
+    size.html(exported.bar("baseline", bytes_, bytes_, words("export.baseline", size=formats.file_size(bytes_))))
+
+
+def _line(session: State, record: RunRecord, offer: Offer, jobs: dict[int, JobRow | None], words: Words) -> None:
+    name = offer.form.name
+    job_id = session.exports.get((record.run_id, name))
+    job = None if job_id is None else jobs.get(job_id) or session.ended.get(job_id)
+    written = exported.newest(record, name)
+    with st.container(key=f"exportline_{name}"):
+        about, size, act = st.columns(WIDTHS, vertical_alignment="center", gap="medium")
+        about.markdown(f"**{words.known(f'format.{name}.label', offer.form.label)}**")
+        about.caption(exported.what_it_is(offer, words))
+        if offer.refusal:
+            size.caption(f"{words('export.refused')} {escaped(offer.refusal)}")
+            return
+        size.html(exported.size_bar(record, offer, written, words))
+        with act:
+            _act(session, record, offer, job, words)
+        if job is not None and job.state == "failed":
+            st.error(escaped(words("export.failed", reason=job.error or "")))
+        elif written is not None:
+            _said(written, words)
+
+
+def _act(session: State, record: RunRecord, offer: Offer, job: JobRow | None, words: Words) -> None:
+    name = offer.form.name
+    if job is not None and not job.over:
+        st.progress(fraction(session, job), text=escaped(progress_text(session, job, words)))
+        st.button(words("job.stop"), key=f"export_stop.{name}", on_click=actions.stop, args=(job.id,))
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            words("export.again") if exported.newest(record, name) else words("export.write"),
+            key=f"export_write.{name}",
+            on_click=actions.export,
+            args=(record.run_id, name),
+        )
+        if offer.form.controls():
+            with st.popover(words("export.settings"), key=f"export_settings.{name}"):
+                _settings(session, offer, words)
+
+
+def _settings(session: State, offer: Offer, words: Words) -> None:
+    name = offer.form.name
+    chosen = forms.form(f"export.{name}", name, offer.form, words)
+    if chosen != offer.form:
+        session.export_settings[name] = chosen.model_dump()
+        st.rerun()
+
+
+def _said(written: ExportRecord, words: Words) -> None:
+    """What was found when it was opened again, and where it lies."""
+    st.caption(escaped(exported.finding(written, words)))
+    for note in written.notes:
+        st.caption(escaped(note))
+    st.code(written.folder, language=None, wrap_lines=True)

@@ -1,0 +1,37 @@
+"""Whether a model fits this machine, and what would."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import CompresslabError
+from core.plan import Fit
+from dashboard import formats, state
+from dashboard.texts import Words, escaped
+
+
+def model_name(model: str, words: Words) -> str:
+    """As it stands in the list: one that is too large for this machine says so."""
+    room = _fit(model)
+    return model if room is None or room.fits else words("fits.too_large.short", model=model)
+
+
+def room_line(model: str, words: Words) -> None:
+    """One line below the model that is chosen."""
+    room = _fit(model)
+    if room is None:
+        return
+    shown = {"need": formats.file_size(room.need), "memory": formats.file_size(room.memory)}
+    if not room.fits:
+        largest = formats.number(room.parameters / 1e6, 2)
+        st.warning(escaped(words("fits.too_large", **shown, largest=largest)))
+    else:
+        st.caption(escaped(words("fits.from_disk" if room.offloaded else "fits", **shown)))
+
+
+def _fit(model: str) -> Fit | None:
+    """None where the model's facts are not here. The steps count: training needs more than pruning."""
+    try:
+        return state.workspace().fit(state.current().recipe.replace(model=model))
+    except CompresslabError:
+        return None

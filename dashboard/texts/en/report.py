@@ -1,0 +1,26 @@
+"""The report in English."""
+
+TEXTS: dict[str, str] = {
+    "report.download": "Report",
+    "report.download.help": "One file with the verdict, the charts, both texts, the recipe and the machine. It opens without a network.",
+    "report.head": "compresslab report · runs: {count} · {date}",
+    "report.texts": "Texts side by side",
+    "report.numbers": "Every measurement",
+    "report.recipe": "Recipe",
+    "report.recipe.again": "Save it as recipe.yaml and run it again with: compresslab run recipe.yaml",
+    "report.machine": "Machine, versions and time",
+    "report.took": "Took {time} in all.",
+    "report.caveats": "Before you rely on it",
+    "report.chart.overview": "Size and quality",
+    "report.chart.compared": "{what}: {values}.",
+    "report.caveat.errors": "What stands after ± is one standard error.",
+    "report.caveat.paired": "Every run measured its own baseline, in the same way, on the same texts and the same machine.",
+    "report.caveat.dataset": "Measured on: {names}. Other texts give other numbers.",
+    "report.caveat.simulated": "Simulated: the weights were rounded or zeroed, but the multiplication is still dense. The file is smaller; that speed is not the speed of low-bit arithmetic.",
+    "report.caveat.speed": "Of the timing: {note}.",
+    "report.caveat.models": "The runs are of different models: their perplexities can't be compared with each other.",
+    "report.caveat.machines": "The runs were made on different machines: compare their speeds only each with its own baseline.",
+    "report.caveat.texts": "The runs were not all measured on the same texts: compare each only with its own baseline.",
+    "report.caveat.unmeasured": "Without perplexity: {names}.",
+    "report.foot": "Made by compresslab {version}. This file asks nothing of any network.",
+}

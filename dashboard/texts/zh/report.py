@@ -1,0 +1,26 @@
+"""报告的中文。"""
+
+TEXTS: dict[str, str] = {
+    "report.download": "报告",
+    "report.download.help": "一个文件，包含结论、图表、两边的文字、配方和机器。不联网也能打开。",
+    "report.head": "compresslab 报告 · 运行数：{count} · {date}",
+    "report.texts": "并排的文字",
+    "report.numbers": "全部测量值",
+    "report.recipe": "配方",
+    "report.recipe.again": "存为 recipe.yaml，再运行一次：compresslab run recipe.yaml",
+    "report.machine": "机器、版本与用时",
+    "report.took": "总共用时 {time}。",
+    "report.caveats": "引用之前请注意",
+    "report.chart.overview": "体积与质量",
+    "report.chart.compared": "{what}：{values}。",
+    "report.caveat.errors": "± 后面是一个标准误差。",
+    "report.caveat.paired": "每次运行都在同一台机器上、用同样的文本和方法测量了自己的基线。",
+    "report.caveat.dataset": "测量所用：{names}。换了文本，数字也会不同。",
+    "report.caveat.simulated": "模拟：权重已舍入或置零，但乘法仍是稠密的。文件变小了，但这个速度并不是低位运算的速度。",
+    "report.caveat.speed": "关于计时：{note}。",
+    "report.caveat.models": "这些运行用的是不同的模型：困惑度之间不能互相比较。",
+    "report.caveat.machines": "这些运行在不同的机器上完成：速度只能各自与自己的基线相比。",
+    "report.caveat.texts": "这些运行并非都用同样的文本测量：只能各自与自己的基线相比。",
+    "report.caveat.unmeasured": "没有困惑度：{names}。",
+    "report.foot": "由 compresslab {version} 生成。这个文件不会向任何网络发出请求。",
+}

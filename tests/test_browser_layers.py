@@ -1,0 +1,87 @@
+"""Layers in a real Chromium with a real worker: a part is clicked, looked at closely, and gets settings of its own."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from dashboard.texts import words_of
+from tests.dashboard_server import Dashboard
+from tests.studio_page import EN, PATIENCE, StudioPage, keyed
+
+FEW = ";calibration,samples=8,sequence_length=64"
+CHARTS = ("map", "bytes")
+
+
+def go(studio: StudioPage, recipe: str, **params: str) -> None:
+    query = {"model": "storyteller", "recipe": recipe + FEW, "live": "off"} | params
+    studio.page.goto(f"{studio.url}/layers?" + "&".join(f"{name}={value}" for name, value in query.items()))
+    expect(keyed(studio.page, "chart_map").locator("svg.main-svg").first).to_be_visible(timeout=PATIENCE)
+
+
+def told(page: Page, chart: str) -> Locator:
+    """What a screen reader hears of a chart."""
+    return keyed(page, f"chart_{chart}").get_by_role("img").first
+
+
+def click_cell(page: Page, across: float, down: float) -> None:
+    """As a hand does, at these shares of the map."""
+    box = keyed(page, "chart_map").locator(".nsewdrag").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y)
+    expect(page.locator(".hoverlayer .hovertext").first).to_be_attached()
+    page.mouse.down()
+    page.mouse.up()
+
+
+def test_a_part_is_clicked_looked_at_and_given_bits_of_its_own(studio: StudioPage) -> None:
+    go(studio, "quantize_rtn,bits=3")
+    page = studio.page
+    click_cell(page, 0.99, 0.99)  # the last layer, the last part
+    expect(page).to_have_url(re.compile("matrix=model.layers.7"), timeout=PATIENCE)
+    studio.button("look").click()
+    expect(told(page, "histogram")).to_have_accessible_name(re.compile(r"layers\.7\..*3 bit"), timeout=2 * PATIENCE)
+    expect(told(page, "heads")).to_have_accessible_name(re.compile(r"\d ?%"))
+    keyed(page, "exception-step-quantize").get_by_role("combobox").click()
+    page.get_by_role("option", name=EN("layers.bits", bits=8)).click()
+    expect(page).to_have_url(re.compile(r"overrides.*layers\.7"), timeout=PATIENCE)
+    expect(keyed(page, "editor")).to_contain_text(EN("layers.exceptions", count=1))
+    studio.button("undo").click()
+    expect(keyed(page, "editor")).to_contain_text(EN("layers.exceptions", count=0))
+    expect(told(page, "histogram")).to_have_accessible_name(re.compile("3 bit"))  # seen before: found again
+
+
+def test_the_recipe_edited_here_is_the_studios(studio: StudioPage) -> None:
+    go(studio, "quantize_rtn,bits=5")
+    keyed(studio.page, "exception-step-quantize").get_by_role("combobox").click()
+    studio.page.get_by_role("option", name=EN("layers.bits", bits=2)).click()
+    expect(studio.page).to_have_url(re.compile("overrides"), timeout=PATIENCE)
+    studio.page.get_by_role("link", name=EN("page.studio")).click()
+    studio.wait_until_drawn()
+    expect(studio.slider("quantize.bits")).to_have_value("5")
+    assert "layers.0.self_attn.q_proj" in studio.param("recipe") or "overrides" in studio.param("recipe")
+
+
+def test_every_chart_says_what_it_shows_in_chinese_too(studio: StudioPage) -> None:
+    go(studio, "quantize_rtn", lang="zh")
+    for name in CHARTS:
+        expect(told(studio.page, name)).to_have_accessible_name(re.compile(r"[\u4e00-\u9fff].*\d|\d.*[\u4e00-\u9fff]"))
+    expect(keyed(studio.page, "chart_map")).to_contain_text(words_of("zh")("layers.map"))
+
+
+def test_a_model_that_was_not_measured_is_measured_from_here(studio: StudioPage, dashboard: Dashboard) -> None:
+    go(studio, "quantize_rtn")
+    studio.button("measure_sensitivity").click()
+    expect(studio.button("stop_sensitivity")).to_be_visible(timeout=PATIENCE)
+    studio.button("stop_sensitivity").click()
+    expect(studio.button("measure_sensitivity")).to_be_visible(timeout=PATIENCE)
+    assert not any(job.kind == "sensitivity" for job in dashboard.workspace.jobs())
+
+
+def test_nothing_is_wider_than_a_phone(studio: StudioPage) -> None:
+    studio.page.set_viewport_size({"width": 390, "height": 844})
+    go(studio, "quantize_rtn")
+    assert studio.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

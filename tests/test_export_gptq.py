@@ -1,0 +1,77 @@
+"""The GPTQ layout: packed as its readers unpack it, exact, and honest about what it can't take."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.engine.exporting import contents_of
+from core.exports.gptq import Gptq
+
+GRIDS = [
+    {"bits": 4, "group_size": 16},
+    {"bits": 4, "group_size": 0, "symmetric": False},
+    {"bits": 8, "group_size": 0},
+    {"bits": 3, "group_size": 16, "symmetric": False},
+    {"bits": 3, "group_size": 0},
+    {"bits": 6, "group_size": 32},
+    {"bits": 2, "group_size": 16},
+]
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+@pytest.mark.parametrize("family", ["mistral", "gpt2"])
+def test_the_files_answer_as_the_model_did(exported, family, grid):
+    export = exported(Gptq(), family, {"quantize_rtn": grid})
+    assert export.difference() < 1e-6
+    assert abs(export.weight_bytes - export.estimate) < 8192
+
+
+def test_act_order_needs_no_index_but_the_plain_one(exported):
+    export = exported(Gptq(), "mistral", {"quantize_gptq": {"bits": 4, "group_size": 16, "order": "active"}})
+    tensors = load_file(export.folder / "model.safetensors")
+    groups = tensors["model.layers.0.mlp.up_proj.g_idx"]
+    assert torch.equal(groups, torch.arange(32).int() // 16)
+    assert export.difference() < 1e-6
+
+
+def test_version_1_takes_one_off_a_zero_point(exported):
+    export = exported(Gptq(), "mistral", {"quantize_rtn": {"bits": 4, "group_size": 16}})
+    config = json.loads((export.folder / "quantize_config.json").read_text())
+    zeros = load_file(export.folder / "model.safetensors")["model.layers.0.self_attn.q_proj.qzeros"]
+    assert config["checkpoint_format"] == "gptq" and config["sym"] is True
+    assert set(zeros.flatten().tolist()) == {0x77777777}  # 8 less one
+
+
+def test_version_2_where_a_grid_is_asymmetric(exported):
+    """One less than a zero point of 0 would run into its neighbour, and such zero points are there."""
+    step = {"quantize_rtn": {"bits": 2, "group_size": 16, "symmetric": False}}
+    export = exported(Gptq(), "mistral", step)
+    assert min(int(stored.zeros.min()) for stored in export.model.stored.values() if hasattr(stored, "zeros")) == 0
+    config = json.loads((export.folder / "config.json").read_text())["quantization_config"]
+    assert config["checkpoint_format"] == "gptq_v2" and config["sym"] is False
+    assert export.difference() < 1e-6
+
+
+def test_other_settings_and_dense_matrices_are_named(exported):
+    exception = {"overrides": {"*.down_proj*": {"bits": 8, "group_size": 0}}, "ignore": ["*layers.1.*"]}
+    export = exported(Gptq(), "mistral", {"quantize_rtn": {"bits": 4, "group_size": 16} | exception})
+    dynamic = json.loads((export.folder / "quantize_config.json").read_text())["dynamic"]
+    assert dynamic[r"+:^model\.layers\.0\.mlp\.down_proj$"] == {"bits": 8, "group_size": -1, "sym": True}
+    assert r"-:^model\.layers\.1\.mlp\.up_proj$" in dynamic
+    assert export.difference() < 1e-6
+
+
+def test_a_head_is_packed_and_an_embedding_is_not(exported):
+    export = exported(Gptq(), "mistral", {"quantize_rtn": {"bits": 4, "embedding_bits": 4, "head_bits": 8}})
+    names = set(load_file(export.folder / "model.safetensors"))
+    assert {"model.embed_tokens.weight", "lm_head.qweight"} <= names
+    assert json.loads((export.folder / "quantize_config.json").read_text())["lm_head"] is True
+    assert export.difference() < 1e-6
+
+
+def test_what_can_not_be_packed_is_refused(compressed):
+    odd = compressed("llama", {"quantize_rtn": {"bits": 4, "group_size": 8}})
+    assert "not of 8" in Gptq().refuses(contents_of(odd))
+    assert "quantizes" in Gptq().refuses(contents_of(compressed("llama", {"prune_magnitude": {"sparsity": 0.5}})))

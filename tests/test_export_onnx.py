@@ -1,0 +1,88 @@
+"""The ONNX export: what the estimate says, and a script that answers with neither torch nor this project."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import BadInput
+from core.exporting import contents_of_run
+from core.exports.onnx import SCRIPT, Onnx
+from core.generation_request import Decoding
+from core.recipe import Recipe
+from core.workspace import Workspace
+from tests.tiny_models import FAMILIES
+
+EXACT = {"onnx": {"activations": "float32"}}
+BLOCK = "import sys; sys.modules.update(dict.fromkeys(['torch', 'transformers', 'core'])); sys.argv = sys.argv[1:]; "
+RUN = "import runpy; runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
+@pytest.fixture
+def workspace(own_home):
+    return Workspace()
+
+
+@pytest.fixture
+def ran(workspace, tiny_recipe):
+    def make(family, *steps):
+        return workspace.run(Recipe.from_dict(tiny_recipe(family, *steps).to_dict() | {"metrics": ["perplexity"]}))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"bits": 4, "group_size": 16},
+        {"bits": 3, "group_size": 16, "symmetric": False},
+        {"bits": 8, "group_size": 0, "embedding_bits": 8},
+        {"bits": 2, "group_size": 32},
+        {"bits": 4, "group_size": 8},  # no kernel takes so small a group: dequantized
+    ],
+)
+def test_every_grid_is_kept_as_it_is(workspace, ran, tmp_path, step):
+    record = ran("llama", {"quantize_rtn": step})
+    (done,) = workspace.export(record.run_id, "onnx", tmp_path, settings=EXACT)
+    assert done.opened_by.startswith("onnxruntime ")
+    assert done.relative_difference <= done.bound == 1e-4
+    assert done.weight_bytes == pytest.approx(done.estimated_bytes, abs=60_000)
+
+
+@pytest.mark.parametrize("steps", [({"prune_layers": {"layers": 1}},), ({"quantize_smooth": {"bits": 8}},)])
+def test_other_shapes_and_rounded_inputs(workspace, ran, tmp_path, steps):
+    (done,) = workspace.export(ran("llama", *steps).run_id, "onnx", tmp_path, settings=EXACT)
+    assert done.relative_difference <= done.bound
+    assert any("inputs not rounded" in note for note in done.notes) == ("quantize_smooth" in steps[0])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_is_exported_or_refused_in_a_sentence(workspace, ran, tmp_path, family):
+    record = ran(family, {"quantize_rtn": {"bits": 4, "group_size": 16}})
+    refusal = Onnx().refuses(contents_of_run(record))
+    if refusal:
+        with pytest.raises(BadInput, match="take transformers"):
+            workspace.export(record.run_id, "onnx", tmp_path)
+    else:
+        (done,) = workspace.export(record.run_id, "onnx", tmp_path, settings=EXACT)
+        assert done.relative_difference <= done.bound
+
+
+def test_the_script_answers_as_the_model_does_without_torch(workspace, ran, tmp_path):
+    record = ran("llama", {"quantize_rtn": {"bits": 4, "group_size": 16}})
+    (done,) = workspace.export(record.run_id, "onnx", tmp_path, settings=EXACT)
+    command = [sys.executable, "-c", BLOCK + RUN, str(Path(done.folder) / SCRIPT), "Tom had a", "--tokens", "12"]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert said.returncode == 0, said.stderr
+    from core.engine.session import Session
+
+    session = Session()
+    model = session._saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
+    expected = session.generate_text(model, "Tom had a", Decoding(max_new_tokens=12))
+    assert said.stdout.rstrip("\n") == expected
+
+
+def test_the_script_is_short():
+    code = (Path(__file__).resolve().parent.parent / "core" / "exports" / "run_onnx.py").read_text()
+    assert len(code.splitlines()) < 75 and "compresslab" not in code and "torch" not in code

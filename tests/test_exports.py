@@ -1,0 +1,378 @@
+"""Exports: what is offered, written, opened again, compared and described; and what leaves nothing behind."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import transformers
+import yaml
+from safetensors.torch import load_file, save_file
+
+from core.errors import BadInput, Cancelled, RunFailed
+from core.events import Progress
+from core.exporting import CARD, RECORD, SPARE_BYTES, contents_of_run, folder_name
+from core.exports import Contents, Reopened
+from core.exports.registry import FORMATS
+from core.exports.transformers import WEIGHTS, Transformers
+from core.packed_layout import PACKED
+from core.paths import run_folder
+from core.recipe import Recipe
+from core.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUPED = {"quantize_rtn": {"bits": 4, "group_size": 16}}
+
+
+@pytest.fixture
+def workspace(own_home):
+    return Workspace()
+
+
+@pytest.fixture
+def ran(workspace, tiny_recipe):
+    """`ran(*steps, family=...)`: the record of a finished run of a tiny model."""
+
+    def make(*steps, family="llama"):
+        recipe = tiny_recipe(family, *steps).to_dict() | {"metrics": ["perplexity"]}
+        return workspace.run(Recipe.from_dict(recipe))
+
+    return make
+
+
+# -- what the registry promises -------------------------------------------------------------------
+
+
+def test_naming_the_formats_needs_no_torch():
+    code = (
+        "import sys; import core.exporting, core.exports.registry;"
+        "print([name for name in ('torch', 'transformers', 'onnx', 'onnxruntime', 'gguf') if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+def test_a_format_says_what_it_is(form):
+    assert form.label and form.plain.endswith(".") and form.help.endswith(".")
+    assert form.opened_by and form.weight_files
+    assert form().how_to_load("place"), "a card must say how to load it"
+
+
+# -- the way out ----------------------------------------------------------------------------------
+
+
+def test_an_export_is_opened_again_and_the_record_says_how_it_answered(workspace, ran, tmp_path):
+    record = ran(GROUPED)
+    heard = []
+    settings = {"transformers": {"dtype": "float32"}}
+    (done,) = workspace.export(record.run_id, "transformers", tmp_path / "out", settings=settings, report=heard.append)
+    folder = tmp_path / "out" / folder_name(record, "transformers")
+    assert done.folder == str(folder)
+    assert done.opened_by == f"transformers {transformers.__version__}"
+    assert done.relative_difference <= done.bound == pytest.approx(1e-4)
+    assert done.weight_bytes == (folder / WEIGHTS).stat().st_size
+    assert abs(done.weight_bytes - done.estimated_bytes) < 10_000
+    perplexity = next(m for m in done.quality if m.metric == "perplexity")
+    assert perplexity.stage == "draft" and perplexity.dataset.endswith("context 32") and abs(perplexity.change) < 0.01
+    assert workspace.run_record(record.run_id).exports == [done]
+    assert json.loads((folder / RECORD).read_text()) == done.model_dump(mode="json")
+    fractions = [event.fraction for event in heard if isinstance(event, Progress)]
+    assert fractions == sorted(fractions) and len({e.stage for e in heard if isinstance(e, Progress)}) >= 3
+    assert list((tmp_path / "out").iterdir()) == [folder], "nothing temporary stays"
+
+
+def test_float32_gives_every_effective_weight_back_to_the_bit(workspace, ran, tmp_path):
+    from core.engine.model import effective
+    from core.engine.session import Session
+
+    record = ran({"prune_wanda": {"sparsity": 0.5}}, GROUPED)
+    (done,) = workspace.export(record.run_id, "transformers", tmp_path, settings={"transformers": {"dtype": "float32"}})
+    model = Session()._saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
+    written = load_file(Path(done.folder) / WEIGHTS)
+    for name, stored in model.stored.items():
+        assert torch.equal(written[name], effective(stored)), name
+
+
+def test_a_half_precision_export_is_half_as_large_and_still_answers(workspace, ran, tmp_path):
+    record = ran(GROUPED)
+    sizes = {}
+    for dtype in ("float32", "float16", "bfloat16"):
+        settings = {"transformers": {"dtype": dtype}}
+        (done,) = workspace.export(record.run_id, "transformers", tmp_path / dtype, settings=settings)
+        sizes[dtype] = done.weight_bytes
+        assert 0 < done.relative_difference <= done.bound or dtype == "float32"
+    assert sizes["float16"] == pytest.approx(sizes["bfloat16"], rel=0.01), "headers differ by a letter"
+    assert sizes["float32"] == pytest.approx(2 * sizes["float16"], rel=0.05)
+
+
+def test_rounded_inputs_are_said_to_be_dropped_and_the_rest_still_compared(workspace, ran, tmp_path):
+    record = ran({"quantize_smooth": {"bits": 8}})
+    (offer,) = [offer for offer in workspace.export_offers(record.run_id) if offer.form.name == "transformers"]
+    assert any("read their inputs in few bits" in remark for remark in offer.remarks)
+    (done,) = workspace.export(record.run_id, "transformers", tmp_path, settings={"transformers": {"dtype": "float32"}})
+    assert any("inputs not rounded" in note for note in done.notes)
+    assert done.relative_difference <= done.bound
+    assert "read their inputs in few bits" in (Path(done.folder) / CARD).read_text()
+
+
+@pytest.mark.parametrize("steps", [({"prune_layers": {"layers": 1}},), ({"prune_channels": {"mlp": 0.5}}, GROUPED)])
+def test_models_of_other_shapes_are_estimated_and_opened(workspace, ran, tmp_path, steps):
+    record = ran(*steps)
+    (done,) = workspace.export(record.run_id, "transformers", tmp_path)
+    assert abs(done.weight_bytes - done.estimated_bytes) < 10_000
+
+
+def test_the_queue_takes_the_same_way(workspace, ran, tmp_path):
+    from core.child import outcome
+    from core.engine.session import Session
+    from core.worker import Worker
+
+    record = ran(GROUPED)
+    (job_id,) = workspace.submit_export(record.run_id, "transformers", tmp_path)
+    job = workspace.job(job_id)
+    assert job.kind == "export" and job.run_id is None, "a failed export must not take the run's folder with it"
+    ended = outcome(Session(), job.payload, lambda event: None, lambda: False)
+    Worker(workspace.store)._keep(job, ended)
+    (kept,) = workspace.run_record(record.run_id).exports
+    assert ended["state"] == "done" and Path(kept.folder) == tmp_path / folder_name(record, "transformers")
+    assert (Path(kept.folder) / WEIGHTS).exists()
+
+
+# -- what is offered ------------------------------------------------------------------------------
+
+
+def test_the_packed_header_alone_says_what_the_model_in_memory_says(ran):
+    from core.engine.exporting import contents_of
+    from core.engine.session import Session
+
+    record = ran({"prune_layers": {"layers": 1}}, {"prune_wanda": {"sparsity": 0.7}}, GROUPED)
+    model = Session()._saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
+    known = {w.name: (w.shape, w.grid) for w in contents_of(model).layout}
+    read = {w.name: (w.shape, w.grid) for w in contents_of_run(record).layout}
+    assert read == known and any(grid for _, grid in read.values())
+
+
+def test_a_run_whose_weights_are_gone_is_refused(workspace, ran):
+    record = ran(GROUPED)
+    (run_folder(record.run_id) / PACKED).unlink()
+    with pytest.raises(BadInput, match="not kept here; run its recipe again"):
+        workspace.export_offers(record.run_id)
+
+
+# -- refusals, before anything is written ---------------------------------------------------------
+
+
+def refused(call, match, place):
+    with pytest.raises(BadInput, match=match):
+        call()
+    assert not list(place.glob("*")), "nothing half-done may be left behind"
+
+
+def test_bad_requests_are_refused_before_any_work(workspace, ran, tmp_path):
+    run_id, out = ran(GROUPED).run_id, tmp_path / "out"
+    out.mkdir()
+    refused(lambda: workspace.export(run_id, "zip", out), "no format 'zip'; there are onnx, gguf", out)
+    refused(lambda: workspace.export(run_id, [], out), "Name a format", out)
+    settings = {"transformers": {"dtype": "int8"}}
+    refused(lambda: workspace.export(run_id, "transformers", out, settings=settings), "it takes one of", out)
+    refused(lambda: workspace.export(run_id, "transformers", out, push="nobody"), "write owner/name", out)
+    refused(lambda: workspace.export("nope", "transformers", out), "no run 'nope'", out)
+
+
+def test_a_disk_without_room_is_refused(workspace, ran, tmp_path, monkeypatch):
+    record = ran(GROUPED)
+    free = SimpleNamespace(free=SPARE_BYTES + 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    refused(lambda: workspace.export(record.run_id, "transformers", tmp_path / "o"), "free some space", tmp_path / "o")
+
+
+def test_what_is_no_export_is_never_written_over(workspace, ran, tmp_path):
+    record = ran(GROUPED)
+    folder = tmp_path / folder_name(record, "transformers")
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(BadInput, match="is there already and is no export"):
+        workspace.export(record.run_id, "transformers", tmp_path)
+    assert (folder / "thesis.txt").read_text() == "mine"
+
+
+def test_an_older_export_is_replaced_in_folder_and_record(workspace, ran, tmp_path):
+    record = ran(GROUPED)
+    workspace.export(record.run_id, "transformers", tmp_path)
+    settings = {"transformers": {"dtype": "float32"}}
+    (second,) = workspace.export(record.run_id, "transformers", tmp_path, settings=settings)
+    assert workspace.run_record(record.run_id).exports == [second]
+
+
+# -- failures leave nothing -----------------------------------------------------------------------
+
+
+def failing(workspace, record, out, error):
+    with pytest.raises(error) as caught:
+        workspace.export(record.run_id, "transformers", out)
+    assert not out.exists() or not list(out.iterdir()), "nothing half-done may be left behind"
+    assert workspace.run_record(record.run_id).exports == []
+    return str(caught.value)
+
+
+def test_files_that_answer_otherwise_are_not_kept(workspace, ran, tmp_path, monkeypatch):
+    record, write = ran(GROUPED), Transformers.write
+
+    def wrong(self, model, folder):
+        write(self, model, folder)
+        tensors = load_file(folder / WEIGHTS)
+        name = "model.layers.1.mlp.down_proj.weight"
+        tensors[name] = tensors[name].roll(1, 0)
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+    monkeypatch.setattr(Transformers, "write", wrong)
+    said = failing(workspace, record, tmp_path / "out", RunFailed)
+    assert "does not answer as the model in memory" in said and "nothing was kept" in said
+
+
+def test_files_of_another_size_are_not_kept(workspace, ran, tmp_path, monkeypatch):
+    record, write = ran(GROUPED), Transformers.write
+
+    def large(self, model, folder):
+        write(self, model, folder)
+        (folder / "more.safetensors").write_bytes(bytes(2**20))
+
+    monkeypatch.setattr(Transformers, "write", large)
+    assert "were to be expected" in failing(workspace, record, tmp_path / "out", RunFailed)
+
+
+def test_files_that_do_not_open_are_not_kept(workspace, ran, tmp_path, monkeypatch):
+    record, write = ran(GROUPED), Transformers.write
+
+    def broken(self, model, folder):
+        write(self, model, folder)
+        (folder / "config.json").write_text("{}")
+
+    monkeypatch.setattr(Transformers, "write", broken)
+    assert "can't be opened again" in failing(workspace, record, tmp_path / "out", RunFailed)
+
+
+def test_numbers_that_are_none_are_not_kept(workspace, ran, tmp_path, monkeypatch):
+    record = ran(GROUPED)
+
+    def reopen(self, folder):
+        vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+        return Reopened(lambda ids: torch.full((*ids.shape, vocabulary), float("nan")), by="nobody")
+
+    monkeypatch.setattr(Transformers, "reopen", reopen)
+    failing(workspace, record, tmp_path / "out", RunFailed)
+
+
+def test_a_cancelled_export_leaves_nothing(workspace, ran, tmp_path):
+    record, out = ran(GROUPED), tmp_path / "out"
+    with pytest.raises(Cancelled):
+        workspace.export(record.run_id, "transformers", out, cancelled=lambda: True)
+    assert not out.exists() or not list(out.iterdir())
+
+
+# -- other tasks ----------------------------------------------------------------------------------
+
+
+def test_formats_for_writers_refuse_a_classifier(tiny_facts):
+    from dataclasses import replace
+
+    from core.exports import why_not
+
+    anatomy = replace(tiny_facts.anatomy, task="classification")
+    contents = Contents(replace(tiny_facts, anatomy=anatomy), tiny_facts.weights, {})
+    refusals = {name: why_not(form(), contents) for name, form in FORMATS.items()}
+    assert refusals.pop("transformers") is None
+    assert all(said and "take transformers" in said for said in refusals.values())
+
+
+# -- the card -------------------------------------------------------------------------------------
+
+
+def card_of(done):
+    text = (Path(done.folder) / CARD).read_text(encoding="utf-8")
+    _, matter, body = text.split("---\n", 2)
+    return yaml.safe_load(matter), body
+
+
+def test_the_card_says_what_was_done_and_how_to_load_it(workspace, ran, tmp_path):
+    record = ran(GROUPED)
+    (done,) = workspace.export(record.run_id, "transformers", tmp_path)
+    matter, body = card_of(done)
+    assert matter["tags"] == ["compresslab", "compressed", "quantize_rtn"]
+    recipe = body.split("```yaml\n")[1].split("```")[0]
+    assert Recipe.from_yaml(recipe) == Recipe.from_dict(record.recipe)
+    assert "AutoModelForCausalLM.from_pretrained" in body and "vllm serve" in body
+    assert f"opened with {done.opened_by}" in body
+    assert "perplexity" in body and "±" in body and record.hardware.device_name in body
+    assert "Unknown" in body and "license" not in matter, "tiny models say nothing of a licence"
+
+
+def test_the_licence_of_the_base_model_is_carried_over(workspace, tiny_recipe, tiny_folders, tmp_path):
+    base = shutil.copytree(tiny_folders["llama"], tmp_path / "base")
+    (base / "README.md").write_text("---\nlicense: mit\nlanguage: en\n---\n# Base\n")
+    (base / "LICENSE").write_text("Permission is hereby granted.")
+    recipe = tiny_recipe("llama", GROUPED).to_dict() | {"model": str(base), "metrics": ["perplexity"]}
+    record = workspace.run(Recipe.from_dict(recipe))
+    (done,) = workspace.export(record.run_id, "transformers", tmp_path / "out")
+    matter, body = card_of(done)
+    assert matter["license"] == "mit" and "derived: mit. See LICENSE" in body
+    assert (Path(done.folder) / "LICENSE").read_text() == "Permission is hereby granted."
+
+
+# -- the Hub --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Somebody is signed in, and what the Hub is asked for is written down."""
+    calls = []
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "secret")
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", lambda self, name, **how: calls.append((name, how)))
+    monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", lambda self, **how: calls.append(how))
+    return calls
+
+
+def test_a_push_without_a_token_is_refused_before_any_work(workspace, ran, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    run_id = ran(GROUPED).run_id
+    refused(lambda: workspace.export(run_id, "transformers", tmp_path / "o", push="me/s"), "HF_TOKEN", tmp_path / "o")
+
+
+def test_a_push_uploads_the_folder_as_it_is(workspace, ran, tmp_path, hub):
+    (done,) = workspace.export(ran(GROUPED).run_id, "transformers", tmp_path, push="me/small")
+    (name, how), upload = hub
+    assert name == "me/small" and how["private"] and upload["repo_id"] == "me/small"
+    assert upload["folder_path"] == Path(done.folder) and done.pushed_to == "me/small"
+    assert 'from_pretrained("me/small")' in (Path(done.folder) / CARD).read_text()
+
+
+def test_one_repository_takes_one_format(workspace, ran, tmp_path, hub):
+    run_id, both = ran(GROUPED).run_id, ["transformers", "onnx"]
+    refused(lambda: workspace.export(run_id, both, tmp_path / "o", push="me/s"), "one format", tmp_path / "o")
+    assert hub == []
+
+
+def test_a_hub_that_can_not_be_reached_is_found_out_before_any_work(workspace, ran, tmp_path, hub, monkeypatch):
+    def unreachable(self, name, **how):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", unreachable)
+    run_id = ran(GROUPED).run_id
+    with pytest.raises(RunFailed, match=r"Nothing was written: the Hub can't be reached \(no route to host\)"):
+        workspace.export(run_id, "transformers", tmp_path / "out", push="me/small")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_upload_that_breaks_off_leaves_the_export_where_it_is(workspace, ran, tmp_path, hub, monkeypatch):
+    def broken(self, **how):
+        raise ConnectionError("reset by peer")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", broken)
+    with pytest.raises(RunFailed, match="The export is in "):
+        workspace.export(ran(GROUPED).run_id, "transformers", tmp_path, push="me/small")
+    assert len(list(tmp_path.glob("*-transformers/model.safetensors"))) == 1
