@@ -37,7 +37,7 @@ def divergence(session, recipe, model):
 
 BEFORE = [
     {"quantize_rtn": {"bits": 2, "group_size": 16}},
-    {"quantize_gptq": {"bits": 2, "group_size": 0, "symmetric": False, "embedding_bits": 3}},
+    {"quantize_gptq": {"bits": 2, "group_size": 0, "symmetric": False, "embedding_bits": 2, "search": False}},
     {"prune_magnitude": {"sparsity": 0.7}},
     {"prune_channels": {"mlp": 0.7, "round_to": 4, "importance": "magnitude", "repair": False}},
     {"prune_layers": {"layers": 1}},

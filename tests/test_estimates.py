@@ -336,7 +336,7 @@ def test_a_job_of_the_queue_measures_and_keeps_the_table(measured, tiny_recipe):
     workspace = Workspace()
     number = workspace.submit_sensitivity(recipe)
     payload = workspace.job(number).payload
-    assert outcome(FakeMeter(table), payload, quiet, lambda: False) == {"state": "done", "record": None}
+    assert outcome(FakeMeter(table), payload, quiet, lambda: False) == {"state": "done"}
     assert workspace.sensitivity(recipe) == table
 
 
