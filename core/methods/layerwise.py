@@ -182,6 +182,17 @@ class Pruner(LayerMethod):
         return weight.shape[0] * zeroed_in_row(weight.shape[1], self.sparsity)
 
 
+def searching() -> Any:
+    """The setting of quantizers that fit their grid to what its errors count."""
+    return setting(
+        True,
+        label="Search for the ruler",
+        plain="Try several rulers for every group and keep the best, instead of one that reaches every weight.",
+        help="Scales of least error (to the power 2.5), weighted by the Hessian's diagonal, instead of the full range.",
+        advanced=True,
+    )
+
+
 def keeping_strength() -> Any:
     """The setting that gives rounded weights back the strength that clipping took."""
     return setting(

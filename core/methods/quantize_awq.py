@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from core.anatomy import Task
 from core.methods import Kind
-from core.methods.layerwise import Quantizer, keeping_strength
+from core.methods.layerwise import Quantizer, keeping_strength, searching
 from core.settings import setting
 
 if TYPE_CHECKING:
@@ -37,13 +37,7 @@ class QuantizeAwq(Quantizer):
         help="nearest: as in the paper. gptq: the GPTQ solve on the scaled weights and inputs.",
         advanced=True,
     )
-    search: bool = setting(
-        True,
-        label="Search for the ruler",
-        plain="Try several rulers for every group and keep the best, instead of one that reaches every weight.",
-        help="Clipped ranges of least error (power 2.5), weighted by the Hessian's diagonal, not the full range.",
-        advanced=True,
-    )
+    search: bool = searching()
     keep_strength: bool = keeping_strength()
     dampening: float = setting(
         0.01,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from core.methods import Kind
-from core.methods.layerwise import Quantizer, keeping_strength
+from core.methods.layerwise import Quantizer, keeping_strength, searching
 from core.settings import setting
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ class QuantizeGptq(Quantizer):
         help="active: channels by descending Hessian diagonal (act-order), groups staying in place. stored: as is.",
         advanced=True,
     )
-    search: bool = setting(
-        True,
-        label="Search for the ruler",
-        plain="Try several rulers for every group and keep the best, instead of one that reaches every weight.",
-        help="Scales of least error (to the power 2.5), weighted by the Hessian's diagonal, instead of the full range.",
-        advanced=True,
-    )
+    search: bool = searching()
     keep_strength: bool = keeping_strength()
     dampening: float = setting(
         0.01,
