@@ -2,7 +2,7 @@
 
 PYTHON  ?= python3
 PORT    ?=
-WORKERS ?= 1
+WORKERS ?= 2
 ARGS    ?=
 
 BIN := .venv/bin

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pandas as pd
@@ -31,7 +30,7 @@ EN = words_of("en")
 GPTQ = Recipe.from_dict({"steps": ["quantize_gptq"]})
 BOTH = Recipe.from_dict({"steps": ["prune_wanda", "quantize_gptq"]})
 EVIL = "<img src=x onerror=alert(1)>"
-SECONDS_FOR_A_THOUSAND = 1.0
+MOST_CHARACTERS_A_DOT = 600
 
 
 @pytest.fixture
@@ -259,20 +258,18 @@ def test_an_empty_scene_can_be_drawn(draw: Any) -> None:
     draw(Scene("empty", (BITS, METHOD), dots, "perplexity", "size"), EN)
 
 
-def test_a_thousand_runs_are_drawn_within_a_second(workspace: Workspace) -> None:
+def test_a_thousand_runs_are_one_light_chart(workspace: Workspace) -> None:
     weights = [WeightReport(name=f"model.layers.{n}.mlp.up_proj.weight", shape=(512, 192), bits=4) for n in range(56)]
     for number in range(1000):
         made = record(f"run{number:07d}", GPTQ.replace(seed=number), worse=number % 97, share=0.1 + number / 1500)
         workspace.store.save_run(made.model_copy(update={"weights": weights}))
-    began = time.process_time()
     run_ids = workspace.sweeps.runs_of("storyteller")
     dots = run_dots(run_ids, Readings().of(run_ids, workspace.sweeps.numbers))
     scene = Scene("runs", (), tuple(dots), "perplexity", "size")
     text = charts.pareto(scene, EN).to_json()
     sentences.describe_front(scene, EN)
-    seconds = time.process_time() - began
-    assert len(dots) == 1000 and len(text) > 10_000
-    assert seconds < SECONDS_FOR_A_THOUSAND, f"{seconds:.2f} s"
+    assert len(dots) == 1000
+    assert 10_000 < len(text) < 1000 * MOST_CHARACTERS_A_DOT  # the page's time is in benchmarks/dashboard.py
 
 
 # -- words ---------------------------------------------------------------------------------------------------------

@@ -334,6 +334,14 @@ def test_processes_that_start_together_make_one_store(url):
     assert [len(store.jobs()) for store in stores] == [1] * 6
 
 
+def test_a_new_store_waits_while_another_process_makes_it(tmp_path):
+    file = tmp_path / "store.db"
+    blocker = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    blocker.execute("BEGIN EXCLUSIVE")  # the file exists and is no WAL yet: SQLite's own timeout does not cover this
+    threading.Timer(0.3, blocker.close).start()
+    assert create(Store(f"sqlite:///{file}")) == 1
+
+
 def test_a_locked_store_is_said_to_be_locked(tmp_path):
     url = f"sqlite:///{tmp_path / 'store.db'}?timeout=0.1"
     store = Store(url)
