@@ -22,7 +22,7 @@ from torch import Tensor
 from benchmarks.report import write
 from core.engine.grids import fit
 from core.engine.solve import Solved, Target, solve
-from core.weights import Grid
+from core.models.weights import Grid
 
 LAYERS, HIDDEN, WIDE = 12, 768, 3072
 GRID = Grid(4, 64, True)

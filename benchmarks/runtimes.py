@@ -33,7 +33,7 @@ from core.engine.runtimes.torch_runtime import TorchRuntime
 from core.engine.session import Session, shared_session
 from core.exports.registry import FORMATS
 from core.methods.quantize_rtn import QuantizeRtn
-from core.traffic import read_per_token
+from core.models.traffic import read_per_token
 
 PROMPT, NEW_TOKENS, ROUNDS = 512, 33, 9
 RUNNER = Path(__file__).parent / "peers" / "llamacpp_runner.py"

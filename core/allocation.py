@@ -15,12 +15,12 @@ from typing import Any
 
 from core.errors import BadInput
 from core.methods.layerwise import LayerMethod, Pruner, Quantizer
-from core.model_facts import BLOCK
-from core.packed_layout import file_bytes, stored_tensors
+from core.models.facts import BLOCK
+from core.models.packed_layout import file_bytes, stored_tensors
+from core.models.weights import Role, WeightPlan
 from core.plan import Plan, make_plan
 from core.recipe import Recipe
 from core.sensitivity_table import SensitivityTable
-from core.weights import Role, WeightPlan
 
 BITS = (2, 3, 4, 5, 6, 7, 8)
 SPARSITIES = tuple(round(0.05 * n, 2) for n in range(19))  # 0 to 0.9

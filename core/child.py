@@ -20,11 +20,12 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol, TextIO
 
-from core import exporting, hub_models, layer_profile, sensitivity_store
+from core import exporting, layer_profile, sensitivity_store
 from core.errors import BadInput, Cancelled, CompresslabError, RunFailed
 from core.events import Event, to_json
 from core.generation_request import GenerateRequest
 from core.jobs import DownloadJob, ExportJob, GenerateJob, Job, ProfileJob, RunJob, SensitivityJob, WarmJob, parse
+from core.models import hub
 from core.recipe import Recipe
 from core.results import RunRecord, Stage
 
@@ -97,7 +98,7 @@ def carry_out(session: ChildSession, job: Job, report: Report, cancelled: Cancel
     elif isinstance(job, WarmJob):
         session.warm(job.model)
     elif isinstance(job, DownloadJob):
-        hub_models.download(job.model, report, cancelled)
+        hub.download(job.model, report, cancelled)
     return {}
 
 

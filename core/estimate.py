@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.packed_layout import file_bytes
+from core.models.packed_layout import file_bytes
+from core.models.traffic import read_per_token
 from core.plan import Plan
 from core.prediction import NotPredicted, Prediction, predictor
 from core.sensitivity_table import SensitivityTable
-from core.traffic import read_per_token
 
 NO_TABLE = "Not predicted: nobody has measured yet how sensitive this model is; `compresslab sensitivity` does."
 

@@ -16,8 +16,8 @@ from core.exports.card import licence_files, model_card
 from core.exports.hub import check_push, make_repository, push_folder
 from core.exports.registry import FORMATS
 from core.jobs import ExportJob
-from core.model_facts import read_facts
-from core.packed_layout import PACKED, read_layout
+from core.models.facts import read_facts
+from core.models.packed_layout import PACKED, read_layout
 from core.paths import home, run_folder
 from core.recipe import Recipe
 from core.results import ExportRecord, RunRecord

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from core.generation_request import GenerateRequest
 from core.results import RunRecord, Stage
-from core.run_store import remove_folder
 from core.store import JobRow, Store, WorkerRow
+from core.store.runs import remove_folder
 
 SILENT_SECONDS = 2.5  # a worker of this host beats every second: silent for so long, with its process gone, it is dead
 KILLED = "The worker was killed or crashed while this job ran"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput
-from core.model_facts import ModelFacts
+from core.models.facts import ModelFacts
 from core.paths import user_path
 from core.texts import check_file, read_text
 

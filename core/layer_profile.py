@@ -15,7 +15,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.events import Event
-from core.model_facts import ModelFacts, read_facts
+from core.models.facts import ModelFacts, read_facts
 from core.paths import home
 from core.recipe import Recipe
 from core.sensitivity_store import fingerprint

@@ -13,7 +13,7 @@ from typing import Literal
 
 from core.errors import BadInput, RunFailed
 from core.labelled import check_examples, needs
-from core.model_facts import ModelFacts
+from core.models.facts import ModelFacts
 from core.paths import home
 from core.texts import LARGEST_TEXT, read_questions, read_text
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import psutil
 
-from core.anatomy import Task
 from core.errors import BadInput
-from core.model_facts import ModelFacts
+from core.models.anatomy import Task
+from core.models.facts import ModelFacts
+from core.models.weights import WeightPlan
 from core.recipe import Recipe
-from core.weights import WeightPlan
 
 HALF = {"F16": 2, "BF16": 2}  # bytes
 OFFLOAD = "COMPRESSLAB_OFFLOAD"  # "1": block by block from disk, whatever would fit

@@ -19,9 +19,9 @@ import numpy as np
 
 from core.methods import Method
 from core.methods.layerwise import LayerMethod
+from core.models.weights import WeightPlan
 from core.recipe import Recipe
 from core.sensitivity_table import SensitivityTable
-from core.weights import WeightPlan
 
 BANDWIDTH = 0.5  # of the curve's kernel, in log D
 OTHER_METHOD = 0.2  # weight of a point of another method, beside one of the same

@@ -16,8 +16,8 @@ from core.errors import BadInput
 from core.estimate import Estimate, estimate
 from core.methods import Method
 from core.methods.layerwise import Quantizer
-from core.model_facts import ModelFacts
-from core.packed_layout import file_bytes
+from core.models.facts import ModelFacts
+from core.models.packed_layout import file_bytes
 from core.plan import make_plan
 from core.recipe import Recipe
 from core.registry import METHODS

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from core.events import PaneDone, PaneStarted, from_json
 from core.generation_request import Decoding, GenerateRequest
 from core.store import Store
-from core.tables import EVENTS, JOBS
+from core.store.tables import EVENTS, JOBS
 
 LATEST = 500  # generations that are looked through
 PANE_EVENT = '{"kind":"pane!_%'  # `kind` is the first field of every event

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from core.events import Event
-from core.model_facts import ModelFacts, read_facts
-from core.model_source import weight_files
+from core.models.facts import ModelFacts, read_facts
+from core.models.source import weight_files
 from core.paths import home
 from core.probes import Probes, probes
 from core.recipe import Recipe

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from core.methods.layerwise import LayerMethod, Pruner
-from core.weights import WeightPlan
+from core.models.weights import WeightPlan
 
 SMALLEST = 1e-9  # a loss below it is not told from none
 MOST_SPARSE = 0.99

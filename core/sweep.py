@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from core import plain_yaml
 from core.errors import BadInput
 from core.methods import Kind, Method
-from core.model_facts import ModelFacts
+from core.models.facts import ModelFacts
 from core.plan import make_plan
 from core.recipe import TEXTS, Recipe
 from core.registry import METHODS, METRICS

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 from core.errors import BadInput, RunFailed
 from core.events import Event, Progress
 from core.jobs import SWEEP_PRIORITY, RunJob, new_run_id
-from core.model_facts import read_facts
-from core.model_source import locate
+from core.models.facts import read_facts
+from core.models.source import locate
 from core.recipe import Recipe
 from core.results import RunNumbers, RunRecord, Stage
 from core.store import Store
+from core.store.sweeps import NewPoint, PointRow, SweepRow
 from core.sweep import Point, Sweep, SweepStage
-from core.sweep_store import NewPoint, PointRow, SweepRow
 
 RECENT_JOBS = 300  # looked at for how long a point takes
 Report = Callable[[Event], None]

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
-from core.model_source import BUNDLED
+from core.models.source import BUNDLED
 from core.paths import home
 
 COMMAND = (sys.executable, "-m", "core.child", "--warm", BUNDLED)

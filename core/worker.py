@@ -17,8 +17,8 @@ from core import jobs
 from core.errors import CompresslabError
 from core.paths import store_url
 from core.results import ExportRecord, RunRecord
-from core.run_store import remove_folder
 from core.store import JobRow, State, Store
+from core.store.runs import remove_folder
 from core.warm_child import COMMAND, WarmChild
 
 TURN_SECONDS = 0.05  # events are written, and cancels heard, so often

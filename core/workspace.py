@@ -7,29 +7,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import exporting, hub_models, jobs, layer_profile, sensitivity_store, statistics_files
+from core import exporting, jobs, layer_profile, sensitivity_store, statistics_files
 from core.allocation import allocate
 from core.errors import BadInput
 from core.estimate import Estimate, estimate
 from core.events import Event
 from core.exporting import Offer
 from core.generation_request import GenerateRequest
-from core.hub_models import Cached, Found
 from core.jobs import DownloadJob, ExportJob, GenerateJob, ProfileJob, RunJob, SensitivityJob, new_run_id
 from core.layer_profile import LayerProfile
-from core.model_facts import ModelFacts, read_facts
-from core.model_source import BUNDLED, locate
-from core.packed_layout import file_bytes
+from core.models import hub
+from core.models.facts import ModelFacts, read_facts
+from core.models.hub import Cached, Found
+from core.models.packed_layout import file_bytes
+from core.models.source import BUNDLED, locate
 from core.paths import store_url
 from core.plan import Fit, Plan, fit, make_plan
 from core.presets import Goal, Preset, choose
 from core.recipe import Recipe
 from core.recorded_answers import RecordedAnswer, recorded_answers
 from core.results import ExportRecord, Measurement, RunRecord, Stage
-from core.run_store import Annotation
 from core.sensitivity_table import SensitivityTable
 from core.statistics_files import StatisticsEntry
 from core.store import JobRow, Store, WorkerRow
+from core.store.runs import Annotation
 from core.sweep import Sweep, SweepStage
 from core.sweeps import Sweeps
 
@@ -54,7 +55,7 @@ class Workspace:
 
     def search_hub(self, text: str) -> list[Found]:
         """Models of the Hub with that in their name, the most used first. Raises BadInput."""
-        return hub_models.search(text)
+        return hub.search(text)
 
     def download(
         self,
@@ -63,15 +64,15 @@ class Workspace:
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Path:
         """Fetch a model of the Hub here and now; returns its folder. Raises BadInput, Cancelled."""
-        return hub_models.download(model, report, cancelled)
+        return hub.download(model, report, cancelled)
 
     def downloaded(self) -> list[Cached]:
         """What the Hub's cache on this machine holds, what was used last first."""
-        return hub_models.cached()
+        return hub.cached()
 
     def delete_downloaded(self, model: str) -> int:
         """Take a model out of the Hub's cache; returns the bytes freed. Raises BadInput, RunFailed."""
-        return hub_models.delete(model)
+        return hub.delete(model)
 
     def facts(self, model: str) -> ModelFacts:
         return read_facts(model)

@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from core.exporting import Offer
-from core.model_facts import read_facts
+from core.models.facts import read_facts
 from core.results import ExportRecord, RunRecord
 from dashboard import formats
 from dashboard.texts import Words, escaped

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from core.results import Measurement, RunRecord
-from core.run_store import Annotation
 from core.store import JobRow
+from core.store.runs import Annotation
 from dashboard import charts, formats
 from dashboard.recipe_words import steps_text
 from dashboard.texts import Words

@@ -16,8 +16,8 @@ import streamlit as st
 from core.errors import BadInput
 from core.estimate import Estimate
 from core.generation_request import Decoding
-from core.hub_models import Found
-from core.model_source import BUNDLED, locate
+from core.models.hub import Found
+from core.models.source import BUNDLED, locate
 from core.paths import store_url
 from core.recipe import Recipe
 from core.registry import METHODS

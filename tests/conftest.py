@@ -2,10 +2,10 @@
 
 import pytest
 
-from core.anatomy import Heads
-from core.families import ANATOMIES
-from core.model_facts import ModelFacts
-from core.weights import WeightPlan
+from core.models.anatomy import Heads
+from core.models.facts import ModelFacts
+from core.models.families import ANATOMIES
+from core.models.weights import WeightPlan
 
 pytest_plugins = ["tests.chromium", "tests.dashboard_server", "tests.exported", "tests.tiny_models"]
 

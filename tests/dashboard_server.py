@@ -93,7 +93,7 @@ def started_dashboard(home: Path) -> Iterator[Dashboard]:
     port = free_port()
     with (home / "launcher.log").open("wb") as log:
         launcher = subprocess.Popen(
-            [sys.executable, "-m", "core.cli", "dashboard", "--no-browser", "--port", str(port)],
+            [sys.executable, "-m", "core.commands", "dashboard", "--no-browser", "--port", str(port)],
             cwd=ROOT,
             env={**os.environ, "COMPRESSLAB_HOME": str(home), "COMPRESSLAB_STORE": ""},
             stdout=log,

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
-from core.model_source import BUNDLED
+from core.models.source import BUNDLED
 from dashboard.texts import words_of
 
 EN = words_of("en")

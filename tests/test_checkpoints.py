@@ -11,8 +11,8 @@ from core.engine.checkpoint import load_baseline
 from core.engine.device import Choice
 from core.engine.scores import log_probabilities
 from core.errors import BadInput
-from core.model_facts import read_facts
-from core.model_source import INDEX, WEIGHTS
+from core.models.facts import read_facts
+from core.models.source import INDEX, WEIGHTS
 from tests.tiny_models import CONFIGS, FAMILIES, write_checkpoint
 
 BATCH = torch.arange(2 * 24).view(2, 24) % 300

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from core import jobs
-from core.cli import cli, main
-from core.cli_output import number, steps_of
+from core.commands.main import cli, main
+from core.commands.output import number, steps_of
 from core.jobs import RunJob
 from core.launcher import free_port
 from core.methods.distill_logits import DistillLogits
@@ -26,7 +26,7 @@ from core.workspace import Workspace
 from tests.fake_session import FakeSession, record
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = [sys.executable, "-m", "core.cli"]
+COMMAND = [sys.executable, "-m", "core.commands"]
 
 
 @pytest.fixture
@@ -322,7 +322,7 @@ def test_follow_reports_how_the_job_ended(store, call, monkeypatch):
                 store.save_run(record(row.run_id), row.id)
             store.finish(row.id, state, error)
 
-        monkeypatch.setattr("core.cli.time.sleep", work)
+        monkeypatch.setattr("core.commands.main.time.sleep", work)
 
     ends("done")
     code, out, err = call("submit", "--follow", "--json")
@@ -349,7 +349,7 @@ def process(*words, **options):
 
 
 def test_help_is_quick_and_loads_no_torch():
-    code = "import sys; from core.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    code = "import sys; from core.commands.main import main; main(['--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
     spent = os.times().children_user
     assert process("--help").returncode == 0

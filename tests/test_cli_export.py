@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import main
+from core.commands.main import main
 from core.exports.registry import FORMATS
 from core.recipe import Recipe
 from core.workspace import Workspace

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from core.errors import BadInput
 from core.recipe import Recipe
 from core.results import RunRecord
-from core.run_store import Annotation
+from core.store.runs import Annotation
 from core.workspace import Workspace
 from dashboard.csv_text import csv_bytes
 from dashboard.history_rows import change_text, everything, matching, runs_table

@@ -14,7 +14,7 @@ from core.layer_profile import LayerProfile, MatrixProfile
 from core.methods.layerwise import LayerMethod
 from core.methods.prune_magnitude import PruneMagnitude
 from core.methods.quantize_rtn import QuantizeRtn
-from core.packed_layout import file_bytes
+from core.models.packed_layout import file_bytes
 from core.recipe import Recipe
 from core.workspace import Workspace
 from dashboard.layers import charts, exceptions

@@ -7,8 +7,8 @@ import streamlit as st
 from huggingface_hub import constants
 from streamlit.testing.v1 import AppTest
 
-from core import hub_models
 from core.events import Progress, to_json
+from core.models import hub as hub_models
 from core.paths import BUNDLED_MODEL
 from core.workspace import Workspace
 from tests.local_hub import local_hub

@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.recipe import Recipe
 from core.results import Measurement, RunRecord
+from core.store.votes import Tally
 from core.texts import example_prompts
-from core.votes import Tally
 from core.workspace import Workspace
 from dashboard.present import guess, ladder
 from dashboard.present.plain import plain, size_name, untouched

@@ -10,7 +10,7 @@ import pytest
 from core import sensitivity_store, statistics_files
 from core.methods.layerwise import Quantizer
 from core.methods.quantize_rtn import QuantizeRtn
-from core.packed_layout import file_bytes
+from core.models.packed_layout import file_bytes
 from core.prediction import Prediction
 from core.recipe import Recipe
 from core.sensitivity_table import Point, SensitivityTable, column

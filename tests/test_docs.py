@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.model_facts import read_facts
+from core.models.facts import read_facts
 from core.plan import make_plan
 from core.recipe import Recipe
 from scripts.write_docs import PAGE, page

@@ -10,7 +10,7 @@ import torch
 from core.engine.grids import round_to_nearest
 from core.engine.masks import smallest, smallest_overall
 from core.engine.packing import _bits, _values
-from core.weights import Grid
+from core.models.weights import Grid
 
 
 def weight(rows, columns, seed=0):

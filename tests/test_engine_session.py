@@ -12,7 +12,7 @@ from core.engine.scores import ScoreCache
 from core.engine.session import Session
 from core.errors import BadInput, Cancelled, RunFailed
 from core.events import from_json, to_json
-from core.model_facts import read_facts
+from core.models.facts import read_facts
 from core.paths import home, run_folder
 
 STEPS = [

@@ -10,8 +10,8 @@ import torch
 from core import sensitivity_store
 from core.allocation import allocate
 from core.child import outcome
-from core.cli import main
-from core.cli_recipe import parse_bytes
+from core.commands.main import main
+from core.commands.recipe import parse_bytes
 from core.engine.context import Job
 from core.engine.packing import WEIGHTS
 from core.engine.progress import Tracker
@@ -22,8 +22,9 @@ from core.engine.statistics import log_ratio
 from core.errors import BadInput, Cancelled
 from core.estimate import NO_TABLE, estimate
 from core.methods.quantize_rtn import QuantizeRtn
-from core.model_facts import read_facts
-from core.packed_layout import file_bytes
+from core.models.facts import read_facts
+from core.models.packed_layout import file_bytes
+from core.models.weights import WeightPlan
 from core.paths import run_folder
 from core.plan import make_plan
 from core.prediction import NotPredicted, Predictor
@@ -31,7 +32,6 @@ from core.probes import Probes, probes
 from core.recipe import Recipe
 from core.registry import METHODS
 from core.sensitivity_table import Point, SensitivityTable, column
-from core.weights import WeightPlan
 from core.workspace import Workspace
 
 MATRICES = [f"model.layers.{n}.mlp.up_proj.weight" for n in range(2)]

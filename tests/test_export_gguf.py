@@ -12,7 +12,7 @@ from core.engine.exporting import contents_of
 from core.engine.grids import round_to_nearest
 from core.exports import gguf_blocks, gguf_family, gguf_tokenizer
 from core.exports.gguf import FILE, Gguf
-from core.weights import Grid, WeightPlan
+from core.models.weights import Grid, WeightPlan
 from tests.exported import IDS, Exported, answers
 
 FAMILIES = ["llama", "mistral", "qwen2", "qwen3", "gemma", "phi3", "gpt2"]

@@ -19,7 +19,7 @@ from core.exporting import CARD, RECORD, SPARE_BYTES, contents_of_run, folder_na
 from core.exports import Contents, Reopened
 from core.exports.registry import FORMATS
 from core.exports.transformers import WEIGHTS, Transformers
-from core.packed_layout import PACKED
+from core.models.packed_layout import PACKED
 from core.paths import run_folder
 from core.recipe import Recipe
 from core.workspace import Workspace

@@ -8,11 +8,11 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.activations import ACT2FN
 
-from core.anatomy import QKV
 from core.engine.calibration import shared_inputs
 from core.engine.checkpoint import load_baseline
 from core.engine.device import Choice
-from core.families import ANATOMIES
+from core.models.anatomy import QKV
+from core.models.families import ANATOMIES
 from tests.tiny_models import CONFIGS, FAMILIES, OTHER_TASKS
 
 BATCH = torch.arange(2 * 24).view(2, 24) % 300

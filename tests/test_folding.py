@@ -13,7 +13,7 @@ from core.engine.grids import round_to_nearest
 from core.engine.progress import Tracker
 from core.engine.scores import log_probabilities
 from core.engine.session import Session
-from core.weights import Grid
+from core.models.weights import Grid
 from tests.tiny_models import DTYPES, FAMILIES, write_checkpoint
 
 BATCH = torch.arange(2 * 24).view(2, 24) % 300

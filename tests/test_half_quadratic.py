@@ -5,7 +5,7 @@ import torch
 
 from core.engine.grids import QuantizedWeight, fit, on_grid, round_to_nearest, search, unbiased
 from core.engine.half_quadratic import POWER, _offsets, _step, half_quadratic
-from core.weights import Grid
+from core.models.weights import Grid
 
 GRIDS = [Grid(bits, size, symmetric) for bits in (2, 3, 4) for size in (0, 16) for symmetric in (True, False)]
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import pytest
 from huggingface_hub import constants
 
-from core import hub_models
-from core.cli import main
+from core.commands.main import main
 from core.errors import BadInput, Cancelled
-from core.model_facts import read_facts
+from core.models import hub as hub_models
+from core.models.facts import read_facts
 from core.paths import BUNDLED_MODEL
 from tests.local_hub import LocalHub, local_hub
 

@@ -14,7 +14,7 @@ from core.jobs import GenerateJob, RunJob, WarmJob
 from core.paths import run_folder, store_url
 from core.recipe import Recipe
 from core.store import Store
-from core.tables import WORKERS
+from core.store.tables import WORKERS
 
 GENERATION = GenerateJob(request=GenerateRequest(prompt="Once", panes=(Pane(label="baseline", source="baseline"),)))
 

@@ -9,12 +9,12 @@ from core.engine.packing import WEIGHTS, load_packed
 from core.engine.scores import log_probabilities
 from core.engine.session import Session
 from core.estimate import estimate
-from core.model_facts import read_facts
-from core.packed_layout import file_bytes
+from core.models.facts import read_facts
+from core.models.packed_layout import file_bytes
+from core.models.weights import Grid
 from core.paths import run_folder
 from core.plan import make_plan
 from core.registry import METHODS
-from core.weights import Grid
 from tests.tiny_models import DISTINCT, FAMILIES
 
 STEPS = {

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from core.anatomy import Heads
 from core.errors import BadInput
-from core.model_facts import read_facts
-from core.model_source import locate
-from core.packed_layout import file_bytes
+from core.models.anatomy import Heads
+from core.models.facts import read_facts
+from core.models.packed_layout import file_bytes
+from core.models.source import locate
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_facts_without_loading_weights(checkpoint):
 def test_the_layout_predicts_an_unchanged_file_to_the_byte(checkpoint):
     facts = read_facts(str(checkpoint))
     weights = {w.name: np.zeros(w.shape, np.float16) for w in facts.weights}
-    from core.packed_layout import metadata
+    from core.models.packed_layout import metadata
 
     save_file(weights, checkpoint / "again.safetensors", metadata(facts.weights))
     assert (checkpoint / "again.safetensors").stat().st_size == file_bytes(facts.weights)

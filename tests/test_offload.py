@@ -12,10 +12,10 @@ from core.engine.scores import log_probabilities
 from core.engine.session import Session
 from core.engine.shelf import Shelf
 from core.errors import BadInput
-from core.model_facts import read_facts
+from core.models.facts import read_facts
+from core.models.weights import Grid
 from core.paths import home, run_folder
 from core.plan import OFFLOAD, make_plan, memory_need, offloaded_need
-from core.weights import Grid
 from tests.tiny_models import FAMILIES
 
 BATCH = torch.arange(2 * 24).view(2, 24) % 300

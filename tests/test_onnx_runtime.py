@@ -22,8 +22,8 @@ from core.engine.runtimes.onnx_session import OnnxRuntime, session_of
 from core.engine.runtimes.torch_runtime import TorchRuntime
 from core.engine.session import Session
 from core.errors import RunFailed
-from core.families import anatomy
-from core.weights import Grid
+from core.models.families import anatomy
+from core.models.weights import Grid
 from tests.tiny_models import CONFIGS, FAMILIES, SHARED, VOCABULARY, tokenizer
 
 EXPRESSED = [family for family in FAMILIES if family not in ("bloom", "opt narrow")]

@@ -6,7 +6,7 @@ import pytest
 
 from core import own_texts
 from core.errors import BadInput
-from core.model_facts import read_facts
+from core.models.facts import read_facts
 from core.own_texts import keep, understand
 from core.texts import calibration_text, evaluation_questions
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli_recipe import build_recipe
+from core.commands.recipe import build_recipe
 from core.errors import BadInput
 from core.methods.quantize_gptq import QuantizeGptq
 from core.presets import TELLS

@@ -7,7 +7,7 @@ from core.errors import BadInput
 from core.methods.distilling import kept_layers
 from core.methods.prune_magnitude import PruneMagnitude
 from core.methods.quantize_rtn import QuantizeRtn
-from core.model_facts import read_facts
+from core.models.facts import read_facts
 from core.plan import make_plan
 from core.recipe import Recipe
 from core.registry import METHODS, METRICS

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from core import cli
+from core.commands import main
 from core.errors import BadInput
 from core.events import PaneDone, PaneStarted, to_json
 from core.generation_request import Decoding, GenerateRequest, Pane
@@ -150,7 +150,7 @@ def test_the_command_writes_the_file(workspace: Workspace, tmp_path: Path, capsy
     workspace.store.save_run(record())
     workspace.store.save_run(smaller())
     out = tmp_path / "report.html"
-    assert cli.main(["report", "run0000000,run0000007", "--out", str(out), "--language", "zh"]) == 0
+    assert main.main(["report", "run0000000,run0000007", "--out", str(out), "--language", "zh"]) == 0
     assert capsys.readouterr().out.strip() == str(out)
     assert words_of("zh")("report.caveats") in out.read_text(encoding="utf-8")
 
@@ -169,7 +169,7 @@ def test_the_command_refuses_in_one_sentence(
     workspace.store.save_run(record())
     folder = tmp_path / "out"
     folder.mkdir()
-    assert cli.main(["report", *(word.format(folder=folder) for word in arguments)]) == 2
+    assert main.main(["report", *(word.format(folder=folder) for word in arguments)]) == 2
     error = capsys.readouterr().err
     assert said in error and len(error.strip().splitlines()) == 1
     assert not list(folder.iterdir())

@@ -11,8 +11,8 @@ from core.engine.runtimes.fidelity import divergence
 from core.engine.runtimes.torch_runtime import TorchRuntime
 from core.engine.session import Session
 from core.generation_request import Decoding, GenerateRequest, Pane
-from core.traffic import read_per_token
-from core.weights import Grid, WeightPlan
+from core.models.traffic import read_per_token
+from core.models.weights import Grid, WeightPlan
 from tests.tiny_models import FAMILIES
 
 BITS = {"quantize_rtn": {"bits": 4, "group_size": 32}}

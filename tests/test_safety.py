@@ -7,10 +7,10 @@ from click.testing import CliRunner
 from streamlit.testing.v1 import AppTest
 
 from core import launcher
-from core.cli import cli
+from core.commands.main import cli
 from core.errors import BadInput
 from core.labelled import check_examples
-from core.model_source import locate
+from core.models.source import locate
 from core.paths import BUNDLED_MODEL, FOLDERS
 from core.texts import calibration_text, check_file, evaluation_questions
 

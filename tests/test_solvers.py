@@ -15,8 +15,8 @@ from core.engine.session import Session
 from core.engine.solve import Target, quantized, relative_loss, solve
 from core.errors import BadInput, Cancelled
 from core.methods.prune_sparsegpt import PruneSparsegpt
+from core.models.weights import Grid
 from core.recipe import Recipe
-from core.weights import Grid
 
 ROWS, COLUMNS = 12, 150  # more than one block, and no multiple of one
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core import statistics_files as files
-from core.cli import main
+from core.commands.main import main
 from core.engine import calibration, statistics_cache, walk
 from core.engine.calibration import InputStatistics, Sums, Unfactorable
 from core.engine.context import Job, StepContext
@@ -19,7 +19,7 @@ from core.engine.statistics_store import packed, unpacked
 from core.engine.tokens import calibration_sequences
 from core.engine.walk import baseline_statistics, sequential_statistics
 from core.errors import BadInput, Cancelled, RunFailed
-from core.weights import Grid
+from core.models.weights import Grid
 from core.workspace import Workspace
 from tests.tiny_models import FAMILIES
 

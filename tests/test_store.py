@@ -15,12 +15,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, make_url, text, update
 
-from core import migrations
 from core.errors import BadInput, CompresslabError, RunFailed
 from core.events import Notice, to_json
 from core.paths import run_folder
-from core.store import Store
-from core.tables import METADATA, RUNS, WORKERS
+from core.store import Store, migrations
+from core.store.tables import METADATA, RUNS, WORKERS
 from tests.fake_session import record
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,7 +4,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from core.anatomy import Heads
 from core.engine.context import Job, StepContext
 from core.engine.depth import block_influence, least_missed, loss_without
 from core.engine.packing import load_packed
@@ -19,8 +18,9 @@ from core.exports.transformers import Transformers
 from core.generation_request import Decoding
 from core.methods.prune_channels import PruneChannels
 from core.methods.prune_layers import PruneLayers
-from core.model_facts import read_facts
-from core.narrowing import fewer_channels, fewer_heads, widths_now
+from core.models.anatomy import Heads
+from core.models.facts import read_facts
+from core.models.narrowing import fewer_channels, fewer_heads, widths_now
 from core.paths import run_folder
 from core.plan import make_plan
 from tests.tiny_models import FAMILIES

@@ -10,10 +10,10 @@ import time
 import pytest
 
 from core import jobs
-from core.cli import main
+from core.commands.main import main
 from core.errors import BadInput, Cancelled, RunFailed
 from core.jobs import RunJob
-from core.model_facts import read_facts
+from core.models.facts import read_facts
 from core.recipe import Recipe
 from core.store import Store
 from core.sweep import MOST_POINTS, Axis, Sweep

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.cli import main
+from core.commands.main import main
 from core.engine.architecture import AUTO
 from core.engine.context import Job, MeasureContext
 from core.engine.generation import BROKEN
@@ -18,8 +18,8 @@ from core.errors import BadInput
 from core.estimate import estimate
 from core.generation_request import Decoding
 from core.labelled import Labelled, Pair, read_labelled, read_pairs
-from core.model_facts import read_facts
-from core.packed_layout import file_bytes
+from core.models.facts import read_facts
+from core.models.packed_layout import file_bytes
 from core.plan import make_plan
 from core.recipe import Recipe
 from core.registry import METHODS

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binomtest
 
 from core.errors import BadInput
-from core.votes import Tally, wilson
+from core.store.votes import Tally, wilson
 from core.workspace import Workspace
 
 

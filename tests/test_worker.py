@@ -274,5 +274,6 @@ def test_two_workers_share_the_queue(store, start):
 
 
 def test_the_worker_never_imports_torch():
-    code = "import sys, core.worker, core.launcher, core.cli; sys.exit(bool({'torch', 'streamlit'} & set(sys.modules)))"
+    imports = "import sys, core.worker, core.launcher, core.commands.main"
+    code = f"{imports}; sys.exit(bool({{'torch', 'streamlit'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -33,7 +33,7 @@ from transformers import (
 )
 
 from core.engine.architecture import AUTO
-from core.families import ANATOMIES
+from core.models.families import ANATOMIES
 from core.texts import SEPARATOR
 
 VOCABULARY = 320

@@ -14,7 +14,7 @@ from core.engine.context import Job
 from core.engine.progress import Tracker
 from core.engine.session import Session
 from core.events import Event
-from core.model_facts import read_facts
+from core.models.facts import read_facts
 from core.recipe import Recipe
 
 LENGTH, CONTEXT = 128, 256  # tokens of a calibration sequence and of an evaluation window

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from core.weights import WeightPlan
+from core.models.weights import WeightPlan
 
 
 def round_inputs(module: nn.Module, weights: Iterable[WeightPlan]) -> None:

@@ -20,10 +20,10 @@ from transformers import (
 )
 from transformers.pytorch_utils import Conv1D
 
-from core.anatomy import Task
 from core.errors import BadInput, first_line
-from core.families import ANATOMIES
-from core.model_facts import BLOCK
+from core.models.anatomy import Task
+from core.models.facts import BLOCK
+from core.models.families import ANATOMIES
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()

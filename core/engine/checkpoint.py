@@ -14,10 +14,10 @@ from core.engine.device import Choice
 from core.engine.model import CompressedModel
 from core.engine.offload import load_offloaded
 from core.errors import BadInput, first_line
-from core.hub_models import fetch
-from core.model_facts import ModelFacts, model_name, read_facts
-from core.model_source import weight_files
-from core.weights import WeightPlan
+from core.models.facts import ModelFacts, model_name, read_facts
+from core.models.hub import fetch
+from core.models.source import weight_files
+from core.models.weights import WeightPlan
 
 
 def load_baseline(name: str, choice: Choice, *, offloaded: bool = False) -> CompressedModel:

@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 
 from core.errors import BadInput
-from core.model_facts import ModelFacts
+from core.models.facts import ModelFacts
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PROMPT = 256  # tokens of the prefill that the trial stands for

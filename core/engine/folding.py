@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from core.anatomy import Norm
 from core.engine.context import Job
 from core.engine.grids import QuantizedWeight, as_scales
 from core.engine.model import STORAGE, CompressedModel
-from core.narrowing import widths_now
+from core.models.anatomy import Norm
+from core.models.narrowing import widths_now
 
 
 @dataclass(frozen=True)

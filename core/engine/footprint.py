@@ -12,7 +12,7 @@ from torch import Tensor
 from core.engine.device import return_freed_memory
 from core.engine.model import CompressedModel
 from core.engine.tasks import inputs_of
-from core.packed_layout import file_bytes
+from core.models.packed_layout import file_bytes
 from core.results import Direction, Measurement, Variant
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from core.weights import Grid
+from core.models.weights import Grid
 
 SMALLEST_SCALE = 2.0**-24  # the smallest float16 above zero
 LARGEST_SCALE = 65504.0  # the largest float16

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core.engine.grids import QuantizedWeight, as_scales, codes_of, fit, in_groups, on_grid, unbiased
-from core.weights import Grid
+from core.models.weights import Grid
 
 POWER = 0.7  # p, as published
 BETA, GROWTH = 1.0, 1.01  # weight of the quadratic part, for errors in units of the scale, and how it grows

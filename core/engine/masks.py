@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.weights import zeroed_in_row
+from core.models.weights import zeroed_in_row
 
 GONE = -1.0  # below every score: what was zeroed before is counted first
 

@@ -24,10 +24,10 @@ from core.engine.architecture import module_of, replace_parameter
 from core.engine.grids import QuantizedWeight
 from core.errors import BadInput
 from core.generation_request import Decoding
-from core.model_facts import BLOCK, ModelFacts
-from core.narrowing import Slice, narrowed
+from core.models.facts import BLOCK, ModelFacts
+from core.models.narrowing import Slice, narrowed
+from core.models.weights import WeightPlan
 from core.results import Kernel, WeightReport
-from core.weights import WeightPlan
 
 if TYPE_CHECKING:
     from core.methods.layerwise import LayerMethod

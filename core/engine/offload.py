@@ -22,8 +22,8 @@ from core.engine.grids import QuantizedWeight
 from core.engine.model import CompressedModel, effective
 from core.engine.shelf import FromCheckpoint, Shelf
 from core.errors import BadInput
-from core.model_facts import ModelFacts, model_name
-from core.model_source import weight_files
+from core.models.facts import ModelFacts, model_name
+from core.models.source import weight_files
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The packed file: written as `core.packed_layout` lays it out, and read back to the bit."""
+"""The packed file: written as `core.models.packed_layout` lays it out, and read back to the bit."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from core.engine.device import Choice
 from core.engine.grids import QuantizedWeight
 from core.engine.model import CompressedModel, effective
 from core.errors import BadInput, RunFailed
-from core.model_facts import ModelFacts
-from core.packed_layout import PACKED, header_and_places, read_layout, stored_tensors, uses_mask
-from core.weights import Grid, WeightPlan
+from core.models.facts import ModelFacts
+from core.models.packed_layout import PACKED, header_and_places, read_layout, stored_tensors, uses_mask
+from core.models.weights import Grid, WeightPlan
 
 WEIGHTS = PACKED
 RECIPE = "recipe.yaml"

@@ -23,10 +23,10 @@ from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
 from core.errors import RunFailed
 from core.events import Draft, Event, Measured
-from core.hub_models import fetch
 from core.labelled import check_examples, needs
 from core.metrics import Metric
-from core.model_facts import read_facts
+from core.models.facts import read_facts
+from core.models.hub import fetch
 from core.paths import run_folder
 from core.recipe import Recipe
 from core.results import Hardware, Measurement, RunRecord, Stage

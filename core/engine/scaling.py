@@ -15,7 +15,7 @@ from core.engine.folding import Fold
 from core.engine.grids import QuantizedWeight, on_grid, round_to_nearest, unbiased
 from core.engine.model import CompressedModel
 from core.engine.solve import Target, quantized, solve
-from core.weights import Grid
+from core.models.weights import Grid
 
 if TYPE_CHECKING:
     from core.methods.quantize_awq import QuantizeAwq

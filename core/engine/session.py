@@ -33,11 +33,11 @@ from core.errors import BadInput
 from core.events import Event, Loss
 from core.exports import Format
 from core.generation_request import Decoding, GenerateRequest, Pane, RuntimeChoice
-from core.hub_models import fetch
 from core.labelled import read_labelled, read_pairs
 from core.layer_profile import LayerProfile
 from core.methods import Method
-from core.model_facts import read_facts
+from core.models.facts import read_facts
+from core.models.hub import fetch
 from core.paths import run_folder
 from core.plan import make_plan, offloads
 from core.probes import Probes

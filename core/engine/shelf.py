@@ -17,8 +17,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from core.engine.grids import QuantizedWeight
+from core.models.weights import Grid
 from core.paths import home
-from core.weights import Grid
 
 V = TypeVar("V", bound=Tensor | QuantizedWeight)
 

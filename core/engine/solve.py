@@ -16,7 +16,7 @@ from torch import Tensor
 
 from core.engine.grids import QuantizedWeight
 from core.engine.masks import GONE, lowest
-from core.weights import Grid
+from core.models.weights import Grid
 
 BLOCK, MINI = 128, 32  # channels whose errors are passed on by one large, and by one small, matrix product
 

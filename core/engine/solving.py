@@ -15,7 +15,7 @@ from core.engine.context import StepContext
 from core.engine.grids import QuantizedWeight, fit, round_to_nearest, search, unbiased
 from core.engine.model import CompressedModel
 from core.engine.solve import Solved, Target, quantized, solve
-from core.weights import Grid
+from core.models.weights import Grid
 
 if TYPE_CHECKING:
     from core.methods.layerwise import LayerMethod, Quantizer

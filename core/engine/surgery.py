@@ -19,7 +19,7 @@ from core.engine.grids import QuantizedWeight
 from core.engine.model import CompressedModel
 from core.engine.unit_scores import energies, first_order, norm_products, worst_first
 from core.errors import BadInput
-from core.narrowing import Kept, Widths, config_changes, slices, widths_now
+from core.models.narrowing import Kept, Widths, config_changes, slices, widths_now
 
 if TYPE_CHECKING:
     from core.methods.prune_channels import PruneChannels

@@ -23,9 +23,9 @@ from core.engine.runtimes.fidelity import divergence
 from core.engine.runtimes.torch_runtime import TorchRuntime
 from core.engine.statistics import median
 from core.engine.tasks import Speaker
+from core.models.traffic import read_per_token
 from core.paths import home
 from core.results import Direction, Measurement, Variant
-from core.traffic import read_per_token
 
 if TYPE_CHECKING:
     from core.engine.context import Job, MeasureContext

@@ -14,7 +14,7 @@ from torch import Tensor
 from core.engine.calibration import BATCH_TOKENS
 from core.engine.context import StepContext
 from core.engine.model import CompressedModel
-from core.narrowing import widths_now
+from core.models.narrowing import widths_now
 
 if TYPE_CHECKING:
     from core.engine.surgery import Site

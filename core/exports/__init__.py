@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core.anatomy import Task
-from core.model_facts import ModelFacts
+from core.models.anatomy import Task
+from core.models.facts import ModelFacts
+from core.models.weights import WeightPlan
 from core.settings import Settings
-from core.weights import WeightPlan
 
 if TYPE_CHECKING:  # the engine is the only home of torch
     from torch import Tensor

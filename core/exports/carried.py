@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING
 
-from core.weights import Grid
+from core.models.weights import Grid
 
 if TYPE_CHECKING:
     from torch import Tensor

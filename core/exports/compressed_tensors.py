@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from core.exports import Contents, Format, Reopened
 from core.exports.carried import carrier
 from core.exports.transformers import ENTRY_BYTES, ROUNDING
-from core.packed_layout import BITS
+from core.models.packed_layout import BITS
+from core.models.weights import Grid, WeightPlan
 from core.settings import setting
-from core.weights import Grid, WeightPlan
 
 if TYPE_CHECKING:
     from torch import Tensor

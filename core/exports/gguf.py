@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from core.exports import Contents, Format, Reopened, gguf_family, gguf_tokenizer
 from core.exports.gguf_blocks import BLOCK, FINEST, KINDS, WITH_MINIMUM, holds
 from core.exports.transformers import ROUNDING, STORED
-from core.packed_layout import BITS
+from core.models.packed_layout import BITS
+from core.models.weights import WeightPlan
 from core.settings import setting
-from core.weights import WeightPlan
 
 if TYPE_CHECKING:
     from core.engine.model import CompressedModel

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.weights import Grid, WeightPlan
+from core.models.weights import Grid, WeightPlan
 
 if TYPE_CHECKING:
     from core.engine.grids import QuantizedWeight

@@ -24,8 +24,8 @@ from core.exports import Contents, Format, Reopened
 from core.exports.carried import Carried, carrier
 from core.exports.compressed_tensors import packs
 from core.exports.transformers import ENTRY_BYTES, ROUNDING
-from core.packed_layout import BITS
-from core.weights import Grid, WeightPlan
+from core.models.packed_layout import BITS
+from core.models.weights import Grid, WeightPlan
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from core.errors import BadInput
 from core.exports import Contents, Format, Reopened
-from core.families import GRAPHS
+from core.models.families import GRAPHS
+from core.models.traffic import kernel_bits
+from core.models.weights import Grid, WeightPlan
 from core.settings import setting
-from core.traffic import kernel_bits
-from core.weights import Grid, WeightPlan
 
 if TYPE_CHECKING:
     from torch import Tensor

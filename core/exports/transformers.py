@@ -11,10 +11,10 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from core.anatomy import Task
 from core.errors import BadInput
 from core.exports import Contents, Format, Reopened
-from core.packed_layout import BITS
+from core.models.anatomy import Task
+from core.models.packed_layout import BITS
 from core.settings import setting
 
 if TYPE_CHECKING:

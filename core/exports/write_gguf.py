@@ -16,7 +16,7 @@ from core.engine.grids import QuantizedWeight
 from core.engine.model import effective
 from core.errors import RunFailed
 from core.exports import gguf_blocks, gguf_family, gguf_tokenizer
-from core.weights import WeightPlan
+from core.models.weights import WeightPlan
 
 if TYPE_CHECKING:
     from core.engine.model import CompressedModel

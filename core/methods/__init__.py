@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from core.anatomy import Task
 from core.errors import BadInput
-from core.model_facts import ModelFacts
+from core.models.anatomy import Task
+from core.models.facts import ModelFacts
+from core.models.weights import WeightPlan
 from core.settings import Settings
-from core.weights import WeightPlan
 
 if TYPE_CHECKING:  # the engine is the only home of torch
     from core.engine.context import StepContext

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from core.anatomy import Task
 from core.methods.distilling import Distiller
+from core.models.anatomy import Task
 from core.settings import setting
 
 

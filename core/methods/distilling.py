@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from core.methods import Kind, Method
-from core.model_facts import ModelFacts
+from core.models.facts import ModelFacts
+from core.models.weights import WeightPlan
 from core.settings import setting
-from core.weights import WeightPlan
 
 if TYPE_CHECKING:
     from core.engine.context import StepContext

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from core.errors import BadInput
 from core.methods import Method
-from core.model_facts import ModelFacts
+from core.models.facts import ModelFacts
+from core.models.weights import Grid, WeightPlan, zeroed_in_row
 from core.settings import Control, setting
-from core.weights import Grid, WeightPlan, zeroed_in_row
 
 Settings = dict[str, Any]
 BITS_OR_NONE = Literal[0, 2, 3, 4, 5, 6, 7, 8]

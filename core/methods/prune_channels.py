@@ -18,13 +18,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from core.anatomy import Task
 from core.errors import BadInput
 from core.methods import Kind, Method
-from core.model_facts import ModelFacts
-from core.narrowing import Widths, fewer_channels, fewer_heads, foreseen, widths_now
+from core.models.anatomy import Task
+from core.models.facts import ModelFacts
+from core.models.narrowing import Widths, fewer_channels, fewer_heads, foreseen, widths_now
+from core.models.weights import WeightPlan
 from core.settings import setting
-from core.weights import WeightPlan
 
 if TYPE_CHECKING:
     from core.engine.context import StepContext

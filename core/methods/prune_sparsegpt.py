@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from core.errors import BadInput
 from core.methods import Kind, Method
 from core.methods.layerwise import Pruner, mending
+from core.models.weights import Grid, WeightPlan
 from core.settings import setting
-from core.weights import Grid, WeightPlan
 
 if TYPE_CHECKING:
     from core.engine.calibration import InputStatistics

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from core.anatomy import Task
 from core.methods import Kind
 from core.methods.layerwise import Quantizer, keeping_strength, searching
+from core.models.anatomy import Task
 from core.settings import setting
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from core.anatomy import Task
 from core.methods import Kind
 from core.methods.layerwise import Quantizer
+from core.models.anatomy import Task
+from core.models.weights import WeightPlan
 from core.settings import setting
-from core.weights import WeightPlan
 
 if TYPE_CHECKING:
     from core.engine.context import StepContext

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from core.anatomy import Task
+from core.models.anatomy import Task
 from core.results import Measurement
 from core.settings import Settings
 

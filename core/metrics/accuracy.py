@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from core.anatomy import Task
 from core.metrics import Metric
+from core.models.anatomy import Task
 from core.results import Measurement
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.results import RunRecord
-from core.run_store import Annotation
+from core.store.runs import Annotation
 from dashboard import frame, state
 from dashboard.history.chosen import deleted, details, several
 from dashboard.history.listed import listed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import CompresslabError
-from core.hub_models import Cached, Found
+from core.models.hub import Cached, Found
 from core.store import JobRow
 from dashboard import formats, frame, live, state
 from dashboard.studio import actions

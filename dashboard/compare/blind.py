@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.errors import CompresslabError
 from core.recorded_answers import RecordedAnswer
-from core.votes import Choice, Tally
+from core.store.votes import Choice, Tally
 from dashboard import state
 from dashboard.compare.members import Member
 from dashboard.texts import Words

@@ -9,7 +9,7 @@ from html import escape
 import pandas as pd
 
 from core.results import Measurement
-from core.votes import CERTAINTY
+from core.store.votes import CERTAINTY
 from dashboard import formats
 from dashboard.compare.members import Member
 from dashboard.history_rows import change_text

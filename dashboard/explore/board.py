@@ -12,8 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import CompresslabError
 from core.results import RunNumbers
+from core.store.sweeps import SweepRow
 from core.sweep import Sweep
-from core.sweep_store import SweepRow
 from dashboard import live, state
 from dashboard.components.stream_chart import figure_chart
 from dashboard.csv_text import csv_bytes

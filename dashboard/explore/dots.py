@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from core.store.sweeps import PointRow, PointState
 from core.sweep import Value
-from core.sweep_store import PointRow, PointState
 from dashboard.explore.readings import MEASURES, Measure, Number, Reading
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import BadInput, CompresslabError
 from core.recipe import Recipe
-from core.sweep_store import SweepRow
+from core.store.sweeps import SweepRow
 from dashboard import state
 from dashboard.explore.dots import Dot
 from dashboard.explore.readings import MEASURES

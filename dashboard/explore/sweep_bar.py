@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.errors import BadInput, CompresslabError
 from core.recipe import Recipe
+from core.store.sweeps import SweepRow
 from core.sweep import Sweep
-from core.sweep_store import SweepRow
 from dashboard import formats, state
 from dashboard.explore import sentences
 from dashboard.explore.axes import scene_axis

@@ -10,7 +10,7 @@ import yaml
 from core.errors import BadInput, CompresslabError
 from core.recipe import Recipe
 from core.results import RunRecord
-from core.run_store import Annotation
+from core.store.runs import Annotation
 from dashboard import state
 from dashboard.exported import exports_table
 from dashboard.history_rows import machine_table, measurements_table, stages_table

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.results import RunRecord
-from core.run_store import Annotation
+from core.store.runs import Annotation
 from dashboard import charts, state
 from dashboard.csv_text import csv_bytes
 from dashboard.history_rows import everything

@@ -8,11 +8,11 @@ from typing import Any
 
 from core.allocation import block_and_part
 from core.methods.layerwise import LayerMethod, Pruner
-from core.packed_layout import stored_tensors
+from core.models.packed_layout import stored_tensors
+from core.models.weights import WeightPlan
 from core.plan import Plan
 from core.probes import BITS, SPARSITIES
 from core.sensitivity_table import SensitivityTable
-from core.weights import WeightPlan
 from dashboard.layers.looking import Rows
 
 MILLI = 1000  # nats are large: what is drawn is thousandths

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.errors import CompresslabError
 from core.results import RunRecord
-from core.votes import Choice, Tally
+from core.store.votes import Choice, Tally
 from dashboard import state
 from dashboard.components.stage import Prompt
 from dashboard.present.prepared import Prepared

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import CompresslabError
-from core.model_source import BUNDLED
+from core.models.source import BUNDLED
 from core.results import RunRecord
 from core.texts import example_prompts
 from core.workspace import Workspace

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.errors import CompresslabError
-from core.model_facts import ModelFacts
+from core.models.facts import ModelFacts
 from core.store import JobRow
 from dashboard import formats, live, state
 from dashboard.studio import actions

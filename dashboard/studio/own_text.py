@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import CompresslabError
-from core.model_facts import ModelFacts
+from core.models.facts import ModelFacts
 from core.own_texts import SUFFIXES, OwnText, Purpose, keep, understand
 from core.texts import LARGEST_TEXT
 from dashboard import formats, state

@@ -9,7 +9,7 @@ import streamlit as st
 from core.errors import BadInput, CompresslabError
 from core.labelled import check_examples
 from core.metrics import Metric
-from core.model_facts import ModelFacts
+from core.models.facts import ModelFacts
 from core.recipe import DEVICES, RUNTIMES, Recipe
 from core.texts import check_file
 from dashboard import forms, state

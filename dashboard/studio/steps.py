@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.methods import Kind
-from core.model_facts import ModelFacts
+from core.models.facts import ModelFacts
 from core.registry import METHODS
 from dashboard import forms, state
 from dashboard.sketch import KINDS, Block

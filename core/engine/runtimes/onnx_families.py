@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from core.anatomy import Norm
 from core.engine.model import CompressedModel
 from core.engine.runtimes import CannotExpress
 from core.engine.runtimes.onnx_attention import AttentionNodes, epsilon_of, stored_matrix
 from core.engine.runtimes.onnx_linear import Linear, Matrix
 from core.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
-from core.families import GRAPHS
+from core.models.anatomy import Norm
+from core.models.families import GRAPHS
 
 LEARNED_POSITIONS = {"gpt2": ("transformer.wpe", 0), "opt": ("model.decoder.embed_positions", 2)}  # and their offset
 ACTIVATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {  # operator, domain, attributes

@@ -17,8 +17,8 @@ from torch import Tensor
 from core.engine.grids import QuantizedWeight
 from core.engine.runtimes import Form
 from core.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
-from core.traffic import kernel_bits, kernel_block
-from core.weights import Grid
+from core.models.traffic import kernel_bits, kernel_block
+from core.models.weights import Grid
 
 FLOAT_KERNEL = "MatMul float32"
 INT8_KERNEL = "DynamicQuantizeMatMul int8 per row, int8 activations per token"

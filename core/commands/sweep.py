@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli_frame import interruptible, json_option, open_workspace
-from core.cli_recipe import build_recipe, recipe_options
+from core.commands.frame import interruptible, json_option, open_workspace
+from core.commands.recipe import build_recipe, recipe_options
 from core.errors import BadInput
 
 if TYPE_CHECKING:
     from core.results import RunRecord
-    from core.sweep_store import PointRow
+    from core.store.sweeps import PointRow
     from core.workspace import Workspace
 
 
@@ -32,7 +32,7 @@ def sweep(axes: tuple[str, ...], full: bool, queue: bool, as_json: bool, **recip
     Such as --over quantize_gptq.bits=2,3,4 --over quantize=quantize_rtn,quantize_gptq. What is finished is kept, and
     never done again.
     """
-    from core import cli_sweep_tables as tables
+    from core.commands import sweep_tables as tables
     from core.sweep import Sweep
 
     workspace = open_workspace()
@@ -59,7 +59,7 @@ def sweep(axes: tuple[str, ...], full: bool, queue: bool, as_json: bool, **recip
 @json_option
 def sweeps(sweep: int | None, queue: bool, as_json: bool, **verbs: bool) -> None:
     """All sweeps, newest first; or one, point by point."""
-    from core import cli_sweep_tables as tables
+    from core.commands import sweep_tables as tables
 
     workspace = open_workspace()
     asked = [name for name, wanted in verbs.items() if wanted]
@@ -89,7 +89,7 @@ def _do(workspace: Workspace, sweep: int, verb: str, queue: bool) -> None:
 
 
 def _run_here(workspace: Workspace, sweep: int) -> None:
-    from core import cli_output as output
+    from core.commands import output
 
     def told(row: PointRow, outcome: RunRecord | str) -> None:
         said = outcome if isinstance(outcome, str) else output.measured(outcome.find("perplexity"))

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from core.database import Database
 from core.errors import BadInput
-from core.tables import JOBS, RUNS, SWEEP_POINTS, SWEEPS
+from core.store.database import Database
+from core.store.tables import JOBS, RUNS, SWEEP_POINTS, SWEEPS
 
 DAY = 24 * 3600.0
 POINT = SWEEP_POINTS.c

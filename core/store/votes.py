@@ -8,9 +8,9 @@ from typing import Literal, get_args
 
 from sqlalchemy import func, insert, select
 
-from core.database import Database
 from core.errors import BadInput
-from core.tables import VOTES
+from core.store.database import Database
+from core.store.tables import VOTES
 
 Choice = Literal["first", "second", "same", "bad"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)

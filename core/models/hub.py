@@ -19,8 +19,8 @@ from tqdm.std import tqdm
 
 from core.errors import BadInput, Cancelled, RunFailed
 from core.events import Event, Progress
-from core.families import ANATOMIES
-from core.model_source import HUB_FILES, HUB_ID, NOT_HUB_FILES, checked, is_whole, locate
+from core.models.families import ANATOMIES
+from core.models.source import HUB_FILES, HUB_ID, NOT_HUB_FILES, checked, is_whole, locate
 
 PUBLIC_HUB = "https://huggingface.co"
 MOST_FOUND = 20

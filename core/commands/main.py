@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli_export import export
-from core.cli_frame import interruptible, json_option, open_workspace
-from core.cli_models import models
-from core.cli_recipe import build_recipe, parse_bytes, recipe_options
-from core.cli_report import report
-from core.cli_sweep import sweep, sweeps
+from core.commands.export import export
+from core.commands.frame import interruptible, json_option, open_workspace
+from core.commands.models import models
+from core.commands.recipe import build_recipe, parse_bytes, recipe_options
+from core.commands.report import report
+from core.commands.sweep import sweep, sweeps
 from core.errors import BadInput, Cancelled, CompresslabError, RunFailed
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def cli(debug: bool) -> None:
 @json_option
 def run(draft: bool, as_json: bool, **recipe: Any) -> None:
     """Compress and measure in this process; the run is kept."""
-    from core import cli_output as output
+    from core.commands import output
 
     made, workspace = build_recipe(**recipe), open_workspace()
     with redirect_stdout(sys.stderr), interruptible() as cancelled, output.ProgressBar() as bar:
@@ -92,7 +92,7 @@ def run(draft: bool, as_json: bool, **recipe: Any) -> None:
 @json_option
 def submit(follow: bool, as_json: bool, **recipe: Any) -> None:
     """Put a run into the queue; a worker does it."""
-    from core import cli_output as output
+    from core.commands import output
 
     workspace = open_workspace()
     job = workspace.submit(build_recipe(**recipe))
@@ -130,7 +130,7 @@ def _follow(workspace: Workspace, job_id: int, show: Callable[[Any], None]) -> s
 @json_option
 def estimate(as_json: bool, **recipe: Any) -> None:
     """What can be said before anything runs: bytes, to the last one where that can be known."""
-    from core import cli_output as output
+    from core.commands import output
 
     told = open_workspace().estimate(build_recipe(**recipe))
     output.print_json(output.estimate_data(told)) if as_json else output.print_estimate(told)
@@ -141,7 +141,7 @@ def estimate(as_json: bool, **recipe: Any) -> None:
 @json_option
 def sensitivity(as_json: bool, **recipe: Any) -> None:
     """Measure, once, what every matrix of a model loses under every setting: what estimates of quality rest on."""
-    from core import cli_output as output
+    from core.commands import output
 
     made, workspace = build_recipe(**recipe), open_workspace()
     with redirect_stdout(sys.stderr), interruptible() as cancelled, output.ProgressBar() as bar:
@@ -160,7 +160,7 @@ def allocate(
     budget: str | None, ratio: float | None, method: tuple[str, ...], as_yaml: bool, as_json: bool, **recipe: Any
 ) -> None:
     """Bits and sparsity for every matrix, so that the file keeps to a budget at least predicted damage."""
-    from core import cli_output as output
+    from core.commands import output
     from core.recipe import Recipe
 
     made, workspace = build_recipe(**recipe), open_workspace()
@@ -189,7 +189,7 @@ cli.add_command(sweeps)
 @json_option
 def methods(as_json: bool) -> None:
     """Every method with its settings, their ranges and defaults."""
-    from core import cli_output as output
+    from core.commands import output
     from core.registry import METHODS
 
     if not as_json:
@@ -208,7 +208,7 @@ def methods(as_json: bool) -> None:
 @json_option
 def statistics(ids: tuple[str, ...], clear: bool, as_json: bool) -> None:
     """What is kept of calibration, so that it is measured once: how much room it takes, and taking it away."""
-    from core import cli_output as output
+    from core.commands import output
 
     workspace = open_workspace()
     if ids and not clear:
@@ -230,7 +230,7 @@ def statistics(ids: tuple[str, ...], clear: bool, as_json: bool) -> None:
 @json_option
 def runs(limit: int, as_json: bool) -> None:
     """What was done so far, newest first."""
-    from core import cli_output as output
+    from core.commands import output
 
     records = open_workspace().runs(limit)
     output.print_json({"runs": [r.model_dump(mode="json") for r in records]}) if as_json else output.print_runs(records)
@@ -242,7 +242,7 @@ def runs(limit: int, as_json: bool) -> None:
 @json_option
 def show(run: str, as_recipe: bool, as_json: bool) -> None:
     """One run, whole; the start of its id is enough."""
-    from core import cli_output as output
+    from core.commands import output
     from core.recipe import Recipe
 
     record = open_workspace().run_record(run)
@@ -257,7 +257,7 @@ def show(run: str, as_recipe: bool, as_json: bool) -> None:
 @json_option
 def compare(run: tuple[str, ...], as_json: bool) -> None:
     """Two or more runs side by side."""
-    from core import cli_output as output
+    from core.commands import output
 
     rows = open_workspace().compare(run)
     output.print_json({"metrics": rows}) if as_json else output.print_comparison(rows)
@@ -289,7 +289,7 @@ def delete(run: str, undo: bool) -> None:
 @json_option
 def generate(weights: tuple[str, ...], prompt: str, changes: tuple[str, ...], as_json: bool, **where: Any) -> None:
     """Write the same prompt on with several weights, one after the other, from the same seed."""
-    from core import cli_output as output
+    from core.commands import output
 
     workspace = open_workspace()
     panes = tuple(_pane(workspace, name) for name in weights)
@@ -304,7 +304,7 @@ def generate(weights: tuple[str, ...], prompt: str, changes: tuple[str, ...], as
 def _pane(workspace: Workspace, name: str) -> Pane:
     """A run by the start of its id; else a model."""
     from core.generation_request import Pane
-    from core.model_source import locate
+    from core.models.source import locate
 
     try:
         record = workspace.run_record(name)
@@ -337,7 +337,7 @@ def _request(prompt: str, panes: tuple[Pane, ...], changes: tuple[str, ...], whe
 @json_option
 def jobs(ended_too: bool, as_json: bool) -> None:
     """The queue: jobs and workers."""
-    from core import cli_output as output
+    from core.commands import output
 
     workspace = open_workspace()
     states = ("queued", "running", *(("done", "failed", "cancelled") if ended_too else ()))
@@ -382,7 +382,3 @@ def dashboard(port: int | None, host: str, folders: tuple[str, ...], no_browser:
     from core.launcher import serve
 
     serve(port, host=host, folders=folders, browser=not no_browser, say=lambda text: click.echo(text, err=True))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

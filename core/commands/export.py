@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from core.cli_frame import interruptible, json_option, open_workspace
+from core.commands.frame import interruptible, json_option, open_workspace
 from core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def export(
     as_json: bool,
 ) -> None:
     """Write a run so that other programs load it; every format is opened again and compared."""
-    from core import cli_output as output
+    from core.commands import output
 
     workspace = open_workspace()
     if listing:
@@ -88,8 +88,8 @@ def _settings(name: str, changes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _list(workspace: Workspace, run: str | None, as_json: bool) -> None:
-    from core import cli_export_tables as tables
-    from core.cli_output import print_json
+    from core.commands import export_tables as tables
+    from core.commands.output import print_json
     from core.exports.registry import FORMATS
 
     if run is None:

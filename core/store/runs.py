@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select, update
 
-from core.database import Database
 from core.errors import BadInput
 from core.paths import run_folder
 from core.results import ExportRecord, RunNumbers, RunRecord
-from core.tables import RUNS
+from core.store.database import Database
+from core.store.tables import RUNS
 
 DAY = 24 * 3600.0
 MOST_TAGS, LONGEST_TAG, LONGEST_NOTE = 20, 40, 4000

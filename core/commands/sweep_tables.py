@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from core.cli_output import OUT, measured, print_json, print_table
+from core.commands.output import OUT, measured, print_json, print_table
 from core.results import RunRecord
-from core.sweep_store import PointRow, SweepRow
+from core.store.sweeps import PointRow, SweepRow
 from core.sweeps import Sweeps
 
 SHOWN = ("size_on_disk_bytes", "perplexity", "accuracy", "decode_tokens_per_second")

@@ -48,7 +48,7 @@ def build_recipe(recipe: str | None, changes: tuple[str, ...], **fields: str | N
 
 def _absolute(recipe: Recipe) -> Recipe:
     """With whole paths: a worker, and whoever repeats the run, may stand in another folder."""
-    from core.model_source import BUNDLED
+    from core.models.source import BUNDLED
 
     data = recipe.to_dict()
     places = [(data, "model"), (data["calibration"], "text"), (data["evaluation"], "text")]

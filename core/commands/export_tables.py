@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from core.cli_output import OUT, describe_control, number, print_table
+from core.commands.output import OUT, describe_control, number, print_table
 from core.exporting import Offer
 from core.exports import Format
 from core.settings import allowed

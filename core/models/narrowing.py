@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.anatomy import QKV, Heads
-from core.model_facts import ModelFacts
-from core.weights import WeightPlan
+from core.models.anatomy import QKV, Heads
+from core.models.facts import ModelFacts
+from core.models.weights import WeightPlan
 
 Weights = Mapping[str, WeightPlan]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import BadInput
-from core.families import ANATOMIES
+from core.models.families import ANATOMIES
 from core.paths import BUNDLED_MODEL, user_path
 
 BUNDLED = "storyteller"

@@ -25,7 +25,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuc
 from sqlalchemy.sql import ColumnElement
 
 from core.errors import BadInput, CompresslabError, RunFailed
-from core.migrations import FOLDER, VERSION_TABLE, head
+from core.store.migrations import FOLDER, VERSION_TABLE, head
 
 BUSY_SECONDS = 10  # how long a statement waits for another process to end its write
 MIGRATION_LOCK = 0x636C6162  # any number that no one else locks in PostgreSQL

@@ -11,10 +11,10 @@ from sqlalchemy import Row, and_, delete, func, insert, not_, or_, select, updat
 
 from core.errors import BadInput
 from core.events import Event, from_json
-from core.run_store import RunStore
-from core.sweep_store import SweepStore
-from core.tables import EVENTS, JOBS, SWEEP_POINTS, WORKERS
-from core.votes import VoteStore
+from core.store.runs import RunStore
+from core.store.sweeps import SweepStore
+from core.store.tables import EVENTS, JOBS, SWEEP_POINTS, WORKERS
+from core.store.votes import VoteStore
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")

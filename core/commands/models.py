@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.cli_frame import interruptible, json_option, open_workspace
+from core.commands.frame import interruptible, json_option, open_workspace
 from core.errors import BadInput
 
 if TYPE_CHECKING:
-    from core.hub_models import Cached, Found
+    from core.models.hub import Cached, Found
     from core.workspace import Workspace
 
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @json_option
 def models(search: str | None, download: str | None, delete: str | None, as_json: bool) -> None:
     """The models on this machine; or search the Hub, download from it, delete."""
-    from core import cli_output as output
+    from core.commands import output
 
     if sum(asked is not None for asked in (search, download, delete)) > 1:
         raise BadInput("--search, --download and --delete go one at a time.")
@@ -45,14 +45,14 @@ def models(search: str | None, download: str | None, delete: str | None, as_json
 
 
 def _download(workspace: Workspace, name: str) -> None:
-    from core import cli_output as output
+    from core.commands import output
 
     with output.ProgressBar() as bar, interruptible() as cancelled:
         workspace.download(name, report=bar.show, cancelled=cancelled)
 
 
 def _print_found(found: list[Found]) -> None:
-    from core import cli_output as output
+    from core.commands import output
 
     rows = [
         (
@@ -68,7 +68,7 @@ def _print_found(found: list[Found]) -> None:
 
 
 def _print_here(known: list[str], here: list[Cached]) -> None:
-    from core import cli_output as output
+    from core.commands import output
 
     cached = {model.name: model for model in here}
     rows = [

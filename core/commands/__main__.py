@@ -1,0 +1,5 @@
+import sys
+
+from core.commands.main import main
+
+sys.exit(main())

@@ -1,8 +1,0 @@
-"""Run by alembic: applies the steps on the connection, and within the transaction, that core.database hands over."""
-
-from alembic import context
-
-from core.migrations import VERSION_TABLE
-
-context.configure(connection=context.config.attributes["connection"], version_table=VERSION_TABLE)
-context.run_migrations()

@@ -1,0 +1,1 @@
+"""What models are made of and where they come from, known from configs and headers alone. No torch."""
