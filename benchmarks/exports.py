@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.report import write
 from core import Recipe, Workspace
-from core.errors import CompresslabError
+from core.errors import BadInput, CompresslabError
 from core.exporting import Offer
 from core.exports.registry import FORMATS
 from core.registry import METHODS
@@ -27,6 +27,9 @@ VARIANTS = (
     ["bits=3"],
     ["bits=4", "symmetric=false", "group_size=32"],
     ["bits=4", "embedding_bits=8"],
+    ["bits=2", "group_size=32"],
+    ["bits=8", "group_size=0", "symmetric=false"],
+    ["bits=4", "group_size=0"],
 )
 OTHERS = [
     [],
@@ -34,6 +37,13 @@ OTHERS = [
     ["prune_wanda.sparsity=0.5", "quantize_gptq.bits=4"],
     ["prune_layers.layers=1", "quantize_rtn.bits=4"],
     ["prune_channels.mlp=0.25"],
+    ["prune_channels.mlp=0.25", "quantize_gptq.bits=4"],
+    ["quantize_gptq.order=stored", "quantize_gptq.bits=4", "quantize_gptq.group_size=32"],
+    [
+        "quantize_rtn.bits=4",
+        'quantize_rtn.overrides={"*down_proj*": {"bits": 8}}',
+        'quantize_rtn.ignore=["*layers.1.*"]',
+    ],
 ]
 
 
@@ -43,10 +53,14 @@ def main() -> None:
     for model in models:
         for assignments in recipes():
             cases += tried(workspace, model, assignments)
-    failures = [case for case in cases if case["outcome"] == "failed"]
+            file = write("exports", figures(cases))  # after every recipe: who stops it keeps what was found
+    print(file)
+    sys.exit(1 if any(case["outcome"] == "failed" for case in cases) else 0)
+
+
+def figures(cases: list[dict[str, Any]]) -> dict[str, Any]:
     counted = {name: sum(case["outcome"] == name for case in cases) for name in ("kept", "refused", "failed")}
-    print(write("exports", {"models": [Path(model).name for model in models], **counted, "cases": cases}))
-    sys.exit(1 if failures else 0)
+    return {"models": list(dict.fromkeys(case["model"] for case in cases)), **counted, "cases": cases}
 
 
 def recipes() -> list[list[str]]:
@@ -59,22 +73,28 @@ def recipes() -> list[list[str]]:
 
 
 def tried(workspace: Workspace, model: str, assignments: list[str]) -> list[dict[str, Any]]:
+    """A case for every format; none for a setting that the method does not take."""
     recipe = Recipe.from_dict({"model": model, "metrics": ["perplexity"], "device": "cpu", "dtype": "float32"})
     about = {"model": Path(model).name, "settings": assignments}
     try:
         for assignment in SETTINGS + assignments:
             recipe = recipe.assign(assignment)
+    except BadInput as error:
+        print(*assignments, error, flush=True)
+        return []
+    try:
         record = workspace.run(recipe)
     except CompresslabError as error:
-        print(*assignments, error, flush=True)
-        return [about | {"format": name, "outcome": "refused", "why": str(error)} for name in FORMATS]
+        return [about | {"format": name, "outcome": "failed", "why": str(error)} for name in FORMATS]
     cases = [about | written(workspace, record, offer) for offer in workspace.export_offers(record.run_id)]
     for case in cases:
         print(about["model"], *assignments, *(case.get(key, "") for key in KEYS), flush=True)
     return cases
 
 
-KEYS = ("format", "outcome", "opened_by", "read_by", "relative_difference", "weight_bytes", "why")
+KEYS = ("format", "outcome", "opened_by", "not_opened_by", "relative_difference", "weight_bytes", "why")
+OPENED = ("opened_by", "not_opened_by", "read_by")
+KEPT = (*OPENED, "tokens", "largest_difference", "relative_difference", "bound", "weight_bytes", "estimated_bytes")
 
 
 def written(workspace: Workspace, record: RunRecord, offer: Offer) -> dict[str, Any]:
@@ -88,10 +108,9 @@ def written(workspace: Workspace, record: RunRecord, offer: Offer) -> dict[str, 
         return {"format": name, "outcome": "failed", "why": str(error)}
     finally:
         shutil.rmtree(out)
-    kept = ("opened_by", "read_by", "tokens", "largest_difference", "relative_difference", "bound", "weight_bytes")
-    figures = {key: getattr(done, key) for key in (*kept, "estimated_bytes", "notes")}
+    found = {key: getattr(done, key) for key in (*KEPT, "notes")}
     quality = {m.metric: [m.value, m.error, m.change] for m in done.quality}
-    return {"format": name, "outcome": "kept", **figures, "quality": quality, "seconds": time.monotonic() - begun}
+    return {"format": name, "outcome": "kept", **found, "quality": quality, "seconds": time.monotonic() - begun}
 
 
 if __name__ == "__main__":

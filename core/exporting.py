@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from core.errors import BadInput
 from core.events import Event
-from core.exports import INPUTS_DROPPED, Contents, Format, drops_input_rounding, why_not
-from core.exports.card import licence_files, model_card
+from core.exports import INPUTS_DROPPED, Contents, Format, drops_input_rounding, loading_lines, programs, why_not
+from core.exports.card import licence_files, loading, model_card
 from core.exports.hub import check_push, make_repository, push_folder
 from core.exports.registry import FORMATS
 from core.jobs import ExportJob
@@ -47,13 +48,23 @@ class Offer:
     """A format, held against a run, before anything is written."""
 
     form: Format
+    contents: Contents
     refusal: str | None  # why it can't take the run
-    remarks: list[str]  # what of the model in memory it does not keep
+    remarks: list[str]  # what of the model in memory it does not keep, and who does not open it
     estimated_bytes: int | None  # of the weight files; None where it is refused
 
+    @property
+    def programs(self) -> list[str]:
+        """That open it."""
+        return [] if self.refusal else programs(self.form, self.contents)
+
+    def lines(self, place: str) -> dict[str, str]:
+        """How each of them does, once it lies in that folder."""
+        return loading_lines(self.form, self.contents, place)
+
     def to_dict(self) -> dict[str, Any]:
-        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "form"}
-        return {"format": self.form.name, "label": self.form.label} | plain
+        shown = ("refusal", "programs", "remarks", "estimated_bytes")
+        return {"format": self.form.name, "label": self.form.label} | {name: getattr(self, name) for name in shown}
 
 
 def offers(record: RunRecord, settings: Mapping[str, dict[str, Any]]) -> list[Offer]:
@@ -115,6 +126,12 @@ def folder_name(record: RunRecord, format: str) -> str:
     return f"{Path(record.model).name}-{record.run_id}-{format}"
 
 
+def card_of(folder: Path) -> str:
+    """The model card of an export; empty where somebody took it away."""
+    file = folder / CARD
+    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+
+
 def export(session: Exporter, job: ExportJob, report: Report, cancelled: Callable[[], bool]) -> ExportRecord:
     """The folder takes its name when its files have answered and its card is written. Raises CompresslabError."""
     from core.engine.packing import new_folder
@@ -130,13 +147,23 @@ def export(session: Exporter, job: ExportJob, report: Report, cancelled: Callabl
         base = read_facts(job.run.model).folder
         for file in licence_files(base):
             shutil.copyfile(file, temporary / file.name)
-        card = model_card(job.run, found, form, base, recipe.to_yaml(), job.push or folder.name)
+        lines = loading(form, contents_of_run(job.run), job.push or folder.name)
+        card = model_card(job.run, found, form, base, recipe.to_yaml(), lines)
         (temporary / CARD).write_text(card, encoding="utf-8")
         (temporary / RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
         (temporary / RECORD).write_text(found.model_dump_json(indent=2), encoding="utf-8")
+        _open_to_readers(temporary)
     if job.push:
         push_folder(folder, job.push)
     return found
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Every file as readable as the card: safetensors are written for their owner's eyes only."""
+    mode = (folder / CARD).stat().st_mode
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.chmod(mode)
 
 
 def _parse(name: str, settings: dict[str, Any]) -> Format:
@@ -148,21 +175,26 @@ def _parse(name: str, settings: dict[str, Any]) -> Format:
 def _offer(form: Format, contents: Contents) -> Offer:
     refusal = why_not(form, contents)
     if refusal:
-        return Offer(form, refusal, [], None)
+        return Offer(form, contents, refusal, [], None)
     again = form.rounds_again(contents)
     dropped = INPUTS_DROPPED if drops_input_rounding(form, contents) else None
-    return Offer(form, None, [remark for remark in (again, dropped) if remark], form.estimated_bytes(contents))
+    remarks = [remark for remark in (again, dropped, *form.shut_out(contents).values()) if remark]
+    return Offer(form, contents, None, remarks, form.estimated_bytes(contents))
 
 
 def _check_place(folder: Path, needed: int) -> None:
-    """Refuse what is not an export of ours, and a disk without room."""
+    """Refuse what is not an export of ours, what can't be written to, and a disk without room."""
     taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if taken and not (folder / RECORD).exists():
         raise BadInput(f"{folder} is there already and is no export; choose another place, or empty it.")
     disk = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not disk.is_dir():
+        raise BadInput(f"{disk} is a file, and exports go into a folder; choose another place.")
+    if not os.access(disk, os.W_OK):
+        raise BadInput(f"Nothing may be written to {disk}; choose another place.")
     free = shutil.disk_usage(disk).free
     if free < needed + SPARE_BYTES:
         raise BadInput(
-            f"The export takes {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free at {disk}; "
-            "free some space, or choose another place."
+            f"The export needs {(needed + SPARE_BYTES) / 1e6:,.0f} MB of room, and {free / 1e6:,.0f} MB are free at "
+            f"{disk}; free some space, or choose another place."
         )

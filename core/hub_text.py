@@ -1,15 +1,19 @@
-"""Texts of a dataset on the Hub, for those who have the `hub` extra: `hub:NAME[:CONFIG]:SPLIT`."""
+"""Texts of a dataset on the Hub, for those who have the `hub` extra: `hub:OWNER/NAME[:CONFIG]:SPLIT`."""
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput
 
 PREFIX = "hub:"
-FORM = "hub:NAME:SPLIT or hub:NAME:CONFIG:SPLIT, for example hub:Salesforce/wikitext:wikitext-2-raw-v1:test"
+FORM = "hub:OWNER/NAME:SPLIT or hub:OWNER/NAME:CONFIG:SPLIT, for example hub:Salesforce/wikitext:wikitext-2-raw-v1:test"
+# `datasets` takes a folder of this machine, or the name of a file format, as well: neither is meant, nor would be safe.
+DATASET = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LARGEST = 16 * 2**20  # characters; rows after that are not read
 
 
@@ -17,7 +21,7 @@ LARGEST = 16 * 2**20  # characters; rows after that are not read
 def read_hub_text(name: str) -> str:
     """The rows' text, joined by an empty line as WikiText is in GPTQ's protocol. Raises BadInput."""
     parts = name.removeprefix(PREFIX).split(":")
-    if len(parts) not in (2, 3) or not all(parts):
+    if len(parts) not in (2, 3) or not all(parts) or not DATASET.fullmatch(parts[0]) or Path(parts[0]).exists():
         raise BadInput(f"{name!r} does not name a dataset; write {FORM}.")
     rows = _rows(*parts)
     text = "\n\n".join(_until_full(rows, name))

@@ -18,7 +18,7 @@ from types import FrameType
 
 import psutil
 
-from core import jobs
+from core import jobs, sign_in
 from core.errors import BadInput, CompresslabError, RunFailed
 from core.paths import FOLDERS, home, store_url
 from core.store import Store
@@ -36,13 +36,16 @@ Say = Callable[[str], None]
 
 
 def serve(port: int | None, *, host: str, folders: Sequence[str], browser: bool, say: Say) -> None:
-    """Serve until Ctrl-C or SIGTERM. Raises BadInput (port taken, store unusable) and RunFailed (server died).
+    """Serve until Ctrl-C or SIGTERM. Raises BadInput (port taken, store unusable, sign-in set up wrong) and RunFailed
+    (server died).
 
     People from elsewhere may read the `folders` of this machine and no others, whatever they name as a model or text.
     """
     if folders or host not in HERE:
         os.environ[FOLDERS] = os.pathsep.join(str(Path(folder).expanduser().resolve()) for folder in folders)
+    asked_in = sign_in.is_required()
     store = Store(store_url())
+    _refuse_freer_worker(store)
     chosen = free_port(port)
     if port is None and chosen != FIRST_PORT:
         say(f"Port {FIRST_PORT} is taken; using {chosen}.")
@@ -54,6 +57,8 @@ def serve(port: int | None, *, host: str, folders: Sequence[str], browser: bool,
             url = f"http://{'localhost' if host in (*HERE, *EVERYWHERE) else host}:{chosen}"
             _wait_until_up(server, url)
             say(f"compresslab is at {url} (data in {home()}). Ctrl-C ends it.")
+            if asked_in:
+                say(f"Everybody signs in first, as {sign_in.secrets_file()} says.")
             if browser and _has_display():
                 webbrowser.open(url)
             while server.poll() is None:
@@ -67,6 +72,21 @@ def serve(port: int | None, *, host: str, folders: Sequence[str], browser: bool,
                 signal.signal(number, signal.SIG_IGN)  # an impatient second Ctrl-C would leave processes behind
             worker.end()
             _end(server)
+
+
+def _refuse_freer_worker(store: Store) -> None:
+    """A worker that was started for this machine alone reads what its user may read: no guest's work is for it."""
+    for worker in store.workers() if FOLDERS in os.environ else []:
+        with suppress(psutil.Error):
+            if worker.host == socket.gethostname() and _limits(worker.pid) != os.environ[FOLDERS]:
+                raise BadInput(
+                    f"Another compresslab works on {home()} (process {worker.pid}) and reads other folders than this "
+                    "server lets people read; end it first, or set COMPRESSLAB_HOME to another folder."
+                )
+
+
+def _limits(pid: int) -> str | None:
+    return psutil.Process(pid).environ().get(FOLDERS)
 
 
 class WorkerProcess:
@@ -146,6 +166,7 @@ def _start_server(host: str, port: int) -> subprocess.Popen[bytes]:
         "server.headless": "true",  # the browser is opened here, once the server answers
         "browser.gatherUsageStats": "false",
         "server.fileWatcherType": "none",
+        "secrets.files": sign_in.secrets_file(),
     }
     options = [f"--{name}={value}" for name, value in flags.items()]
     app = ROOT / "dashboard" / "app.py"

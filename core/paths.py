@@ -25,16 +25,28 @@ def home() -> Path:
 
 
 def user_path(name: str) -> Path:
-    """The place on this machine that a user names. Where a server is open to others it says by `COMPRESSLAB_FOLDERS`
-    which folders they may read; raises BadInput for a place outside them."""
-    path = Path(name).expanduser()
-    allowed = os.environ.get(FOLDERS)
-    if allowed is None or _within(path, [*map(Path, filter(None, allowed.split(os.pathsep))), home(), ASSETS]):
-        return path
-    raise BadInput(
-        f"{name} lies outside the folders that this server lets people read; put it into one of them, or start the "
-        "dashboard with --folder."
-    )
+    """The place on this machine that a user names, there or not. Where a server is open to others it says by
+    `COMPRESSLAB_FOLDERS` which folders they may read; raises BadInput for a place outside them, and for no path at all.
+    """
+    try:
+        path = Path(name).expanduser()
+        outside = FOLDERS in os.environ and not _within(path, readable_folders())
+        if not outside:
+            path.exists()  # refuses a name that no system takes
+    except (OSError, ValueError, RuntimeError):  # too long, a character of code 0, ~nobody, a link to itself
+        raise BadInput(f"{name[:80]!r} can't be a path here; give that of a folder or file that may be read.") from None
+    if outside:
+        raise BadInput(
+            f"{name} lies outside the folders that this server lets people read; put it into one of them, or start the "
+            "dashboard with --folder."
+        )
+    return path
+
+
+def readable_folders() -> list[Path]:
+    """Of a server open to others. Of the data folder only what people brought and took out: it holds secrets too."""
+    given = filter(None, os.environ[FOLDERS].split(os.pathsep))
+    return [*map(Path, given), home() / "texts", home() / "exports", ASSETS]
 
 
 def _within(path: Path, folders: list[Path]) -> bool:

@@ -19,13 +19,19 @@ PANE_EVENT = '{"kind":"pane!_%'  # `kind` is the first field of every event
 
 @dataclass(frozen=True)
 class RecordedAnswer:
-    """One pane of a generation that was written to its end."""
+    """One pane of a generation that was written to its end; `done` says in which runtime, for another may differ."""
 
     prompt: str
     decoding: Decoding
     weights_hash: str
     text: str
     done: PaneDone
+
+    @property
+    def shown(self) -> str:
+        """As it is read: an answer that was not at its end when it had to stop says so."""
+        cut_off = self.done.tokens >= self.decoding.max_new_tokens
+        return f"{self.text.strip()} …" if cut_off else self.text.strip()
 
 
 def recorded_answers(store: Store, weights: Iterable[str]) -> list[RecordedAnswer]:

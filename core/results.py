@@ -83,6 +83,7 @@ class ExportRecord(_Record):
     weight_bytes: int
     estimated_bytes: int  # of the weight files, before anything was written
     opened_by: str  # "transformers 5.23.0"; empty where the program is not installed here
+    not_opened_by: str = ""  # the program, where it is not installed here
     read_by: str  # who read the files instead; empty where the program did
     tokens: int  # over which the logits were compared with those of the model in memory
     largest_difference: float  # of a logit
@@ -112,10 +113,8 @@ class RunNumbers(BaseModel):
         return None
 
 
-class RunRecord(RunNumbers):
-    """Everything about a finished run: enough to read it, repeat it and trust it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class RunSummary(RunNumbers):
+    """What a list of a thousand runs says of each: the record without its long parts, the weights and the losses."""
 
     recipe_hash: str
     created: str  # ISO 8601, UTC
@@ -124,11 +123,18 @@ class RunRecord(RunNumbers):
     baseline_hash: str
     compressed_hash: str
     hardware: Hardware
-    weights: list[WeightReport] = []
-    losses: list[LossPoint] = []
     notices: list[str] = []
     saved_to: str | None = None  # folder of the packed weights, None for a draft
     exports: list[ExportRecord] = []  # one a folder
+
+
+class RunRecord(RunSummary):
+    """Everything about a finished run: enough to read it, repeat it and trust it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: list[WeightReport] = []
+    losses: list[LossPoint] = []
 
     def to_json(self) -> str:
         """Raises RunFailed for a number that is not finite: JSON has none, and it could not be read back."""

@@ -24,7 +24,7 @@ class Calibration(Settings):
         "bundled",
         label="Practice text",
         plain="The text it learns from: the one that comes along, or a file of yours.",
-        help="bundled, the path of a UTF-8 text file, or hub:NAME:CONFIG:SPLIT for a dataset of the Hub.",
+        help="bundled, the path of a UTF-8 text file, or hub:OWNER/NAME:CONFIG:SPLIT for a dataset of the Hub.",
     )
     samples: int = setting(
         512,
@@ -53,7 +53,8 @@ class Calibration(Settings):
         label="What it looks at",
         plain="Look once at the untouched model, which keeps sliders quick, or look anew after each layer: slower.",
         help="baseline: input statistics of the model before compression, measured once and used for every setting. "
-        "sequential: each layer sees the inputs that the layers compressed before it give, as in the papers.",
+        "sequential: each layer sees the inputs that the layers compressed before it give, and what solves by least "
+        "squares makes up for what was lost there (GPTAQ, arXiv:2504.02692).",
         advanced=True,
     )
 
@@ -65,7 +66,7 @@ class Evaluation(Settings):
         "bundled",
         label="Test text",
         plain="The text it is tested on: the one that comes along, or a file of yours.",
-        help="bundled, the path of a UTF-8 text file, or hub:NAME:CONFIG:SPLIT for a dataset of the Hub.",
+        help="bundled, the path of a UTF-8 text file, or hub:OWNER/NAME:CONFIG:SPLIT for a dataset of the Hub.",
     )
     context_length: int = setting(
         256,

@@ -20,13 +20,13 @@ from core.models import hub
 from core.models.facts import ModelFacts, read_facts
 from core.models.hub import Cached, Found
 from core.models.packed_layout import file_bytes
-from core.models.source import BUNDLED, locate
+from core.models.source import BUNDLED, downloaded, locate
 from core.paths import store_url
 from core.plan import Fit, Plan, fit, make_plan
 from core.presets import Goal, Preset, choose
 from core.recipe import Recipe
 from core.recorded_answers import RecordedAnswer, recorded_answers
-from core.results import ExportRecord, Measurement, RunRecord, Stage
+from core.results import ExportRecord, Measurement, RunRecord, RunSummary, Stage
 from core.sensitivity_table import SensitivityTable
 from core.statistics_files import StatisticsEntry
 from core.store import JobRow, Store, WorkerRow
@@ -49,8 +49,8 @@ class Workspace:
     # -- models and recipes, nothing run ----------------------------------------------
 
     def models(self) -> list[str]:
-        """The bundled model first, then what earlier runs used and what is still there."""
-        names = [BUNDLED, *self.store.models_used()]
+        """The bundled one first, then what runs used last, then what else was fetched from the Hub; all of it here."""
+        names = [BUNDLED, *self.store.models_used(), *downloaded()]
         return [name for name in dict.fromkeys(names) if _is_here(name)]
 
     def search_hub(self, text: str) -> list[Found]:
@@ -304,6 +304,10 @@ class Workspace:
     def runs(self, limit: int = 1000) -> list[RunRecord]:
         """Newest first."""
         return self.store.runs(limit)
+
+    def summaries(self, limit: int = 1000) -> list[RunSummary]:
+        """As `runs`, without what became of every weight: for lists of many."""
+        return self.store.summaries(limit)
 
     def run_record(self, run_id: str) -> RunRecord:
         """By its id or the unambiguous start of it; raises BadInput."""

@@ -12,6 +12,7 @@ from dashboard import sign_in, state
 from dashboard.app_pages import compare, explore, history, layers, models, present, studio
 
 STYLES = tuple(Path(__file__).with_name(f"{name}.css") for name in ("style", "pages", "compare"))
+OF_LANGUAGE = {"zh": Path(__file__).with_name("streamlit_zh.css")}  # for what Streamlit says in English alone
 SIDEBAR_WIDTH = 320  # pixels
 
 
@@ -27,9 +28,10 @@ def _freeze() -> None:
 def main() -> None:
     st.set_page_config(page_title="compresslab", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
     _freeze()
-    for style in STYLES:
-        st.html(style)
     words = state.words()
+    for style in (*STYLES, OF_LANGUAGE.get(words.language)):
+        if style is not None:
+            st.html(style)
     sign_in.required(words)
     pages = {
         "studio": st.Page(studio.page, title=words("page.studio"), url_path="studio", default=True),

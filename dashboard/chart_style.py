@@ -24,6 +24,12 @@ def plain(text: str) -> str:
     return html.escape(text, quote=False)
 
 
+def tint(color: str, share: float) -> str:
+    """That much of a colour of above."""
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share})"
+
+
 def bars(
     labels: list[str], values: list[float], name: str, color: str, *, hatched: bool = False, outline: bool = False
 ) -> dict[str, Any]:

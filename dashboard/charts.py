@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import plotly.graph_objects as go
 
 from core.estimate import Estimate
-from core.results import LossPoint, Measurement, RunRecord, Variant
+from core.results import LossPoint, Measurement, RunSummary, Variant
 from dashboard import formats
 from dashboard.chart_style import (
     BASELINE,
@@ -31,6 +31,7 @@ from dashboard.chart_style import (
     styled,
     whole_steps,
 )
+from dashboard.recipe_words import model_text
 from dashboard.texts import Words
 
 _SPEEDS = ("decode", "prefill", "ttft")
@@ -350,20 +351,20 @@ def describe_size(sizes: Estimate | Sequence[Measurement], words: Words) -> str:
 
 
 def history_scatter(
-    records: Sequence[RunRecord], words: Words, label: Callable[[RunRecord], str] = lambda record: record.run_id
+    records: Sequence[RunSummary], words: Words, label: Callable[[RunSummary], str] = lambda record: record.run_id
 ) -> go.Figure:
     """Size against quality, one point a run, one colour and symbol a model; `customdata` holds the run's id."""
     figure = go.Figure()
     for place, model in enumerate(dict.fromkeys(record.model for record in records)):
         runs = [r for r in records if r.model == model and (p := r.find("perplexity")) and p.change is not None]
-        figure.add_scatter(**_runs(runs, place, label), name=plain(model))
+        figure.add_scatter(**_runs(runs, place, label), name=plain(model_text(model)))
     figure.add_hline(y=1, line={"color": BASELINE, "width": 1, "dash": "dot"})
     figure.update_xaxes(title_text=words("chart.history.x"), ticksuffix=" %", rangemode="tozero")
     figure.update_yaxes(title_text=words("chart.history.y"), ticksuffix="×", type="log", nticks=6)
     return styled(figure)
 
 
-def _runs(runs: Sequence[RunRecord], place: int, label: Callable[[RunRecord], str]) -> dict[str, Any]:
+def _runs(runs: Sequence[RunSummary], place: int, label: Callable[[RunSummary], str]) -> dict[str, Any]:
     changes = [run.find("perplexity") for run in runs]
     color = (COMPRESSED, *FURTHER)[place % (1 + len(FURTHER))]
     return {
@@ -378,10 +379,10 @@ def _runs(runs: Sequence[RunRecord], place: int, label: Callable[[RunRecord], st
     }
 
 
-def _size_share(record: RunRecord) -> float:
+def _size_share(record: RunSummary) -> float:
     before, after = disk_bytes(record.measurements)
     return after / before if before else math.nan
 
 
-def describe_history(records: Sequence[RunRecord], words: Words) -> str:
+def describe_history(records: Sequence[RunSummary], words: Words) -> str:
     return words("chart.history.describe", count=len(records))

@@ -46,8 +46,8 @@ def what_it_is(offer: Offer, words: Words) -> str:
     """Plain words, the programs, and what would be lost; markdown."""
     form = offer.form
     plain = words.known(f"format.{form.name}.plain", form.plain)
-    programs = words("export.opens", programs=", ".join(form.opened_by))
-    return "  \n".join(escaped(part) for part in (f"{plain} {programs}", *offer.remarks))
+    programs = words("export.opens", programs=", ".join(offer.programs)) if offer.programs else ""
+    return "  \n".join(escaped(part) for part in (f"{plain} {programs}", *map(words.said, offer.remarks)))
 
 
 def exports_table(record: RunRecord, words: Words) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def exports_table(record: RunRecord, words: Words) -> pd.DataFrame:
         {
             words("export.table.format"): words.known(f"format.{export.format}.label", export.format),
             words("export.table.size"): formats.file_size(export.weight_bytes),
-            words("export.table.opened"): export.opened_by or words("export.not_opened", reader=export.read_by),
+            words("export.table.opened"): words.said(export.opened_by) or _not_opened(export, words),
             words("export.table.near"): formats.share(export.relative_difference),
             words("export.table.folder"): export.folder,
         }
@@ -68,15 +68,18 @@ def exports_table(record: RunRecord, words: Words) -> pd.DataFrame:
 def finding(export: ExportRecord, words: Words) -> str:
     """One sentence: who opened the files, and how near they answer to the model in memory."""
     if export.opened_by:
-        opened = words("export.opened", program=export.opened_by)
+        opened = words("export.opened", program=words.said(export.opened_by))
     else:
-        opened = words("export.not_opened", reader=export.read_by)
+        opened = _not_opened(export, words)
     same = export.relative_difference < SURE
     answers = words("export.same") if same else words("export.near", share=formats.share(export.relative_difference))
     perplexity = next((m for m in export.quality if m.metric == "perplexity"), None)
     if perplexity is None:
         return f"{opened} {answers}"
     shown = formats.with_error(perplexity.value, perplexity.error)
-    return (
-        f"{opened} {answers} {words('export.perplexity', value=shown, dataset=words.dataset(perplexity.dataset or ''))}"
-    )
+    return f"{opened} {answers} {words('export.perplexity', value=shown, dataset=words.said(perplexity.dataset or ''))}"
+
+
+def _not_opened(export: ExportRecord, words: Words) -> str:
+    missing, reader = words.said(export.not_opened_by), words.said(export.read_by)
+    return words("export.not_opened", program=missing, reader=reader)

@@ -14,6 +14,8 @@ _UNITS: dict[str, dict[str, str]] = {
         "tokens": "tokens",
         "questions": "questions",
         "rounds": "rounds",
+        "examples": "examples",
+        "nats/token": "nats/token",
         "s": "s",
         "ms": "ms",
         "min": "min",
@@ -24,11 +26,17 @@ _UNITS: dict[str, dict[str, str]] = {
         "tokens": "个词元",
         "questions": "题",
         "rounds": "轮",
+        "examples": "例",
+        "nats/token": "奈特/词元",
         "s": "秒",
         "ms": "毫秒",
         "min": "分",
         "h": "小时",
     },
+}
+_PARAMETERS: dict[str, tuple[tuple[str, float], ...]] = {
+    "en": (("B", 1e9), ("M", 1e6), ("K", 1e3)),
+    "zh": (("亿", 1e8), ("万", 1e4)),
 }
 _LEFT = {"en": "about {} left", "zh": "约剩 {}"}
 
@@ -72,6 +80,12 @@ def file_size(count: float) -> str:
         if abs(count) >= size:
             return f"{number(count / size)}{THIN}{unit}"
     return f"{count:.0f}{THIN}B"
+
+
+def parameters(count: float, language: str) -> str:
+    """As models are named: 260 K, 3.1 M, 1.24 B."""
+    name, size = next((each for each in _PARAMETERS[language] if count >= each[1]), _PARAMETERS[language][-1])
+    return f"{number(count / size)}{THIN}{name}"
 
 
 def share(fraction: float, error: float | None = None) -> str:
@@ -127,6 +141,14 @@ def duration(seconds: float, language: str = "en") -> str:
     return _two(whole // 3600, words["h"], whole % 3600 // 60, words["min"])
 
 
+def _timed(seconds: float, error: float | None, language: str) -> str:
+    """A duration with its error, where it is short enough to have one worth telling."""
+    if not error or seconds >= 10:
+        return duration(seconds, language)
+    factor, name = (1000, "ms") if seconds < 1 else (1, "s")
+    return f"{with_error(factor * seconds, factor * error)}{THIN}{_UNITS[language][name]}"
+
+
 def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
     first = f"{large}{THIN}{large_unit}"
     return f"{first} {small}{THIN}{small_unit}" if small else first
@@ -149,7 +171,7 @@ def measured(measurement: Measurement, language: str = "en", *, error: bool = Tr
     if measurement.unit == "fraction":
         return share(value, spread)
     if measurement.unit == "s":
-        return duration(value, language)
+        return _timed(value, spread, language)
     if measurement.unit == "tokens/s":
         return rate(value, language, spread)
     return with_error(value, spread)

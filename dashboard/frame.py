@@ -5,33 +5,22 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import CompresslabError
-from dashboard import sign_in, state
-from dashboard.texts import LANGUAGES, escaped
+from dashboard import language, sign_in, state
+from dashboard.texts import escaped
 
 
 def foot() -> None:
     """The language, at the foot of the sidebar."""
     with st.sidebar.container(key="foot"):
-        language()
+        language.switch()
         sign_in.leave(state.words())
 
 
-def language() -> None:
-    """For a page without a sidebar."""
-    st.session_state.setdefault("language", state.current().language)
-    st.segmented_control(
-        state.words()("language"),
-        options=list(LANGUAGES),
-        format_func=lambda language: LANGUAGES[language],
-        key="language",
-        required=True,
-        label_visibility="collapsed",
-        on_change=_take_language,
-    )
-
-
-def _take_language() -> None:
-    state.current().language = st.session_state["language"] or state.current().language
+def below() -> None:
+    """The same below a page without a sidebar."""
+    with st.container(key="foot_below", horizontal=True, vertical_alignment="center"):
+        language.switch()
+        sign_in.leave(state.words())
 
 
 def notices() -> None:
@@ -39,7 +28,7 @@ def notices() -> None:
     if not any_worker():
         st.warning(state.words()("worker.missing"))
     if state.current().problem:
-        st.error(escaped(state.current().problem))
+        st.error(escaped(state.words().said(state.current().problem)))
 
 
 def any_worker() -> bool:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from core.results import Measurement, RunRecord
+from core.results import Measurement, RunRecord, RunSummary
 from core.store import JobRow
 from core.store.runs import Annotation
 from dashboard import charts, formats
-from dashboard.recipe_words import steps_text
+from dashboard.recipe_words import model_text, steps_text
 from dashboard.texts import Words
 
 COLUMNS = (
@@ -19,20 +19,20 @@ COLUMNS = (
 ).split()
 
 
-def runs_table(records: Sequence[RunRecord], annotations: Mapping[str, Annotation], words: Words) -> pd.DataFrame:
+def runs_table(records: Sequence[RunSummary], annotations: Mapping[str, Annotation], words: Words) -> pd.DataFrame:
     """One row a run, in the records' order: numbers stay numbers, so that a click on a head sorts them."""
     rows = [_row(record, annotations.get(record.run_id, Annotation()), words) for record in records]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _row(record: RunRecord, annotation: Annotation, words: Words) -> dict[str, object]:
+def _row(record: RunSummary, annotation: Annotation, words: Words) -> dict[str, object]:
     perplexity = record.find("perplexity")
     before, after = charts.disk_bytes(record.measurements)
     speed = next((pace.ratio for pace in charts.paces(record.measurements) if pace.name == "decode"), None)
     return {
         "run": record.run_id,
         "date": datetime.fromisoformat(record.created),
-        "model": record.model,
+        "model": model_text(record.model),
         "recipe": steps_text(record.recipe, words),
         "size": before / after if after else None,
         "perplexity": None if perplexity is None else perplexity.change,
@@ -48,7 +48,7 @@ def _row(record: RunRecord, annotation: Annotation, words: Words) -> dict[str, o
     }
 
 
-def _versions(record: RunRecord) -> str:
+def _versions(record: RunSummary) -> str:
     return ", ".join(f"{name} {version}" for name, version in record.hardware.versions.items())
 
 
@@ -65,12 +65,12 @@ def matching(table: pd.DataFrame, text: str) -> pd.DataFrame:
     return table[words.str.contains(text.strip(), case=False, regex=False)]
 
 
-def everything(records: Sequence[RunRecord], annotations: Mapping[str, Annotation], words: Words) -> pd.DataFrame:
+def everything(records: Sequence[RunSummary], annotations: Mapping[str, Annotation], words: Words) -> pd.DataFrame:
     """One row a run, for a file: every measurement in its own unit, the machine, what people wrote on it."""
     return pd.DataFrame([_whole(record, annotations.get(record.run_id, Annotation()), words) for record in records])
 
 
-def _whole(record: RunRecord, annotation: Annotation, words: Words) -> dict[str, object]:
+def _whole(record: RunSummary, annotation: Annotation, words: Words) -> dict[str, object]:
     machine = record.hardware
     row: dict[str, object] = {
         "run": record.run_id,
@@ -106,13 +106,13 @@ def _measurement_row(metric: str, record: RunRecord, words: Words) -> dict[str, 
     baseline, compressed = record.find(metric, "baseline"), record.find(metric)
     shown = compressed or baseline
     kernel = words(f"kernel.{compressed.kernel}") if compressed and compressed.kernel else ""
-    ran = ", ".join(part for part in (kernel, shown.runtime if shown else "") if part)
+    ran = ", ".join(part for part in (kernel, words.said(shown.runtime) if shown else "") if part)
     return {
         words("measure.metric"): words.known(f"metric.{metric}", metric),
         words("measure.baseline"): _text(baseline, words),
         words("measure.compressed"): _text(compressed, words),
         words("measure.change"): change_text(compressed, words),
-        words("measure.dataset"): words.dataset((shown.dataset if shown else None) or ""),
+        words("measure.dataset"): words.said((shown.dataset if shown else None) or ""),
         words("measure.samples"): _samples(shown, words),
         words("measure.label"): ran,
     }
@@ -138,7 +138,8 @@ def change_text(measurement: Measurement | None, words: Words) -> str:
         return words("measure.points", points=points.removesuffix("%").rstrip())
     if measurement.change_unit == "%":
         return formats.change(measurement.change, measurement.change_error)
-    return f"{formats.with_error(measurement.change, measurement.change_error)} {measurement.change_unit}".strip()
+    unit = formats.unit(measurement.change_unit, words.language)
+    return f"{formats.with_error(measurement.change, measurement.change_error)} {unit}".strip()
 
 
 def stages_table(record: RunRecord, words: Words) -> pd.DataFrame:
@@ -154,9 +155,10 @@ def stages_table(record: RunRecord, words: Words) -> pd.DataFrame:
 
 def machine_table(record: RunRecord, words: Words) -> pd.DataFrame:
     machine = record.hardware
+    device = f"{machine.device_name} ({machine.device})"
     rows = [
-        (words("machine.device"), f"{machine.device_name} ({machine.device}). {machine.device_reason}"),
-        (words("machine.dtype"), f"{machine.dtype}. {machine.dtype_reason}"),
+        (words("machine.device"), words("machine.why", what=device, why=words.said(machine.device_reason))),
+        (words("machine.dtype"), words("machine.why", what=machine.dtype, why=words.said(machine.dtype_reason))),
         (words("machine.threads"), str(machine.threads)),
         (words("machine.memory"), formats.file_size(machine.memory_bytes)),
         (words("machine.versions"), _versions(record)),
@@ -177,7 +179,7 @@ def _job_row(job: JobRow, words: Words) -> dict[str, object]:
     return {
         words("history.failed.job"): job.id,
         words("history.failed.date"): datetime.fromtimestamp(job.created, UTC),
-        words("history.failed.recipe"): f"{recipe['model']}: {steps_text(recipe, words)}",
+        words("history.failed.recipe"): f"{model_text(recipe['model'])}: {steps_text(recipe, words)}",
         words("history.failed.state"): words(f"state.{job.state}"),
-        words("history.failed.reason"): job.error or "",
+        words("history.failed.reason"): words.said(job.error or ""),
     }

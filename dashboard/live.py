@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from core.errors import BadInput
 from core.store import JobRow
 from dashboard import state
@@ -9,7 +11,7 @@ from dashboard.state import State
 
 POLL_SECONDS = 0.2  # verdict, progress and charts
 TEXT_POLL_SECONDS = 0.1  # words that appear one by one
-SLOW_POLL_SECONDS = 1.0  # what takes minutes
+SLOW_POLL_SECONDS = 1.0  # what takes minutes, or waits for others
 
 
 def watched(session: State) -> list[int]:
@@ -19,6 +21,22 @@ def watched(session: State) -> list[int]:
 
 def is_open(session: State, job_id: int | None) -> bool:
     return job_id is not None and job_id not in session.ended
+
+
+def pace(jobs: Sequence[int], seconds: float) -> float | None:
+    """How often to look at these jobs: never without any, seldom while others are done before them.
+
+    Ten people who wait behind one job would look fifty times a second, and nothing would have changed.
+    """
+    if not jobs:
+        return None
+    place = state.workspace().queue_place
+    return SLOW_POLL_SECONDS if all(place(job) for job in jobs) else seconds
+
+
+def turn_has_come(jobs: Sequence[int], every: float | None, seconds: float) -> bool:
+    """They were looked at seldom, and no other work is before them now."""
+    return every == SLOW_POLL_SECONDS and pace(jobs, seconds) == seconds
 
 
 def catch_up(session: State) -> None:

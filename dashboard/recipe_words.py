@@ -1,10 +1,16 @@
-"""A recipe in a few words: "30% pruned, 4 bit". No Streamlit."""
+"""A recipe, and its model, in a few words: "30% pruned, 4 bit". No Streamlit."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from dashboard.texts import Words
+
+
+def model_text(model: str) -> str:
+    """The name of a model, of a folder its last part."""
+    return Path(model).name if model.startswith(("/", "~", ".")) else model
 
 
 def steps_text(recipe: dict[str, Any], words: Words) -> str:

@@ -1,4 +1,4 @@
-"""The button that hands out a report; the file is made when it is asked for."""
+"""The button that hands out a report; the runs are read and the file is made when it is asked for."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.results import RunRecord
+from core.results import RunSummary
 from dashboard import report, state
 from dashboard.texts import Words
 
 
-def report_button(records: Sequence[RunRecord], words: Words, *, disabled: bool = False) -> None:
+def report_button(records: Sequence[RunSummary], words: Words, *, disabled: bool = False) -> None:
     workspace, language = state.workspace(), words.language
     st.download_button(
         words("report.download"),
-        data=lambda: report.make(workspace, records, language).encode(),
+        data=lambda: report.make(workspace, [workspace.run_record(r.run_id) for r in records], language).encode(),
         file_name=report.file_name(records),
         mime="text/html",
         key="report",

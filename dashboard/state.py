@@ -95,11 +95,13 @@ class State:
     hardware_of: str | None = None  # the run it was read from
     exports: dict[tuple[str, str], int] = field(default_factory=dict)  # run, format -> the job that wrote it last
     export_settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by format
+    unwritten: dict[tuple[str, str], str] = field(default_factory=dict)  # run, format -> why it was not even begun
     selected: list[str] = field(default_factory=list)  # the runs that are chosen in the History
     deleted: list[str] = field(default_factory=list)  # those that its undo would bring back
     deletions: int = 0
     downloads: set[int] = field(default_factory=set)  # models that are being fetched, by anybody
     said: str = ""  # what the Models page has to tell of the last thing done
+    gone: str = ""  # the model that was deleted with it
     showing: Showing = field(default_factory=Showing)  # what the Present page shows
     exploring: Exploring = field(default_factory=Exploring)  # what the Explore page shows
     looking: Looking = field(default_factory=Looking)  # what the Layers page shows
@@ -130,7 +132,7 @@ def workspace() -> Workspace:
 
 def current() -> State:
     if "state" not in st.session_state:
-        asked = st.query_params.get("lang")
+        asked = st.query_params.get("lang") or (st.context.locale or "").split("-")[0]  # "zh-CN" says the browser
         st.session_state["state"] = State(language=asked if asked in LANGUAGES else "en")
     state: State = st.session_state["state"]
     return state

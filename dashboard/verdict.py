@@ -5,6 +5,7 @@ No Streamlit: the report draws it too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -150,17 +151,25 @@ def _size(estimate: Estimate | None, measurements: Sequence[Measurement], words:
     if not before or not after:
         return Card(title, hint=words("verdict.size.hint"))
     found = find(measurements, "size_on_disk_bytes", "compressed")
-    memory = find(measurements, "weight_memory_bytes", "compressed")
     return Card(
         title,
         headline=formats.times(before / after),
         before=formats.file_size(before),
         after=formats.file_size(after),
         detail=words("verdict.bits", bits=formats.number(estimate.bits_per_weight, 2)) if estimate else "",
-        note=words("verdict.memory", size=formats.file_size(memory.value)) if memory else "",
+        note=_memory(measurements, words),
         stage=found.stage if found else "estimate",
         tone="same" if abs(before / after - 1) < NOTICEABLE else "better" if before > after else "worse",
     )
+
+
+def _memory(measurements: Sequence[Measurement], words: Words) -> str:
+    """Of the weights, in the runtime that answers; before it was timed, in torch."""
+    answering = find(measurements, "runtime_weight_bytes", "compressed")
+    if answering is not None:
+        return words("verdict.memory", size=formats.file_size(answering.value))
+    held = find(measurements, "weight_memory_bytes", "compressed")
+    return words("verdict.memory.torch", size=formats.file_size(held.value)) if held else ""
 
 
 def _quality(estimate: Estimate | None, measurements: Sequence[Measurement], words: Words) -> Card:
@@ -177,7 +186,7 @@ def _quality(estimate: Estimate | None, measurements: Sequence[Measurement], wor
         before=formats.with_error(before.value, before.error),
         after=formats.with_error(after.value, after.error),
         detail=_accuracy_words(accuracy, words) if accuracy else "",
-        note=words.dataset(after.dataset or ""),
+        note=words.said(after.dataset or ""),
         stage=after.stage,
         tone=_tone(after),
     )
@@ -196,7 +205,7 @@ def _right_answers(accuracy: Measurement, words: Words) -> Card:
         headline=words("measure.points", points=points.removesuffix("%").rstrip()),
         before=formats.share(accuracy.value - change),
         after=formats.share(accuracy.value, accuracy.error),
-        note=words.dataset(accuracy.dataset or ""),
+        note=words.said(accuracy.dataset or ""),
         stage=accuracy.stage,
         tone=_tone_of_answers(accuracy),
     )
@@ -213,7 +222,7 @@ def _expected(title: str, estimate: Estimate | None, words: Words) -> Card:
     """Before anything is measured: what the sensitivity table predicts, or why it does not."""
     predicted = estimate.predicted if estimate else None
     if predicted is None:
-        note = "" if estimate is None or estimate.why_not == NO_TABLE else estimate.why_not
+        note = "" if estimate is None or estimate.why_not == NO_TABLE else words.said(estimate.why_not)
         return Card(title, hint=words("verdict.quality.hint"), note=note)
     ratios = (predicted.low, predicted.perplexity_ratio, predicted.high)
     low, middle, high = formats.spread(*(_percent(ratio) for ratio in ratios))
@@ -222,7 +231,7 @@ def _expected(title: str, estimate: Estimate | None, words: Words) -> Card:
         headline=middle,
         after=words("verdict.between", low=low, high=high) if low != high else "",
         detail=words("verdict.extrapolated") if predicted.extrapolated else "",
-        note=words.dataset(predicted.dataset),
+        note=words.said(predicted.dataset),
         stage="estimate",
         tone="worse" if predicted.low > 1 else "same",
     )
@@ -247,7 +256,7 @@ def _speed(estimate: Estimate | None, measurements: Sequence[Measurement], words
         after=formats.rate(new.value, words.language, new.error),
         detail=_gain_words(measurements, words)
         or (words("verdict.ttft", time=formats.duration(first.value, words.language)) if first else ""),
-        note="; ".join(part for part in (_kernel_in_short(new), words.note(new.note)) if part),
+        note=words("verdict.semicolon").join(filter(None, (_kernel_in_short(new, words), words.said(new.note)))),
         stage=new.stage,
         kernel=new.kernel,
         tone="same" if same_speed(pace) else "better" if pace.ratio > 1 else "worse",
@@ -263,9 +272,9 @@ def clear_speed(pace: Pace) -> bool:
     return not same_speed(pace) or 2 * pace.ratio_error <= STEADY
 
 
-def _kernel_in_short(timed: Measurement) -> str:
+def _kernel_in_short(timed: Measurement, words: Words) -> str:
     """Runtime and the kernel of most weights; History shows the whole of it."""
-    return ", ".join(timed.runtime.split(", ")[:2])
+    return words("verdict.comma").join(re.split("，|, ", words.said(timed.runtime))[:2])
 
 
 def _expected_speed(title: str, estimate: Estimate | None, words: Words) -> Card:

@@ -1,7 +1,8 @@
-"""A small server that speaks the routes of the Hub: search, the list of a model's files, and the files."""
+"""A small server that speaks the routes of the Hub: search, a model's files, and a new repository with a commit."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -13,15 +14,20 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 COMMIT = "a" * 40
+PUSHED = "me/small"
 
 
 class LocalHub(ThreadingHTTPServer):
-    """`models` are folders by id; `asked` are the requests, in order."""
+    """`models` are folders by id; `asked` are the requests, in order; `made` is what was asked of new repositories,
+    and `pushed` what was committed, by id and path.
+    """
 
     def __init__(self, models: dict[str, Path]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.models = models
         self.asked: list[str] = []
+        self.made: list[dict[str, Any]] = []
+        self.pushed: dict[str, dict[str, bytes]] = {}
 
     @property
     def url(self) -> str:
@@ -52,6 +58,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer(body=True)
+
+    def do_POST(self) -> None:
+        self.server.asked.append(f"{self.command} {self.path}")
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/api/repos/create":
+            self.server.made.append(json.loads(sent))
+            return self._json({"url": f"{self.server.url}/{PUSHED}"})
+        if self.path.endswith("/preupload/main"):
+            files = [{"path": file["path"], "uploadMode": "regular"} for file in json.loads(sent)["files"]]
+            return self._json({"files": [file | {"shouldIgnore": False} for file in files]})
+        if self.path.endswith("/commit/main"):
+            name = self.path.removeprefix("/api/models/").removesuffix("/commit/main")
+            self.server.pushed[name] = dict(_committed(sent))
+            return self._json({"commitUrl": f"{self.server.url}/{name}/commit/{COMMIT}", "commitOid": COMMIT})
+        return self._json({"errors": [], "warnings": []})  # of a card's front matter
 
     def _answer(self, *, body: bool) -> None:
         url = urlparse(self.path)
@@ -94,6 +115,13 @@ class _Handler(BaseHTTPRequestHandler):
             with suppress(OSError):  # who asked has gone away
                 self.wfile.write(whole)
         return None
+
+
+def _committed(sent: bytes) -> Iterator[tuple[str, bytes]]:
+    """Of a commit's lines: every file that it adds."""
+    for line in map(json.loads, sent.splitlines()):
+        if line["key"] == "file":
+            yield line["value"]["path"], base64.b64decode(line["value"]["content"])
 
 
 def _about(name: str, folder: Path) -> dict[str, Any]:

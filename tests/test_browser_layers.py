@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed
+from tests.test_dashboard_sizes import save_table
 
 FEW = ";calibration,samples=8,sequence_length=64"
 CHARTS = ("map", "bytes")
@@ -25,9 +27,9 @@ def told(page: Page, chart: str) -> Locator:
     return keyed(page, f"chart_{chart}").get_by_role("img").first
 
 
-def click_cell(page: Page, across: float, down: float) -> None:
+def click_cell(page: Page, across: float, down: float, chart: str = "chart_map") -> None:
     """As a hand does, at these shares of the map."""
-    box = keyed(page, "chart_map").locator(".nsewdrag").first.bounding_box()
+    box = keyed(page, chart).locator(".nsewdrag").first.bounding_box()
     assert box is not None
     x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
     page.mouse.move(x - 3, y)
@@ -85,3 +87,25 @@ def test_nothing_is_wider_than_a_phone(studio: StudioPage) -> None:
     studio.page.set_viewport_size({"width": 390, "height": 844})
     go(studio, "quantize_rtn")
     assert studio.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_click_on_what_a_layer_can_bear_gives_it_bits_of_its_own(
+    studio: StudioPage, dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Last, because the model is measured from here on."""
+    monkeypatch.setenv("COMPRESSLAB_HOME", str(dashboard.home))
+    save_table(dashboard.workspace)
+    go(studio, "quantize_rtn,bits=4")
+    page = studio.page
+    expect(told(page, "sensitivity")).to_have_accessible_name(re.compile("layer 7 is expected to lose most"))
+    click_cell(page, 0.9, 0.99, "chart_sensitivity")  # the last layer at most bits
+    give = studio.button("give")
+    expect(give).to_have_text(EN("layers.give", pattern="layers.7.*", value="6 bit"))
+    give.click()
+    expect(page).to_have_url(re.compile(r"overrides.*layers\.7"), timeout=PATIENCE)
+    expect(give).to_be_disabled()
+    expect(told(page, "map")).to_have_accessible_name(re.compile("4.25 to 6.25 bits"))
+    page.get_by_role("link", name=EN("page.studio")).click()
+    studio.wait_until_drawn()
+    page.get_by_role("link", name=EN("page.layers")).click()
+    expect(keyed(page, "editor")).to_contain_text(EN("layers.exceptions", count=1), timeout=PATIENCE)

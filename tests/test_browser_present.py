@@ -36,7 +36,7 @@ def prepared(dashboard: Dashboard, browser: Browser) -> Dashboard:
     with visitor(browser, dashboard.url) as one:
         one.page.goto(f"{dashboard.url}/present")
         one.button("measure_sizes").click()
-        expect(one.page.get_by_text(EN("present.measuring", left=5))).to_be_visible()
+        expect(one.page.get_by_text(EN("present.measuring", at=1, of=5))).to_be_visible()
         one.button("stop_preparing").click()
         expect(one.button("measure_sizes")).to_be_visible(timeout=PATIENCE)
         wait_for(lambda: len(workspace.jobs(("cancelled",))) == 5, MEASURED, dashboard.log)
@@ -137,7 +137,7 @@ def test_a_question_of_ones_own_is_answered_by_both(room: StudioPage) -> None:
 
 def test_the_tour_is_driven_by_keys(room: StudioPage, prepared: Dashboard) -> None:
     room.button("tour_start").click()
-    card = keyed(room.page, "tour")
+    card = room.page.locator(".st-key-tour_above, .st-key-tour_below")
     expect(card).to_contain_text(EN("present.tour.step", step=1, steps=5))
     room.page.evaluate("document.activeElement?.blur()")
     for step in range(2, 6):
@@ -188,17 +188,53 @@ def test_a_report_and_a_table_are_handed_out(room: StudioPage, prepared: Dashboa
     assert len(lines) == 1 + len(prepared.workspace.runs()) and "compressed_hash" in lines[0]
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("width", [1440, 1024, 390])
-def test_nothing_is_cut_off(prepared: Dashboard, browser: Browser, language: str, width: int) -> None:
+def test_f_fills_the_screen_and_gives_it_back(room: StudioPage) -> None:
+    header = room.page.get_by_test_id("stHeader")
+    pane = room.page.locator(".pane.small")
+    before = pane.bounding_box()
+    for key, full in (("f", True), ("F", False)):
+        room.page.keyboard.press(key)
+        room.page.wait_for_function("full => Boolean(document.fullscreenElement) === full", arg=full)
+        expect(header).to_be_hidden() if full else expect(header).to_be_visible()
+        after = pane.bounding_box()
+        assert before and after and (after["height"] > before["height"] + 20) == full
+    show(room, "?mode=ask")
+    keyed(room.page, "present_question").get_by_role("textbox").press_sequentially("five foxes")
+    assert not room.page.evaluate("Boolean(document.fullscreenElement)")
+
+
+def test_what_is_to_be_read_is_not_covered_by_the_tour(room: StudioPage) -> None:
+    room.button("tour_start").click()
+    for covered in (room.page.locator(".pane.small"), None, None, room.page.locator(".pane.small")):
+        card = room.page.locator(".st-key-tour_above" if covered else ".st-key-tour_below")
+        expect(card).to_be_visible()
+        if covered:
+            above, below = card.bounding_box(), covered.bounding_box()
+            assert above and below and above["y"] + above["height"] <= below["y"]
+        room.page.keyboard.press("ArrowRight")
+
+
+def test_from_a_phone_the_other_pages_can_be_reached(prepared: Dashboard, browser: Browser) -> None:
     with visitor(browser, prepared.url) as one:
-        one.page.set_viewport_size({"width": width, "height": 900})
+        one.page.set_viewport_size({"width": 390, "height": 844})
+        show(one)
+        one.page.get_by_test_id("stExpandSidebarButton").click()
+        one.page.get_by_role("link", name=EN("page.history")).click()
+        expect(one.page).to_have_url(re.compile("/history"))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [1920, 1440, 1024, 390])
+def test_nothing_is_cut_off(prepared: Dashboard, browser: Browser, language: str, width: int) -> None:
+    height = 1080 if width == 1920 else 900
+    with visitor(browser, prepared.url) as one:
+        one.page.set_viewport_size({"width": width, "height": height})
         show(one, f"?lang={language}")
         expect(one.page.locator(".question")).to_have_text(words_of(language)("present.stage.question"))
         assert one.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         for part in (".name", ".card .sentence", ".chip"):
             for found in one.page.locator(part).all():
                 assert found.evaluate("e => e.scrollWidth <= e.clientWidth + 1"), (part, found.inner_text())
-        if width == 1440:  # the whole page is in one view
+        if width >= 1024:  # the whole page is in one view
             foot = keyed(one.page, "present_foot").bounding_box()
-            assert foot and foot["y"] + foot["height"] <= 900
+            assert foot and foot["y"] + foot["height"] <= height

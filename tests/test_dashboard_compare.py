@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +15,14 @@ from core.recipe import Recipe
 from core.results import Measurement, RunRecord
 from core.texts import example_prompts
 from core.workspace import Workspace
+from dashboard.app_pages.compare import chip_colors
 from dashboard.chart_style import BASELINE as GREY
 from dashboard.chart_style import COMPRESSED, FURTHER
 from dashboard.compare.answers import differing_letters
 from dashboard.compare.blind import Round, choice_of, order_of, rounds_of
 from dashboard.compare.comparing import Comparing
 from dashboard.compare.measures import numbers_frame, rows_of, table_html
-from dashboard.compare.members import Member, members_of
+from dashboard.compare.members import Member, baseline_name, members_of
 from dashboard.compare.prompt_set import MOST_PROMPTS, answers_frame, decoded, read_prompts
 from dashboard.compare.recipes import difference
 from dashboard.csv_text import csv_bytes
@@ -28,6 +30,7 @@ from dashboard.job_view import JobView, PaneText
 from dashboard.texts import words_of
 from tests.test_dashboard_pages import healthy, param, record, said, visible
 from tests.test_report import write_answers
+from tests.tiny_models import write_checkpoint
 
 EN = words_of("en")
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -90,6 +93,36 @@ def test_a_run_that_is_gone_is_named_and_the_others_are_shown(workspace: Workspa
     app = compare(runs="run0000001,nothere,baseline:storyteller", view="numbers")
     assert "nothere" in said(app)
     assert "Perplexity" in visible(app)
+
+
+def test_a_run_that_is_named_twice_stands_once(workspace: Workspace) -> None:
+    kept(workspace)
+    app = compare(runs="run0000001,run0000001")
+    assert param(app, "runs") == "run0000001"
+    assert EN("compare.few", most=6) in said(app)
+
+
+def test_every_chip_has_the_colour_of_its_member(workspace: Workspace) -> None:
+    kept(workspace)
+    keys = ["baseline:storyteller", "nothere", "run0000002"]
+    style = chip_colors(members(workspace, *keys), keys)
+    assert f'[data-tag-index="0"] {{ --member: {GREY}; }}' in style
+    assert f'[data-tag-index="2"] {{ --member: {COMPRESSED}; }}' in style and '"1"' not in style
+
+
+def test_folders_of_one_name_are_kept_apart_in_a_file(workspace: Workspace) -> None:
+    one = run(1, 4, perplexity(3.3, 0.5, 10, 0.1))
+    shown = [Member(f"baseline:/{place}/tiny", baseline_name(f"/{place}/tiny", EN), GREY, "m", one) for place in "ab"]
+    frame = numbers_frame(shown, rows_of(shown), EN)
+    assert {"Baseline of tiny", "Baseline of tiny (2)"} <= set(frame.columns)
+
+
+def test_models_that_write_nothing_are_compared_by_numbers_alone(workspace: Workspace, tmp_path: Path) -> None:
+    folder = str(write_checkpoint(tmp_path / "classifier", "bert"))
+    for number in (1, 2):
+        workspace.store.save_run(run(number, 4).model_copy(update={"model": folder}))
+    assert EN("texts.not_a_writer") in said(compare(runs="run0000001,run0000002"))
+    assert "Perplexity" in visible(compare(runs="run0000001,run0000002", view="numbers"))
 
 
 def test_the_url_brings_back_runs_and_view(workspace: Workspace) -> None:
@@ -181,15 +214,29 @@ def test_the_recipes_differ_in_what_differs(workspace: Workspace) -> None:
     kept(workspace)
     shown = members(workspace, "run0000001", "run0000002")
     found = difference(shown, EN)
-    assert found.iloc[:, 0].tolist() == ["steps.1.quantize_rtn.bits"]
+    assert found.iloc[:, 0].tolist() == ["Step 1 · bits"]
     assert found.iloc[0, 1:].tolist() == ["4", "3"]
     with_baseline = members(workspace, "baseline:storyteller", "run0000001", "run0000002")
     assert difference(with_baseline, EN).iloc[0, 1:].tolist() == ["–", "4", "3"]
     assert len(difference(with_baseline, EN)) == 1
     alone = difference(with_baseline[:2], EN).iloc[:, 0]
-    assert "steps.1.quantize_rtn.bits" in set(alone) and all(path.startswith("steps.") for path in alone)
+    assert "Step 1 · bits" in set(alone) and all(path.startswith("Step 1") for path in alone)
     whole = difference(shown, EN, everything=True)
     assert {"model", "seed", "evaluation.max_tokens"} <= set(whole.iloc[:, 0])
+
+
+def test_two_methods_are_held_against_each_other_setting_by_setting(workspace: Workspace) -> None:
+    one = run(1, 4)
+    other = record(2, Recipe.from_dict({"steps": [{"quantize_gptq": {"bits": 4}}, "prune_wanda"]}))
+    for each in (one, other):
+        workspace.store.save_run(each)
+    found = difference(members(workspace, "run0000001", "run0000002"), EN)
+    rows = {row[0]: tuple(row[1:]) for row in found.itertuples(index=False)}
+    assert rows["Step 1"] == ("quantize_rtn", "quantize_gptq")
+    assert "Step 1 · bits" not in rows  # both have 4
+    assert rows["Step 1 · dampening"][0] == "–"  # which only one of them has
+    assert rows["Step 2 · sparsity"] == ("–", "0.3")
+    assert next(iter(rows)) == "Step 1"
 
 
 # -- answers -----------------------------------------------------------------------------------------------------
@@ -306,6 +353,8 @@ def test_a_prompt_set_becomes_one_job_and_a_table(workspace: Workspace) -> None:
     view.feed(workspace.events(number))
     frame = answers_frame(request, view, EN)
     assert frame.iloc[:2, -1].tolist() == [2, 1]
+    view.panes.pop(1)
+    assert answers_frame(request, view, EN).iloc[0, 1:].fillna("").tolist() == ["=A1", "", ""]  # not everyone is done
     assert b'"\'=A1"' in csv_bytes(frame) and b'"=A1"' not in csv_bytes(frame)
 
 

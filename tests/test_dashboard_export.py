@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.events import Progress, to_json
-from core.exporting import folder_name
+from core.exporting import CARD, folder_name
 from core.exports.registry import FORMATS
 from core.paths import run_folder
 from core.recipe import Recipe
@@ -103,7 +104,7 @@ def test_what_a_run_can_not_be_written_in_says_why(home: Path) -> None:
     assert EN("export.refused") in said(app) and "export_write.gptq" not in {button.key for button in app.button}
 
 
-def test_the_button_submits_a_job_and_its_progress_is_shown(record: RunRecord) -> None:
+def test_the_button_submits_a_job_and_its_progress_is_shown(record: RunRecord, tmp_path: Path) -> None:
     app = opened(record)
     app.button(key="export_write.onnx").click().run()
     workspace = Workspace()
@@ -113,11 +114,13 @@ def test_the_button_submits_a_job_and_its_progress_is_shown(record: RunRecord) -
     workspace.store.append_events(job.id, [to_json(Progress(stage="compare", done=1, total=2, fraction=0.8))])
     app.run()
     assert "export_stop.onnx" in {button.key for button in app.button}
-    workspace.store.add_export(record.run_id, written(record))
+    (tmp_path / CARD).write_text("# A model, compressed", encoding="utf-8")
+    workspace.store.add_export(record.run_id, written(record, folder=str(tmp_path)))
     workspace.store.finish(job.id, "done")
     app.run()
     text = said(app)
-    assert "Opened with onnxruntime 1" in text.replace("\\", "") and written(record).folder in text
+    assert "Opened with onnxruntime 1" in text.replace("\\", "") and str(tmp_path) in text
+    assert f"python {tmp_path}/run.py" in text and "# A model, compressed" in text
     assert any('class="written"' in html for html in bars(app))
 
 
@@ -130,6 +133,21 @@ def test_a_failed_export_says_why(record: RunRecord) -> None:
     workspace.store.finish(job.id, "failed", "The disk is full.")
     app.run()
     assert any("The disk is full" in error.value.replace("\\", "") for error in app.error)
+
+
+def test_what_can_not_even_begin_says_why_beside_its_button(record: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(record)
+    monkeypatch.setattr("core.exporting.shutil.disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    app.button(key="export_write.gptq").click().run()
+    assert any("choose another place" in error.value for error in app.error)
+    assert not [job for job in Workspace().jobs() if job.payload.get("format") == "gptq"]
+    monkeypatch.undo()
+
+
+def test_a_folder_that_was_taken_away_is_said_to_be_gone(record: RunRecord) -> None:
+    Workspace().store.add_export(record.run_id, written(record, format="gguf", folder="/taken/away"))
+    app = opened(record)
+    assert any(EN("export.gone") in warning.value.replace("\\", "") for warning in app.warning)
 
 
 def test_settings_change_the_estimate_and_what_is_submitted(record: RunRecord) -> None:

@@ -90,7 +90,9 @@ def test_time_left_is_rounded_up_in_steps_and_silent_while_unknown() -> None:
     [
         ("bytes", 2.81e6, None, "2.81 MB"),
         ("fraction", 0.5, 0.02, "50 ± 2 %"),
-        ("s", 0.0212, 0.001, "21 ms"),
+        ("s", 0.0212, 0.001, "21.2 ± 1.0 ms"),
+        ("s", 2.5, 0.03, "2.50 ± 0.03 s"),
+        ("s", 75.0, 0.5, "1 min 15 s"),
         ("tokens/s", 604.0, 6.0, "604 ± 6 tokens/s"),
         ("perplexity", 4.371, 0.061, "4.37 ± 0.06"),
     ],
@@ -98,3 +100,14 @@ def test_time_left_is_rounded_up_in_steps_and_silent_while_unknown() -> None:
 def test_a_measurement_is_shown_as_its_unit_asks(unit: str, value: float, error: float | None, text: str) -> None:
     measurement = Measurement(metric="any", variant="baseline", value=value, unit=unit, error=error)
     assert tidy(formats.measured(measurement)) == text
+
+
+def test_parameters_are_counted_as_each_language_counts() -> None:
+    counts = (260_000, 3_640_000, 1_240_000_000)
+    assert [tidy(formats.parameters(count, "en")) for count in counts] == ["260 K", "3.64 M", "1.24 B"]
+    assert [tidy(formats.parameters(count, "zh")) for count in counts] == ["26.0 万", "364 万", "12.4 亿"]
+
+
+def test_every_unit_of_a_sample_has_its_chinese() -> None:
+    for unit in ("tokens", "questions", "examples", "rounds", "nats/token"):
+        assert formats.unit(unit, "zh") != unit

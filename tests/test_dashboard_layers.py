@@ -20,7 +20,7 @@ from core.workspace import Workspace
 from dashboard.layers import charts, exceptions
 from dashboard.layers.exceptions import ALONE, AS_STEP
 from dashboard.layers.looking import Scope
-from dashboard.layers.readings import cells, layer_bytes, most_sensitive, sensitivity
+from dashboard.layers.readings import cells, layer_bytes, most_and_least, sensitivity
 from dashboard.sketch import from_short
 from dashboard.studio.fit import budgets
 from dashboard.texts import LANGUAGES, words_of
@@ -94,9 +94,11 @@ def test_sensitivity_is_the_tables_damage_summed_by_row(workspace: Workspace) ->
     assert by_layer.damage[3][0] == pytest.approx(1000 * sum(table.damage(own, w) or 0 for w in mine))
     assert sum(row[0] or 0 for row in by_layer.damage) == pytest.approx(sum(row[0] or 0 for row in by_part.damage))
     assert by_layer.damage[3][0] > by_layer.damage[3][-1]  # type: ignore[operator]
-    assert most_sensitive(by_layer) == "7"
+    assert [row for row, _ in most_and_least(by_layer)] == ["7", "0"]
+    told = charts.describe_sensitivity(by_layer, EN)
+    assert "At 2 bit, layer 7" in told and "layer 0 least" in told
     nothing = sensitivity(table, plan, PruneMagnitude(), "layer")
-    assert most_sensitive(nothing) is None and {value for row in nothing.damage for value in row} == {None}
+    assert most_and_least(nothing) == [] and {value for row in nothing.damage for value in row} == {None}
     assert charts.describe_sensitivity(nothing, EN) == EN("layers.sensitivity.unlike")
 
 

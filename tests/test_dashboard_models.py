@@ -60,8 +60,14 @@ def test_a_model_that_was_found_is_fetched_by_a_job(hub, app):
     app.button(key=f"fetch.{NAME}").click().run()
     (job,) = Workspace().jobs()
     assert (job.kind, job.payload["model"]) == ("download", NAME)
-    app.button(key=f"fetch.{NAME}").click().run()
-    assert len(Workspace().jobs()) == 1  # it is under way already
+    assert f"fetch.{NAME}" not in buttons(app) and "Downloading" in said(app)
+
+
+def test_what_someone_else_fetches_is_not_fetched_twice(hub, app):
+    searched(app, "story")
+    Workspace().submit_download(NAME, owner="someone else")
+    app.button(key=f"fetch.{NAME}").click().run()  # of a page that was drawn before
+    assert len(Workspace().jobs()) == 1
 
 
 def test_everybody_sees_a_download_and_can_stop_it(hub, app):
@@ -95,6 +101,24 @@ def test_what_is_here_can_be_deleted(hub, app):
     assert f"open_model.{NAME}" in buttons(app)
     app.button(key=f"delete_model.{NAME}").click().run()
     assert hub_models.cached() == [] and "is deleted" in said(app)
+    app.button(key=f"again.{NAME}").click().run()
+    assert [job.payload["model"] for job in Workspace().jobs()] == [NAME]
+    assert "is deleted" not in said(app)
+
+
+def test_what_was_downloaded_is_offered_in_the_studio_with_whether_it_fits(hub, app):
+    hub_models.download(NAME)
+    assert Workspace().models() == ["storyteller", NAME]
+    app.run()
+    assert said(app).count("fits this machine") == 2
+
+
+def test_a_model_that_is_being_fetched_is_not_called_stopped(hub, app):
+    folder = hub_models.download(NAME)
+    (folder / "model.safetensors").unlink()
+    Workspace().submit_download(NAME)
+    app.run()
+    assert "Only a part of it is here" not in said(app)
 
 
 def test_what_a_stopped_download_left_can_go_on(hub, app):

@@ -292,7 +292,7 @@ def test_measured_sizes_have_their_answers_written_by_a_page_opened_later(worksp
     first = present()
     first.button(key="measure_sizes").click().run()
     later = present()  # another visitor, or a reload
-    assert EN("present.measuring", left=5) in later.get("progress")[0].proto.text
+    assert EN("present.measuring", at=1, of=5) in later.get("progress")[0].proto.text
     finish(workspace, 0)
     healthy(later.run())
     asked = [job for job in workspace.jobs() if job.kind == "generate"]
@@ -300,7 +300,7 @@ def test_measured_sizes_have_their_answers_written_by_a_page_opened_later(worksp
     assert {len(job.payload["request"]["panes"]) for job in asked} == {6}
     healthy(later.run())
     assert len(workspace.jobs()) == len(PROMPTS)  # and not twice
-    assert EN("present.writing", left=len(PROMPTS)) in later.get("progress")[0].proto.text
+    assert EN("present.writing", at=1, of=len(PROMPTS)) in later.get("progress")[0].proto.text
 
 
 def test_what_ends_while_the_page_is_drawn_is_not_missed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,7 +402,7 @@ def test_a_vote_counts_for_who_wrote_it(workspace: Workspace, button: str) -> No
     small = answered(workspace)[2]
     app = present(mode="guess", size="run0000002")
     assert EN("present.stage.small") not in drawn(app)
-    first_text = re.findall(r"<p>(.*?)</p>", drawn(app))[0]
+    first_text = re.findall(r'<p dir="auto">(.*?)</p>', drawn(app))[0]
     app.button(key=f"vote_{button}").click().run()
     tally = workspace.store.votes.tally(small.baseline_hash, small.compressed_hash)
     baseline_first = first_text == "a tale of old"

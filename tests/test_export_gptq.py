@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from core.engine.exporting import contents_of
+from core.exports import loading_lines, programs
 from core.exports.gptq import Gptq
 
 GRIDS = [
@@ -61,6 +62,32 @@ def test_other_settings_and_dense_matrices_are_named(exported):
     assert dynamic[r"+:^model\.layers\.0\.mlp\.down_proj$"] == {"bits": 8, "group_size": -1, "sym": True}
     assert r"-:^model\.layers\.1\.mlp\.up_proj$" in dynamic
     assert export.difference() < 1e-6
+
+
+def test_what_vllm_reads_as_one_is_named_as_one(exported):
+    """vLLM looks exceptions up by the names of its own matrices."""
+    exception = {"overrides": {"*layers.0.self_attn*": {"bits": 8, "group_size": 0}}, "ignore": ["*layers.1.mlp*"]}
+    export = exported(Gptq(), "mistral", {"quantize_rtn": {"bits": 4, "group_size": 32} | exception})
+    dynamic = json.loads((export.folder / "quantize_config.json").read_text())["dynamic"]
+    assert dynamic[r"+:^model\.layers\.0\.self_attn\.qkv_proj$"] == {"bits": 8, "group_size": -1, "sym": True}
+    assert r"-:^model\.layers\.1\.mlp\.gate_up_proj$" in dynamic
+    assert export.form.shut_out(contents_of(export.model)) == {}
+
+
+@pytest.mark.parametrize(
+    ("grid", "why"),
+    [
+        ({"bits": 4, "group_size": 32, "symmetric": False}, "symmetric grids"),
+        ({"bits": 3, "group_size": 32}, "4 and 8 bits"),
+        ({"bits": 4, "group_size": 16}, "groups of 32, 64 or 128"),
+        ({"bits": 4, "group_size": 32, "ignore": ["*v_proj*"]}, "self_attn.qkv_proj as one matrix"),
+    ],
+)
+def test_what_vllm_does_not_take_is_not_promised(compressed, grid, why):
+    contents = contents_of(compressed("mistral", {"quantize_rtn": grid}))
+    assert why in Gptq().shut_out(contents)["vLLM"]
+    assert "vLLM" not in programs(Gptq(), contents) and "vLLM" not in loading_lines(Gptq(), contents, "place")
+    assert {"GPTQModel", "transformers"} <= set(loading_lines(Gptq(), contents, "place"))
 
 
 def test_a_head_is_packed_and_an_embedding_is_not(exported):

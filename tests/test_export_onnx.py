@@ -15,6 +15,7 @@ from core.workspace import Workspace
 from tests.tiny_models import FAMILIES
 
 EXACT = {"onnx": {"activations": "float32"}}
+PRINTED = "import builtins; say = builtins.print; builtins.print = lambda *a, **k: say(a[0], end='|', flush=True); "
 BLOCK = "import sys; sys.modules.update(dict.fromkeys(['torch', 'transformers', 'core'])); sys.argv = sys.argv[1:]; "
 RUN = "import runpy; runpy.run_path(sys.argv[0], run_name='__main__')"
 
@@ -81,6 +82,18 @@ def test_the_script_answers_as_the_model_does_without_torch(workspace, ran, tmp_
     model = session._saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
     expected = session.generate_text(model, "Tom had a", Decoding(max_new_tokens=12))
     assert said.stdout.rstrip("\n") == expected
+
+
+def test_the_script_says_every_word_as_soon_as_it_has_it(workspace, ran, tmp_path):
+    (done,) = workspace.export(ran("llama", {"quantize_rtn": {"bits": 4, "group_size": 16}}).run_id, "onnx", tmp_path)
+    script = str(Path(done.folder) / SCRIPT)
+    said = [
+        subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=True).stdout
+        for begin in ("", PRINTED)
+        for command in [[sys.executable, "-c", begin + BLOCK + RUN, script, "Tom had a", "--tokens", "12"]]
+    ]
+    whole, parts = said
+    assert parts.replace("|", "") == whole.rstrip("\n") and parts.count("|") > 4
 
 
 def test_the_script_is_short():

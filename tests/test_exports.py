@@ -23,8 +23,12 @@ from core.models.packed_layout import PACKED
 from core.paths import run_folder
 from core.recipe import Recipe
 from core.workspace import Workspace
+from tests.local_hub import PUSHED, local_hub
+from tests.tiny_models import stories, write_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
+LINES = list(enumerate(stories(12)))
+CLASSIFIER = "AutoModelForSequenceClassification"
 GROUPED = {"quantize_rtn": {"bits": 4, "group_size": 16}}
 
 
@@ -60,7 +64,6 @@ def test_naming_the_formats_needs_no_torch():
 def test_a_format_says_what_it_is(form):
     assert form.label and form.plain.endswith(".") and form.help.endswith(".")
     assert form.opened_by and form.weight_files
-    assert form().how_to_load("place"), "a card must say how to load it"
 
 
 # -- the way out ----------------------------------------------------------------------------------
@@ -191,6 +194,23 @@ def test_a_disk_without_room_is_refused(workspace, ran, tmp_path, monkeypatch):
     refused(lambda: workspace.export(record.run_id, "transformers", tmp_path / "o"), "free some space", tmp_path / "o")
 
 
+def test_a_place_that_can_not_hold_a_folder_is_refused(workspace, ran, tmp_path, monkeypatch):
+    record, file = ran(GROUPED), tmp_path / "notes.txt"
+    file.write_text("mine")
+    with pytest.raises(BadInput, match=r"notes\.txt is a file, and exports go into a folder"):
+        workspace.export(record.run_id, "transformers", file)
+    monkeypatch.setattr("core.exporting.os.access", lambda path, mode: False)  # who runs as root may write anywhere
+    with pytest.raises(BadInput, match=r"Nothing may be written to .*; choose another place"):
+        workspace.export(record.run_id, "transformers", tmp_path / "out")
+    assert file.read_text() == "mine" and not (tmp_path / "out").exists()
+
+
+def test_every_file_may_be_read_by_whoever_may_read_the_card(workspace, ran, tmp_path):
+    (done,) = workspace.export(ran(GROUPED).run_id, "transformers", tmp_path)
+    modes = {file.stat().st_mode for file in Path(done.folder).iterdir()}
+    assert modes == {(Path(done.folder) / CARD).stat().st_mode}
+
+
 def test_what_is_no_export_is_never_written_over(workspace, ran, tmp_path):
     record = ran(GROUPED)
     folder = tmp_path / folder_name(record, "transformers")
@@ -278,6 +298,26 @@ def test_a_cancelled_export_leaves_nothing(workspace, ran, tmp_path):
 # -- other tasks ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("family", "rows", "opened_with"),
+    [
+        ("bert", [{"text": line[: 30 + n], "label": "merry" if n % 2 else "sad"} for n, line in LINES], CLASSIFIER),
+        ("bart", [{"input": line[:30], "target": line[30 : 44 + n]} for n, line in LINES], "AutoModelForSeq2SeqLM"),
+        ("t5", [{"input": line[:30], "target": line[30 : 44 + n]} for n, line in LINES], "AutoModelForSeq2SeqLM"),
+    ],
+)
+def test_models_of_other_tasks_are_opened_by_plain_transformers(workspace, tmp_path, family, rows, opened_with):
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    recipe = {"model": str(write_checkpoint(tmp_path / family, family)), "steps": [GROUPED], "device": "cpu"}
+    evaluation = {"evaluation": {"questions": str(questions)}, "metrics": ["accuracy"], "dtype": "float32"}
+    record = workspace.run(Recipe.from_dict(recipe | evaluation))
+    (done,) = workspace.export(record.run_id, "transformers", tmp_path / "out")
+    assert done.relative_difference <= done.bound == 1e-4
+    _, body = card_of(done)
+    assert f"{opened_with}.from_pretrained" in body and "vllm serve" not in body
+
+
 def test_formats_for_writers_refuse_a_classifier(tiny_facts):
     from dataclasses import replace
 
@@ -349,6 +389,33 @@ def test_a_push_uploads_the_folder_as_it_is(workspace, ran, tmp_path, hub):
     assert name == "me/small" and how["private"] and upload["repo_id"] == "me/small"
     assert upload["folder_path"] == Path(done.folder) and done.pushed_to == "me/small"
     assert 'from_pretrained("me/small")' in (Path(done.folder) / CARD).read_text()
+
+
+@pytest.mark.parametrize(("form", "line"), [("gguf", "small/model.gguf"), ("onnx", "python small/run.py")])
+def test_a_card_on_the_hub_says_how_to_fetch_what_its_program_does_not(workspace, ran, tmp_path, hub, form, line):
+    (done,) = workspace.export(ran(GROUPED).run_id, form, tmp_path, push="me/small")
+    card = (Path(done.folder) / CARD).read_text()
+    assert "hf download me/small --local-dir small" in card and line in card and "me/small/" not in card
+
+
+def test_a_hub_gets_every_file_and_the_licence_in_a_private_repository(
+    workspace, tiny_recipe, tiny_folders, tmp_path, monkeypatch
+):
+    base = shutil.copytree(tiny_folders["llama"], tmp_path / "base")
+    (base / "README.md").write_text("---\nlicense: mit\n---\n# Base\n")
+    (base / "LICENSE").write_text("Permission is hereby granted.")
+    recipe = tiny_recipe("llama", GROUPED).to_dict() | {"model": str(base), "metrics": ["perplexity"]}
+    record = workspace.run(Recipe.from_dict(recipe))
+    monkeypatch.setenv("HF_TOKEN", "hf_for_nobody")
+    with local_hub({}) as server:
+        monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", server.url)
+        (done,) = workspace.export(record.run_id, "transformers", tmp_path / "out", push=PUSHED)
+    (made,) = server.made
+    assert made["name"] == "small" and made["organization"] == "me"
+    assert made.get("private") is True or made.get("visibility") == "private"
+    files = {file.name: file.read_bytes() for file in Path(done.folder).iterdir()}
+    assert server.pushed[PUSHED] == files and files["LICENSE"] == b"Permission is hereby granted."
+    assert b"license: mit" in files[CARD]
 
 
 def test_one_repository_takes_one_format(workspace, ran, tmp_path, hub):

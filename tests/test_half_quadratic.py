@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.engine.grids import QuantizedWeight, fit, on_grid, round_to_nearest, search, unbiased
-from core.engine.half_quadratic import POWER, _offsets, _step, half_quadratic
+from core.engine.half_quadratic import _offsets, _step, half_quadratic
 from core.models.weights import Grid
 
 GRIDS = [Grid(bits, size, symmetric) for bits in (2, 3, 4) for size in (0, 16) for symmetric in (True, False)]
@@ -18,14 +18,16 @@ def weight():
     return values * (1 + 4 * (torch.rand(24, 52, generator=generator) > 0.97))
 
 
-def lp_error(weight, quantized):
-    return float((weight - quantized.dequantize()).abs().pow(POWER).sum())
+def squared_error(weight, quantized):
+    return (weight - quantized.dequantize()).square().sum(1)
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
-def test_most_weights_lie_closer_than_on_the_full_range(weight, grid, monkeypatch):
+def test_weights_lie_closer_than_on_the_full_range(weight, grid, monkeypatch):
     monkeypatch.setattr("core.engine.half_quadratic.unbiased", lambda weight, quantized, importance: quantized)
-    assert lp_error(weight, half_quadratic(weight, grid)) < lp_error(weight, round_to_nearest(weight, grid))
+    found, nearest = (squared_error(weight, way(weight, grid)) for way in (half_quadratic, round_to_nearest))
+    assert bool((found <= nearest * 1.0001).all())  # of no row more
+    assert float(found.sum()) < 0.97 * float(nearest.sum())
 
 
 @pytest.mark.parametrize("symmetric", [True, False])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from core.commands import main
@@ -40,7 +41,8 @@ def write_answers(workspace: Workspace, prompt: str, texts: dict[str, str], *, l
     while (claimed := workspace.store.claim("w")) and claimed.id != job:
         workspace.store.finish(claimed.id, "done")
     for place, (weights, text) in enumerate(texts.items()):
-        done = PaneDone(pane=place, text=text, tokens=len(text.split()), ttft_seconds=0.01)
+        runtime = "onnxruntime, MatMul float32" if place else "torch, dense float32"
+        done = PaneDone(pane=place, text=text, tokens=len(text.split()), ttft_seconds=0.01, runtime=runtime)
         events = [PaneStarted(pane=place, label=weights, weights_hash=weights), done]
         workspace.store.append_events(job, [to_json(event) for event in events])
     workspace.store.finish(job, "done")
@@ -73,7 +75,7 @@ def test_a_run_is_told_whole(workspace: Workspace, language: str) -> None:
     for heading in ("report.numbers", "report.recipe", "report.machine", "report.caveats"):
         assert words(heading) in text
     assert words("report.caveat.simulated") in text
-    assert words("metric.perplexity") in text and words.dataset("bundled stories") in text
+    assert words("metric.perplexity") in text and words.said("bundled stories") in text
     assert words("report.texts") not in text  # none were recorded
 
 
@@ -95,6 +97,7 @@ def test_texts_that_were_recorded_stand_side_by_side_with_their_differences(work
     html = report.make(workspace, [one], "en")
     assert "<mark>dog &amp; a &lt;b&gt;cat&lt;/b&gt;.</mark>" in html
     assert "red kite." in html and "text of other weights" not in html
+    assert html.index("torch, dense float32") < html.index("onnxruntime, MatMul float32")
 
 
 def test_of_two_recordings_the_newer_is_taken(workspace: Workspace) -> None:
@@ -223,10 +226,56 @@ def test_nothing_that_others_wrote_becomes_markup(opened: Page) -> None:
 
 
 def test_it_prints_on_white_without_cutting_a_chart(opened: Page) -> None:
+    opened.set_viewport_size({"width": 688, "height": 1000})  # A4 between its margins
     opened.emulate_media(media="print", color_scheme="dark")
+    opened.evaluate("dispatchEvent(new Event('beforeprint'))")
+    drawn = opened.evaluate("[...document.querySelectorAll('.main-svg')].map(s => s.getBoundingClientRect().right)")
+    framed = opened.evaluate("[...document.querySelectorAll('figure.chart')].map(f => f.getBoundingClientRect().right)")
+    assert max(drawn) < max(framed) <= 688
     colours = opened.evaluate(
         "['.verdict, .runs li', 'main'].map(s => getComputedStyle(document.querySelector(s)).color)"
     )
     assert all(sum(map(int, re.findall(r"\d+", colour)[:3])) < 200 for colour in colours), colours
     assert opened.evaluate("getComputedStyle(document.querySelector('figure.chart')).breakInside") == "avoid"
     assert opened.pdf(format="A4").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_axe_finds_no_grave_fault_in_it(
+    workspace: Workspace, page: Page, tmp_path: Path, language: str, scheme: Any
+) -> None:
+    one = record()
+    write_answers(workspace, "Tom had a", {one.baseline_hash: "red kite.", one.compressed_hash: "red dog."})
+    page.emulate_media(color_scheme=scheme)
+    for name, records in (("one", [one]), ("two", [one, smaller()])):
+        file = tmp_path / f"{name}.html"
+        file.write_text(report.make(workspace, records, language), encoding="utf-8")
+        page.goto(file.as_uri())
+        expect(page.locator("svg.main-svg").first).to_be_visible()
+        grave = [
+            fault for fault in Axe().run(page).response["violations"] if fault["impact"] in ("serious", "critical")
+        ]
+        assert not grave, [(fault["id"], [node["html"][:200] for node in fault["nodes"]]) for fault in grave]
+
+
+def test_it_is_read_on_a_phone_and_mailed(opened: Page) -> None:
+    opened.set_viewport_size({"width": 390, "height": 844})
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert Path(opened.url.removeprefix("file://")).stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize(
+    "text", ["**bold** <b>b</b> [a](javascript:alert(1)) $x$", "=1+1", "🦊 ¡olé! \u202e tricked", "مرحبا بالعالم"]
+)
+def test_every_writing_is_text(workspace: Workspace, page: Page, tmp_path: Path, text: str) -> None:
+    one = record()
+    write_answers(workspace, text, {one.baseline_hash: text, one.compressed_hash: f"{text} too"})
+    file = tmp_path / "report.html"
+    file.write_text(report.make(workspace, [one], "en"), encoding="utf-8")
+    page.goto(file.as_uri())
+    expect(page.locator(".texts .prompt")).to_have_text(text)
+    expect(page.locator(".texts .pane p").first).to_have_text(text)
+    assert page.locator(".texts :is(b, a, strong, script)").count() == 0
+    direction = page.locator(".texts .prompt").evaluate("e => getComputedStyle(e).direction")
+    assert direction == ("rtl" if text[0] == "م" else "ltr")

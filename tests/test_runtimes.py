@@ -3,15 +3,18 @@
 import pytest
 import torch
 
-from core.engine.runtimes import CannotExpress, choosing
+from core.engine.runtimes import LONG_PROMPT, CannotExpress, choosing, prompts
 from core.engine.runtimes.bandwidth import read_bandwidth
 from core.engine.runtimes.choosing import Runtimes, form_of
 from core.engine.runtimes.decoding import Greedy
 from core.engine.runtimes.fidelity import divergence
+from core.engine.runtimes.onnx_graph import graph_of
+from core.engine.runtimes.onnx_session import OnnxRuntime
 from core.engine.runtimes.torch_runtime import TorchRuntime
 from core.engine.session import Session
 from core.generation_request import Decoding, GenerateRequest, Pane
-from core.models.traffic import read_per_token
+from core.models.anatomy import Heads
+from core.models.traffic import cache_per_token, read_per_token
 from core.models.weights import Grid, WeightPlan
 from tests.tiny_models import FAMILIES
 
@@ -46,14 +49,14 @@ class Disguised(TorchRuntime):
     name = "onnxruntime"
 
 
-def write(session, recipe, runtime, **decoding):
+def write(session, recipe, runtime, prompt="Mia had a red", **decoding):
     """Events of one pane."""
     events = []
     pane = Pane(label="p", source="recipe" if recipe.steps else "baseline", model=recipe.model)
     if recipe.steps:
         pane = pane.model_copy(update={"recipe": recipe.to_dict()})
     request = GenerateRequest(
-        prompt="Mia had a red",
+        prompt=prompt,
         panes=(pane,),
         decoding=Decoding(**{"max_new_tokens": 14} | decoding),
         device="cpu",
@@ -186,6 +189,90 @@ def test_threads_are_those_that_were_fastest(session, tiny_recipe, monkeypatch):
     assert asked == [2]  # the same checkpoint in the same form: no second trial
 
 
+# -- prompts -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trials(monkeypatch):
+    """Answers of the trials that a test decides; what was asked, in turn."""
+    asked, answers = [], {"has_room": True, "is_faster": True, "is_near": True}
+    for name in answers:
+        monkeypatch.setattr(choosing, name, lambda *args, name=name: asked.append(name) or answers[name])
+    return asked, answers
+
+
+def test_prompts_are_read_in_int8_where_that_is_faster_and_says_the_same(session, tiny_recipe, trials):
+    model = compressed(session, tiny_recipe("llama", BITS))
+    runtimes, ids = Runtimes(), torch.arange(40).view(1, 40)
+    runtime, other = runtimes.onnx(model), runtimes.onnx(model, "dynamic_int8")
+    assert runtimes.choose(model, "onnxruntime", LONG_PROMPT - 1).runtime is runtime and not trials[0]
+    assert runtimes.choose(model, "onnxruntime", LONG_PROMPT).runtime is runtime
+    assert runtime.kernel.partition("; prompts: ")[2] == other.kernel
+    assert runtime.reason == f"prompts: {other.reason}" and runtime.real
+    plain = OnnxRuntime(graph_of(model), 1)
+    assert runtime.weight_bytes == plain.weight_bytes + other.weight_bytes
+    mixed, int8, codes = (read(each, ids) for each in (runtime, other, plain))
+    assert torch.equal(mixed, int8) and not torch.equal(mixed, codes)
+    mixed, codes = (read(each, ids[:, : LONG_PROMPT - 1]) for each in (runtime, plain))
+    assert torch.equal(mixed, codes), "few tokens are read as they are written"
+
+
+def read(runtime, ids):
+    runtime.start(*ids.shape)
+    return runtime.feed(ids)
+
+
+@pytest.mark.parametrize("trial", ["has_room", "is_faster", "is_near"])
+def test_else_one_form_reads_and_writes(session, tiny_recipe, trials, trial):
+    trials[1][trial] = False
+    model = compressed(session, tiny_recipe("llama", BITS))
+    runtime = Runtimes().choose(model, "onnxruntime", 100).runtime
+    assert trial in trials[0] and "prompts" not in runtime.kernel + runtime.reason
+
+
+def test_what_was_slower_is_not_tried_again_for_the_same_checkpoint(session, tiny_recipe, trials):
+    asked, answers = trials
+    answers["is_faster"] = False
+    runtimes = Runtimes()
+    for group in (32, 32, 16):
+        step = {"quantize_rtn": {"bits": 4, "group_size": group, "head_bits": 4 + group // 8}}
+        runtimes.choose(compressed(session, tiny_recipe("llama", step)), "onnxruntime", 100)
+    assert asked.count("is_faster") == 2 and "is_near" not in asked
+
+
+def test_what_reads_prompts_is_looked_for_once(session, tiny_recipe, trials):
+    runtimes, model = Runtimes(), compressed(session, tiny_recipe("llama", BITS))
+    labels = {runtimes.choose(model, "onnxruntime", 100).runtime.kernel for _ in range(3)}
+    assert trials[0] == ["has_room", "is_faster", "is_near"] and len(labels) == 1
+
+
+def test_a_pane_says_in_what_its_prompt_was_read(session, tiny_recipe, trials):
+    done = write(session, tiny_recipe("llama", BITS), "onnxruntime", prompt="Mia had a red kite. " * 7)[-1]
+    assert "; prompts: DynamicQuantizeMatMul int8" in done.runtime and "rounded once more" in done.note
+
+
+def test_int8_is_near_for_the_same_weights_alone(session, tiny_recipe):
+    recipe = tiny_recipe("llama", BITS)
+    model, baseline = compressed(session, recipe), session.baseline(recipe)
+    assert prompts.is_near(OnnxRuntime(graph_of(model, form="dynamic_int8"), 1), model)
+    assert not prompts.is_near(TorchRuntime(baseline), model)
+
+
+@pytest.mark.parametrize(("pace", "faster"), [(0.5, True), (1.0, False), (2.0, False)])
+def test_a_trial_of_prompts_wants_a_clear_gain(session, tiny_recipe, monkeypatch, pace, faster):
+    model = session.baseline(tiny_recipe("llama"))
+    here, there = TorchRuntime(model), TorchRuntime(model)
+    monkeypatch.setattr(prompts, "_seconds", lambda runtime, ids: pace if runtime is there else 1.0)
+    assert prompts.is_faster(there, here, model) is faster
+
+
+def test_a_second_form_wants_room(session, tiny_recipe, monkeypatch):
+    model = session.baseline(tiny_recipe("llama"))
+    assert prompts.has_room(model)
+    monkeypatch.setattr(prompts, "SHARE_OF_MEMORY", 1e-9)
+    assert not prompts.has_room(model)
+
+
 # -- records -------------------------------------------------------------------------------
 
 
@@ -207,21 +294,25 @@ def test_a_run_says_in_what_it_was_timed_beside_what(session, tiny_recipe):
     assert decode.kernel == "real" and decode.runtime.startswith("onnxruntime, MatMulNBits int4 group 32")
     assert record.find("decode_tokens_per_second", "baseline").runtime == "onnxruntime, MatMul float32"
     assert plain.runtime == "torch, dense float32" and plain.value > 0
-    assert record.find("int8_prefill_tokens_per_second").value > 0
+    held = record.find("runtime_weight_bytes")
+    assert 0 < held.value < record.find("runtime_weight_bytes", "baseline").value and held.runtime == decode.runtime
     assert any("timed in onnxruntime: asked for" in notice for notice in record.notices)
-    divergence = record.find("runtime_divergence")
-    assert (
-        0 < divergence.value < 0.05 and divergence.samples == 128 and "quality was measured in torch" in divergence.note
-    )
+    found = record.find("runtime_divergence")
+    assert 0 < found.value < 0.05 and found.samples == 4 * 17 and "quality was measured in torch" in found.note
 
 
 def test_a_share_of_bandwidth_is_bytes_times_rate_over_a_plain_read(session, tiny_recipe):
     recipe = tiny_recipe("llama", BITS, metrics=[SPEED], runtime="onnxruntime")
     record, model = run(session, recipe), compressed(session, recipe)
     share, rate = record.find("bandwidth_share"), record.find("decode_tokens_per_second")
-    size = read_per_token(model.layout(), low_bit=True)
+    tokens = 16 + 4 / 2
+    size = read_per_token(model.layout(), low_bit=True) + cache_per_token(model.facts.heads, 3, tokens)
     assert share.value == pytest.approx(size * rate.value / read_bandwidth(size), rel=1e-6)
     assert record.find("bandwidth_share", "baseline") and f"{size / 1e6:.1f} MB a token" in share.note
+
+
+def test_the_cache_by_hand():
+    assert cache_per_token(Heads(count=4, kv_count=2, dim=8), layers=3, tokens=10) == 3 * 2 * (2 * 8) * 4 * 10
 
 
 def test_three_bits_are_named_as_what_they_run_in(session, tiny_recipe):
@@ -259,7 +350,7 @@ def test_divergence_is_zero_for_the_same_logits_and_grows_with_other_weights(ses
     windows = torch.arange(96).view(3, 32)
     same, _, count = divergence(TorchRuntime(model), model, windows)
     other, error, _ = divergence(TorchRuntime(baseline), model, windows)
-    assert same < 1e-6 and count == 96
+    assert same < 1e-6 and count == 3 * 17
     assert other > 100 * max(same, 1e-9) and error > 0
 
 

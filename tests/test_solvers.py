@@ -158,7 +158,7 @@ def test_mending_reaches_least_squares_under_the_mask(case):
     start = weight.masked_fill(mask, 0)
     loss = [relative_loss(weight, start, statistics.hessian)]
     for steps in (2, 10, 200):
-        mended = refine(start, weight, mask, statistics.hessian, dampening=0.01, steps=steps, check=never)
+        mended = refine(start, weight, mask, statistics, dampening=0.01, steps=steps, check=never)
         loss.append(relative_loss(weight, mended, statistics.hessian))
     assert loss == sorted(loss, reverse=True) and loss[2] < 0.7 * loss[0]
     assert torch.allclose(mended.double(), expected, atol=1e-3)

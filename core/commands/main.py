@@ -14,7 +14,9 @@ import click
 
 from core.commands.export import export
 from core.commands.frame import interruptible, json_option, open_workspace
+from core.commands.layers import layers
 from core.commands.models import models
+from core.commands.presets import presets
 from core.commands.recipe import build_recipe, parse_bytes, recipe_options
 from core.commands.report import report
 from core.commands.sweep import sweep, sweeps
@@ -179,6 +181,8 @@ def allocate(
 
 
 cli.add_command(models)
+cli.add_command(presets)
+cli.add_command(layers)
 cli.add_command(report)
 cli.add_command(export)
 cli.add_command(sweep)

@@ -68,10 +68,12 @@ def change(measurement: Measurement | None) -> str:
 
 
 def steps_of(record: RunRecord) -> str:
-    """The steps of a run in short: the first setting, which says most, and those that differ from their defaults."""
-    from core.recipe import Recipe
+    return steps_in_short(Recipe.from_dict(record.recipe))
 
-    return " → ".join(_step(step) for step in Recipe.from_dict(record.recipe).steps) or "baseline"
+
+def steps_in_short(recipe: Recipe) -> str:
+    """Of every step the first setting, which says most, and those that differ from their defaults."""
+    return " → ".join(_step(step) for step in recipe.steps) or "baseline"
 
 
 def _step(step: Method) -> str:
@@ -123,7 +125,7 @@ def print_exports(exports: Sequence[ExportRecord]) -> None:
         (
             export.format,
             number(export.weight_bytes, "bytes"),
-            export.opened_by or f"not by its program; {export.read_by}",
+            export.opened_by or f"not by {export.not_opened_by}; {export.read_by}",
             f"{export.relative_difference:.2%}",
             measured(next((m for m in export.quality if m.metric == "perplexity"), None)),
             export.folder,
@@ -189,7 +191,7 @@ def print_estimate(estimate: Estimate) -> None:
         ("bits per weight", f"{about}{estimate.bits_per_weight:.2f}"),
         ("sparsity of linear layers", number(estimate.sparsity, "fraction")),
         ("parameters", f"{estimate.parameters:,}"),
-        ("perplexity, times the baseline's", _predicted(estimate)),
+        ("perplexity, times the baseline's", predicted(estimate)),
         ("writing speed, at the most", f"{estimate.decode_bound:.1f} times the baseline's, by the bytes a token reads"),
         ("memory needed to run it", number(estimate.memory_need, "bytes")),
     ]
@@ -200,7 +202,7 @@ def estimate_data(estimate: Estimate) -> dict[str, Any]:
     return asdict(estimate) | {"compression_ratio": estimate.compression_ratio}
 
 
-def _predicted(estimate: Estimate) -> str:
+def predicted(estimate: Estimate) -> str:
     found = estimate.predicted
     if found is None:
         return estimate.why_not

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
+from core.commands.frame import open_workspace
 from core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ def recipe_options(command: Command) -> Command:
     options = [
         click.argument("recipe", required=False, metavar="[RECIPE.YAML]"),
         click.option("--model", help="The bundled 'storyteller', a folder, or a Hub id."),
+        click.option(
+            "--preset", metavar="NAME", help="Choose the steps: half, fastest or smallest; see `compresslab presets`."
+        ),
         click.option("--set", "changes", multiple=True, metavar="NAME.SETTING=VALUE", help="Change or add a step."),
         click.option("--device", help="auto, cpu, cuda or mps."),
         click.option("--dtype", help="auto, float32, bfloat16 or float16."),
@@ -34,16 +38,30 @@ def recipe_options(command: Command) -> Command:
     return command
 
 
-def build_recipe(recipe: str | None, changes: tuple[str, ...], **fields: str | None) -> Recipe:
-    """The file, or an empty recipe, with what the options change."""
+def build_recipe(
+    recipe: str | None, changes: tuple[str, ...], preset: str | None = None, **fields: str | None
+) -> Recipe:
+    """The file, or an empty recipe, with what the options change; a preset's steps take the place of the file's."""
     from core.recipe import Recipe
 
     made = Recipe.from_yaml(_text(recipe)) if recipe else Recipe()
     seed = fields.pop("seed", None)
     made = Recipe.from_dict(made.to_dict() | {name: value for name, value in fields.items() if value is not None})
+    if preset is not None:
+        made = _preset(preset, _absolute(made))
     for change in (*changes, *([f"seed={seed}"] if seed is not None else [])):
         made = made.assign(change)
     return _absolute(made)
+
+
+def _preset(name: str, recipe: Recipe) -> Recipe:
+    """Raises BadInput where there is none of that name, or none that will do."""
+    from core.presets import Goal
+
+    known: dict[str, Goal] = {goal: goal for goal in get_args(Goal)}
+    if name not in known:
+        raise BadInput(f"There is no preset {name!r}; there are {', '.join(known)}.")
+    return open_workspace().preset(known[name], recipe).recipe
 
 
 def _absolute(recipe: Recipe) -> Recipe:

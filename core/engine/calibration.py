@@ -59,6 +59,7 @@ class InputStatistics:
         *,
         norms: Tensor | None = None,
         arrays: Arrays | None = None,
+        drift: Tensor | None = None,
     ) -> None:
         if norms is None:
             assert hessian is not None, "norms come from the Hessian where they are not given"
@@ -68,6 +69,9 @@ class InputStatistics:
         self.peaks = peaks  # [d], largest magnitude
         self.norms = norms  # [d], root mean square of every channel
         self.arrays = arrays or Arrays({} if hessian is None else {HESSIAN: hessian})
+        self.drift = (
+            drift  # (X - X^)^T X^ / tokens, [d, d]: X the input as it was, X^ as it is; None: they are the same
+        )
         self._say: Say | None = None
         self._unfactorable: set[str] = set()
 
@@ -81,6 +85,21 @@ class InputStatistics:
         told = copy.copy(self)
         told._say = lambda text: say(f"{group[0]}: {text}")
         return told
+
+    def aim(self, weight: Tensor, dampening: float, order: Tensor | None = None) -> Tensor:
+        """What stands in for matrices [r, d] so that they give, of this input, what they gave of the input as it was.
+
+        The ridge solution of min |W X - W' X^|: W + W (X - X^) X^^T (X^ X^^T + dampening)^-1. A solver that starts from
+        it makes up for what was lost in the layers before (Li et al. 2025, GPTAQ, arXiv:2504.02692, section 3; Zhang
+        et al. 2025, Qronos, arXiv:2505.11695). Raises Unfactorable.
+        """
+        if self.drift is None:
+            return weight
+        factor = self.factor(dampening, order)  # of the inverse, F^T F
+        lost = weight @ self.drift
+        if order is None:
+            return weight + lost @ factor.T @ factor
+        return weight + (lost[:, order] @ factor.T @ factor)[:, order.argsort()]
 
     def factor(self, dampening: float, order: Tensor | None = None) -> Tensor:
         """Upper Cholesky factor of the inverse of H + dampening * mean(diag H) * I, channels in that order: [d, d].
@@ -136,12 +155,14 @@ class Sums:
 
     def __init__(self, hessian: bool) -> None:
         self.tokens = 0
+        self._drift: Tensor | None = None  # [d, d]
         self._with_hessian = hessian
         self._total, self._squares, self._peaks = torch.empty(0), torch.empty(0), torch.empty(0)
         self._moments: Tensor | None = None  # [d, d], on and above the diagonal
 
-    def add(self, inputs: Tensor) -> None:
-        rows = inputs.detach().reshape(-1, inputs.shape[-1]).float()  # [T, d]
+    def add(self, inputs: Tensor, meant: Tensor | None = None) -> None:
+        """Take in rows of the input; `meant` are the same rows as they were before anything was compressed."""
+        rows = _rows(inputs)
         if not self.tokens:
             self._total, self._squares, self._peaks = (rows.new_zeros(rows.shape[1]) for _ in range(3))
             self._moments = rows.new_zeros(rows.shape[1], rows.shape[1]) if self._with_hessian else None
@@ -154,6 +175,9 @@ class Sums:
         for first in range(0, rows.shape[1], PANEL):
             panel = rows[:, first : first + PANEL]
             self._moments[first : first + PANEL, first:].addmm_(panel.T, rows[:, first:])
+        if meant is not None:
+            drift = rows.new_zeros(rows.shape[1], rows.shape[1]) if self._drift is None else self._drift
+            self._drift = drift.addmm_((_rows(meant) - rows).T, rows)
 
     def statistics(self, group: Group, expected: int) -> InputStatistics:
         """Raises RunFailed where an input was not finite."""
@@ -168,7 +192,13 @@ class Sums:
         if self._moments is None:
             return InputStatistics(self.tokens, mean, peaks, norms=(squares / self.tokens).sqrt())
         upper = self._moments.triu_().div_(self.tokens)
-        return InputStatistics(self.tokens, mean, peaks, upper + upper.triu(1).T)
+        drift = None if self._drift is None else self._drift.div_(self.tokens)
+        return InputStatistics(self.tokens, mean, peaks, upper + upper.triu(1).T, drift=drift)
+
+
+def _rows(inputs: Tensor) -> Tensor:
+    """float32 [T, d] of an input [..., d]."""
+    return inputs.detach().reshape(-1, inputs.shape[-1]).float()
 
 
 def shared_inputs(model: CompressedModel, names: Sequence[str], sample: Tensor) -> list[Group]:

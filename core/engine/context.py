@@ -98,15 +98,16 @@ class StepContext:
             yield item
 
     def with_statistics(
-        self, model: CompressedModel, names: Sequence[str], *, hessian: bool = True
+        self, model: CompressedModel, names: Sequence[str], *, hessian: bool = True, drift: bool = False
     ) -> Iterator[tuple[Group, InputStatistics]]:
         """Matrices that share an input, and that input's statistics, in forward order, with progress and cancel.
 
         Change the weights of a group before asking for the next one: with sequential statistics the next ones see it.
-        Without `hessian` there may be none of it, where taking it would cost much.
+        Without `hessian` there may be none of it, where taking it would cost much. With `drift` sequential ones know
+        how far the inputs are from what they were before this step.
         """
         if self.recipe.calibration.statistics == "sequential":
-            found = sequential_statistics(model, names, self.calibration(), self.tell, hessian=hessian)
+            found = sequential_statistics(model, names, self.calibration(), self.tell, hessian=hessian, drift=drift)
         else:
             wanted = set(names)
             kept = self.session.input_statistics(self, hessian=hessian).items()

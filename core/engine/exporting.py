@@ -100,13 +100,14 @@ def export(
         weight_bytes=weight_bytes,
         estimated_bytes=estimate,
         opened_by=reopened.by,
+        not_opened_by=reopened.missing,
         read_by=reopened.instead,
         tokens=compared.tokens,
         largest_difference=compared.largest,
         relative_difference=compared.relative,
         bound=bound,
         quality=compared.quality,
-        notes=[note for note in (again, DROPPED if drops else None) if note],
+        notes=[note for note in (again, DROPPED if drops else None, *form.shut_out(contents).values()) if note],
     )
 
 

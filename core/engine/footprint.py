@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 SAMPLE_SECONDS = 0.001
 WRITTEN = "the packed file as written"
 LAID_OUT = "the packed file to the byte, from the weights as they are; written when the run is final"
-CPU_PEAK = "weights, and the rise of this process's resident memory while one window was read"
-CUDA_PEAK = "weights, and the rise of torch's peak on the device while one window was read"
+CPU_PEAK = "in torch: weights, and the rise of this process's resident memory while one window was read"
+CUDA_PEAK = "in torch: weights, and the rise of its peak on the device while one window was read"
 
 
 def footprints(context: MeasureContext) -> list[Measurement]:
@@ -34,7 +34,7 @@ def footprints(context: MeasureContext) -> list[Measurement]:
     for variant, model in models.items():
         context.check()
         peak, note = peak_bytes(model, window)
-        found.append(_bytes("weight_memory_bytes", variant, model.memory_bytes, f"held as {_dtype(model)}"))
+        found.append(_bytes("weight_memory_bytes", variant, model.memory_bytes, f"held in torch as {_dtype(model)}"))
         found.append(_bytes("peak_memory_bytes", variant, peak, note))
     return [*found, _sparsity("baseline", context.baseline), _sparsity("compressed", context.compressed)]
 

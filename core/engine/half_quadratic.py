@@ -2,8 +2,9 @@
 
 Badri & Shaji 2023, "Half-Quadratic Quantization of Large Machine Learning Models" (mobiusml.github.io/hqq_blog): the
 l_p error, p < 1, is split in two: a sparse part, by shrinkage, and the rest, by least squares. There the zero point is
-free and the scale is fixed; here zero points are stored as integers, so that the scale moves as well. A scale of least
-error shrinks the weights, which l_p does not see and models do: at the end every group gets its strength back.
+free and the scale is fixed; here zero points are stored as integers, so that the scale moves as well. Of the grids on
+the way the one of least squares is taken: by l_p, per row, so many weights are clipped at 3 bits that plain rounding
+does better. A scale of least error shrinks the weights: at the end every group gets its strength back.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ def half_quadratic(weight: Tensor, grid: Grid) -> QuantizedWeight:
 
 
 def _offsets(values: Tensor, scales: Tensor, zeros: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-    """Steps from zero [r, g, size] of every weight on its grid, and the l_p error of every group [r, g]."""
+    """Steps from zero [r, g, size] of every weight on its grid, and the squared error of every group [r, g]."""
     offsets = codes_of(values, scales, zeros, grid) - zeros.float().unsqueeze(2)
-    lost = (values - offsets * scales.float().unsqueeze(2)).abs()
-    return offsets, lost.pow_(POWER).sum(2)
+    lost = values - offsets * scales.float().unsqueeze(2)
+    return offsets, lost.square_().sum(2)
 
 
 def _step(

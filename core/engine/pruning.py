@@ -78,7 +78,7 @@ def mend(
             model.weight(name),
             weight,
             model.masks[name],
-            statistics.hessian,
+            statistics,
             dampening=method.dampening,
             steps=method.mend,
             check=context.check,
@@ -92,7 +92,7 @@ def _visits(
     """The matrices, with the statistics of their inputs where those are needed."""
     mending = any(own.mend for own in chosen.values())
     if inputs or mending:
-        yield from context.with_statistics(model, list(chosen), hessian=mending)
+        yield from context.with_statistics(model, list(chosen), hessian=mending, drift=mending)
     else:
         yield from (((name,), None) for name in context.each(list(chosen)))
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from core.engine.calibration import InputStatistics
+
 TINY = 1e-30
 
 
@@ -19,13 +21,17 @@ def refine(
     start: Tensor,
     before: Tensor,
     mask: Tensor,
-    hessian: Tensor,
+    statistics: InputStatistics,
     *,
     dampening: float,
     steps: int,
     check: Callable[[], None],
 ) -> Tensor:
-    """`start` improved towards `before`, float32 [r, d], zero where `mask` is True; `hessian` is [d, d]."""
+    """`start` improved towards `before`, float32 [r, d], zero where `mask` is True.
+
+    Where the input has drifted, towards what `before` gave of the input as it was.
+    """
+    hessian = statistics.hessian
     diagonal = hessian.diagonal()
     ridge = float(dampening * diagonal.mean())
     scale = (diagonal + ridge).clamp_min(TINY)
@@ -36,6 +42,8 @@ def refine(
 
     weight = start.clone()
     residual = applied(before - weight)  # [r, d]: minus half the gradient
+    if statistics.drift is not None:
+        residual.add_((before @ statistics.drift).mul_(kept))
     direction = residual / scale
     energy = _dot(residual, direction)  # [r, 1]
     for _ in range(steps):

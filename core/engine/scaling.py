@@ -34,7 +34,7 @@ def quantize_scaled(
     context: StepContext,
 ) -> None:
     """Round matrices that share an input, scaled where there is a fold. Raises Unfactorable, Cancelled."""
-    weight = solving.stacked(model, names)
+    weight = statistics.aim(solving.stacked(model, names), own.dampening)
     scales = torch.ones(weight.shape[1], device=weight.device)
     if fold is not None:
         scales = best_scales(weight, own.linear_grid, statistics, fold, context)
@@ -44,21 +44,21 @@ def quantize_scaled(
     factor = scaled.factor(own.dampening, order) if gptq else None  # before anything is changed: it may fail
     if fold is not None:
         scales = fold.divide(model, scales)
-    weights = [model.weight(name) * scales for name in names]
-    target = solving.grid_target(torch.cat(weights), own.linear_grid, scaled, searched=own.search)
+    weight = weight * scales
+    target = solving.grid_target(weight, own.linear_grid, scaled, searched=own.search)
     if factor is None:
-        stored = _rounded(weights, target)
+        stored = _rounded(weight, target)
     else:
         earlier = solving.stacked_mask(model, names)
-        stored = quantized(target, solve(weights, factor, target, context.check, earlier=earlier, order=order))
+        stored = quantized(target, solve([weight], factor, target, context.check, earlier=earlier, order=order))
     if own.keep_strength:
-        stored = unbiased(torch.cat(weights), stored, solving.importance(scaled))
+        stored = unbiased(weight, stored, solving.importance(scaled))
     solving.put(model, names, stored)
 
 
-def _rounded(weights: Sequence[Tensor], target: Target) -> QuantizedWeight:
+def _rounded(weight: Tensor, target: Target) -> QuantizedWeight:
     assert target.grid is not None and target.scales is not None and target.zeros is not None
-    return on_grid(torch.cat(list(weights)), target.scales, target.zeros, target.grid)
+    return on_grid(weight, target.scales, target.zeros, target.grid)
 
 
 def quantize_smoothed(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from core.engine.generation import Author, check_writes, write_pane
 from core.engine.held import Held
 from core.engine.model import CompressedModel
 from core.engine.progress import Report, Tracker
+from core.engine.recent import Recent
 from core.engine.runtimes.choosing import Runtimes
 from core.engine.scores import EncodedQuestion, ScoreCache, encode_question
 from core.engine.solutions import Solutions
@@ -58,16 +58,16 @@ class Session:
     def __init__(self) -> None:
         self.scores = ScoreCache()
         self.runtimes = Runtimes()
-        self._baselines: _Recent[CompressedModel] = _Recent(BASELINES)
-        self._compressed: _Recent[_Compressed] = _Recent(COMPRESSED)
-        self._loaded: _Recent[CompressedModel] = _Recent(LOADED)
-        self._ids: _Recent[Tensor] = _Recent(TEXTS)
-        self._questions: _Recent[list[EncodedQuestion]] = _Recent(TEXTS)
-        self._examples: _Recent[list[Encoded]] = _Recent(TEXTS)
+        self._baselines: Recent[CompressedModel] = Recent(BASELINES)
+        self._compressed: Recent[_Compressed] = Recent(COMPRESSED)
+        self._loaded: Recent[CompressedModel] = Recent(LOADED)
+        self._ids: Recent[Tensor] = Recent(TEXTS)
+        self._questions: Recent[list[EncodedQuestion]] = Recent(TEXTS)
+        self._examples: Recent[list[Encoded]] = Recent(TEXTS)
         self._statistics = StatisticsCache()
         self.solutions = Solutions()
         self._taught: Held[Any] = Held(share_of_memory=1 / 16, most_bytes=2 * 2**30)
-        self._written: _Recent[int] = _Recent(TEXTS)
+        self._written: Recent[int] = Recent(TEXTS)
 
     @property
     def device(self) -> str:
@@ -127,7 +127,7 @@ class Session:
             for number, pane in enumerate(request.panes):
                 model = self._pane(pane, request, job)
                 job.check()
-                author = self._author(model, request.runtime, job)
+                author = self._author(model, request.runtime, request.prompts, job)
                 for place, prompt in enumerate(request.prompts):
                     place = number + place * len(request.panes)
                     write_pane(author, prompt, request.decoding, place, pane.label, job, words=not request.further)
@@ -154,7 +154,7 @@ class Session:
 
     def generate_text(self, model: CompressedModel, prompt: str, decoding: Decoding) -> str:
         with pipeline.clear_failures():
-            return write_pane(self._author(model, "auto", _silent()), prompt, decoding, 0, "", _silent())
+            return write_pane(self._author(model, "auto", [prompt], _silent()), prompt, decoding, 0, "", _silent())
 
     def _resolve(self, model: str | CompressedModel) -> CompressedModel:
         return self.baseline(Recipe(model=model)) if isinstance(model, str) else model
@@ -313,9 +313,10 @@ class Session:
             return self.compress(recipe, job)[0]
         return self._saved_run(pane.run_id or "", where)
 
-    def _author(self, model: CompressedModel, asked: RuntimeChoice, job: Job) -> Author:
+    def _author(self, model: CompressedModel, asked: RuntimeChoice, prompts: Sequence[str], job: Job) -> Author:
         check_writes(model)
-        chosen = self.runtimes.choose(model, asked)
+        longest = max(len(model.tokenizer(prompt, verbose=False).input_ids) for prompt in prompts)
+        chosen = self.runtimes.choose(model, asked, longest)
         if asked == "onnxruntime" and chosen.runtime.name == "torch":
             job.notice(f"It writes in torch: {chosen.why}.")
         return Author(model, chosen.runtime)
@@ -351,32 +352,6 @@ class _Compressed:
         for point in self.losses:
             job.report(Loss(step=point.step, total=self.losses[-1].step, loss=point.loss))
         return self.model.copy(), list(self.losses)
-
-
-class _Recent(Generic[T]):
-    """The most recently used few of something."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._items: OrderedDict[tuple[Any, ...], T] = OrderedDict()
-
-    def __contains__(self, key: tuple[Any, ...]) -> bool:
-        return key in self._items
-
-    def peek(self, key: tuple[Any, ...]) -> T:
-        self._items.move_to_end(key)
-        return self._items[key]
-
-    def put(self, key: tuple[Any, ...], item: T) -> None:
-        self._items[key] = item
-        self._items.move_to_end(key)
-        while len(self._items) > self._most:
-            self._items.popitem(last=False)
-
-    def get(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
-        if key not in self._items:
-            self.put(key, make())
-        return self.peek(key)
 
 
 def _identity(folder: Path) -> tuple[str, int]:

@@ -43,6 +43,7 @@ class Solved:
     weight: Tensor
     codes: Tensor | None  # uint8
     mask: Tensor | None  # True where zeroed
+    loss: Tensor  # float32 [rows], of every row of D H D^T, D what was changed, H dampened
 
 
 def solve(
@@ -85,6 +86,7 @@ class _Walk:
         if self._earlier is not None:
             self._zeroed |= self._earlier
         self._zeroes = target.prunes or earlier is not None
+        self._loss = self._weight.new_zeros(self._weight.shape[1])
         self._pruned = [0] * len(weights)  # so far, of each matrix
         if target.grid is not None:
             self._prepare_grid(target.grid, target)
@@ -118,6 +120,7 @@ class _Walk:
                 passed_on[start - first : end - first, : last - first], errors[start - first : end - first], end, last
             )
         self._pass_on(passed_on, errors, last, len(self._weight))
+        self._loss += errors.div_(self._factor.diagonal()[first:last, None]).square_().sum(0)
 
     def _fix(self, channel: int, error: Tensor) -> None:
         """What rounding or zeroing a channel takes away from it, into `error` [r]."""
@@ -168,10 +171,10 @@ class _Walk:
     def solved(self) -> Solved:
         mask = self._upright(self._zeroed) if self._zeroes else None
         if self._target.grid is None:
-            return Solved(self._upright(self._weight.masked_fill_(self._zeroed, 0)), None, mask)
+            return Solved(self._upright(self._weight.masked_fill_(self._zeroed, 0)), None, mask, self._loss)
         codes = (self._offsets + self._zeros[self._group_of]).to(torch.uint8)
         weight = self._offsets.mul_(self._scales[self._group_of])
-        return Solved(self._upright(weight), self._upright(codes), mask)
+        return Solved(self._upright(weight), self._upright(codes), mask, self._loss)
 
 
 def quantized(target: Target, solved: Solved) -> QuantizedWeight:

@@ -14,6 +14,7 @@ from core.engine.calibration import InputStatistics, Unfactorable
 from core.engine.context import StepContext
 from core.engine.grids import QuantizedWeight, fit, round_to_nearest, search, unbiased
 from core.engine.model import CompressedModel
+from core.engine.refit import solve_and_refit
 from core.engine.solve import Solved, Target, quantized, solve
 from core.models.weights import Grid
 
@@ -37,7 +38,7 @@ def solve_groups(
     It may change the weights named by `beside` as well. An input whose Hessian can't be factorised gets `instead`,
     matrix by matrix, and the record says so.
     """
-    for names, statistics in context.with_statistics(model, list(chosen)):
+    for names, statistics in context.with_statistics(model, list(chosen), drift=True):
         for group, own in alike(names, chosen):
             make = partial(_solve_or, solve_group, instead, group, own, statistics, context)
             context.solve(model, [*group, *beside(group)], own, make)
@@ -140,27 +141,38 @@ def _rows_of(target: Target, rows: slice) -> Target:
 def _solved_rows(solved: Solved, rows: slice) -> Solved:
     assert solved.codes is not None
     mask = None if solved.mask is None else solved.mask[rows]
-    return Solved(solved.weight[rows], solved.codes[rows], mask)
+    return Solved(solved.weight[rows], solved.codes[rows], mask, solved.loss[rows])
 
 
 def run(
     model: CompressedModel,
     names: Sequence[str],
+    weight: Tensor,
     target: Target,
     statistics: InputStatistics,
     context: StepContext,
     *,
     dampening: float,
     order: Tensor | None,
+    refit: bool = False,
     keep_strength: bool = False,
 ) -> None:
-    """Solve the matrices and put them into the model. Raises Unfactorable, Cancelled."""
+    """Solve stacked matrices `weight` and put them into the model, with `refit` on scales that fit the codes as well.
+
+    Raises Unfactorable, Cancelled.
+    """
     factor = statistics.factor(dampening, order)
-    weights = [model.weight(name) for name in names]
+    weights = weight.split([model.weights[name].shape[0] for name in names])
     earlier = stacked_mask(model, names)
-    solved = solve(weights, factor, target, context.check, earlier=earlier, order=order)
+    if refit:
+        hessian, check = statistics.hessian, context.check
+        target, solved = solve_and_refit(
+            weights, factor, target, hessian, dampening, check, earlier=earlier, order=order
+        )
+    else:
+        solved = solve(weights, factor, target, context.check, earlier=earlier, order=order)
     if keep_strength:
-        stored = unbiased(torch.cat(weights), quantized(target, solved), importance(statistics))
+        stored = unbiased(weight, quantized(target, solved), importance(statistics))
         target = replace(target, scales=stored.scales)
     take_over(model, names, target, solved)
 

@@ -17,13 +17,13 @@ from core.engine.device import synchronize
 from core.engine.model import CompressedModel
 from core.engine.runtimes import CannotExpress, Runtime
 from core.engine.runtimes.bandwidth import read_bandwidth
-from core.engine.runtimes.choosing import form_of
 from core.engine.runtimes.decoding import Greedy
 from core.engine.runtimes.fidelity import divergence
 from core.engine.runtimes.torch_runtime import TorchRuntime
 from core.engine.statistics import median
 from core.engine.tasks import Speaker
-from core.models.traffic import read_per_token
+from core.models.narrowing import widths_now
+from core.models.traffic import cache_per_token, read_per_token
 from core.paths import home
 from core.results import Direction, Measurement, Variant
 
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from core.metrics.speed import Speed
 
 BUSY_PERCENT = 25  # of all cores, by others, before the timing starts
-# Before the names of metrics: what plain torch does, where the race is run in another runtime; prompts read in int8.
-PLAIN, INT8 = "torch_", "int8_"
+PLAIN = "torch_"  # before the names of metrics: what plain torch does, where the race is run in another runtime
 
 
 def timing_lock() -> FileLock:
@@ -72,7 +71,7 @@ def race(context: MeasureContext, settings: Speed) -> Iterator[list[Measurement]
     """Rounds of all lanes in turn, after one round that is not counted."""
     prompt = _prompt(context, settings)
     with _alone(context.job) as busy:
-        lanes = _lanes(context, settings.new_tokens)
+        lanes = _lanes(context, prompt.shape[1], settings.new_tokens)
         for round_ in range(settings.repeats + 1):
             for lane in lanes:
                 lap = time_once(lane, prompt, context.job)
@@ -81,7 +80,9 @@ def race(context: MeasureContext, settings: Speed) -> Iterator[list[Measurement]
             context.job.tracker.advance(round_ + 1, settings.repeats + 1)
             if round_:
                 last = round_ == settings.repeats
-                yield [m for lane in lanes for m in _speeds(lane, busy)] + (_beside(context, lanes) if last else [])
+                yield [m for lane in lanes for m in _speeds(lane, busy)] + (
+                    _beside(context, lanes, prompt) if last else []
+                )
 
 
 def time_once(lane: Lane, prompt: Tensor, job: Job) -> tuple[float, float]:
@@ -100,7 +101,7 @@ def time_once(lane: Lane, prompt: Tensor, job: Job) -> tuple[float, float]:
         return first - begun, time.perf_counter() - first
 
 
-def _lanes(context: MeasureContext, new_tokens: int) -> list[Lane]:
+def _lanes(context: MeasureContext, prompt_tokens: int, new_tokens: int) -> list[Lane]:
     """Both models in the runtime that the compressed one was given; beside them the baseline in plain torch."""
     baseline, compressed, job = context.baseline, context.compressed, context.job
     if baseline.facts.task != "causal":
@@ -109,7 +110,7 @@ def _lanes(context: MeasureContext, new_tokens: int) -> list[Lane]:
             Lane("baseline", baseline, TorchRuntime(baseline), partial(Speaker, baseline), said),
             Lane("compressed", compressed, TorchRuntime(compressed), partial(Speaker, compressed), said),
         ]
-    chosen = context.session.runtimes.choose(compressed, context.recipe.runtime)
+    chosen = context.session.runtimes.choose(compressed, context.recipe.runtime, prompt_tokens)
     plain, beside = TorchRuntime(baseline), chosen.runtime
     lanes = [_lane("compressed", compressed, chosen.runtime, new_tokens)]
     job.remember(f"Speed was timed in {chosen.runtime.name}: {chosen.why}.")
@@ -124,19 +125,7 @@ def _lanes(context: MeasureContext, new_tokens: int) -> list[Lane]:
         _lane("baseline", baseline, beside, new_tokens),
         *lanes,
         _lane("baseline", baseline, plain, new_tokens, PLAIN),
-        *_prompt_lane(context),
     ]
-
-
-def _prompt_lane(context: MeasureContext) -> list[Lane]:
-    """Low-bit kernels are made for one token at a time: a prompt may be read faster with int8 inputs and weights."""
-    model = context.compressed
-    if form_of(model) != "bits":
-        return []
-    try:
-        return [_lane("compressed", model, context.session.runtimes.onnx(model, "dynamic_int8"), 1, INT8)]
-    except CannotExpress:
-        return []  # for want of memory: all else was refused before
 
 
 def _lane(variant: Variant, model: CompressedModel, runtime: Runtime, new_tokens: int, prefix: str = "") -> Lane:
@@ -210,11 +199,25 @@ def _speed(lane: Lane, name: str, values: list[float], unit: str, direction: Dir
     )
 
 
-def _beside(context: MeasureContext, lanes: list[Lane]) -> list[Measurement]:
+def _beside(context: MeasureContext, lanes: list[Lane], prompt: Tensor) -> list[Measurement]:
     """What tells how the speeds came about, and whether the words are those that quality was measured of."""
-    shares = [share for lane in lanes if (share := _bandwidth_share(lane)) is not None]
+    shares = [share for lane in lanes if (share := _bandwidth_share(lane, prompt.shape[1])) is not None]
     low = [lane for lane in lanes if lane.variant == "compressed" and lane.decode and lane.runtime.name != "torch"]
-    return shares + [_divergence(context, lane) for lane in low]
+    held = [_weights_held(lane) for lane in lanes if not lane.prefix]
+    return shares + held + [_divergence(context, lane) for lane in low]
+
+
+def _weights_held(lane: Lane) -> Measurement:
+    """Where torch does not answer, its weights say nothing of the memory that answering takes."""
+    return Measurement(
+        metric="runtime_weight_bytes",
+        variant=lane.variant,
+        value=lane.runtime.weight_bytes,
+        unit="bytes",
+        direction="lower",
+        runtime=label(lane.runtime),
+        note="all forms of the weights that the runtime holds",
+    )
 
 
 def _divergence(context: MeasureContext, lane: Lane) -> Measurement:
@@ -234,11 +237,13 @@ def _divergence(context: MeasureContext, lane: Lane) -> Measurement:
     )
 
 
-def _bandwidth_share(lane: Lane) -> Measurement | None:
-    """Bytes of weights that writing reads in a second, over those of a plain read of as many bytes on this machine."""
+def _bandwidth_share(lane: Lane, prompt_tokens: int) -> Measurement | None:
+    """Bytes of weights and KV cache that writing reads in a second, over those of a plain read of as many bytes."""
     if lane.model.device.type != "cpu" or not lane.decode:
         return None
-    size = read_per_token(lane.model.layout(), low_bit=lane.runtime.name == "onnxruntime")
+    model, tokens = lane.model, prompt_tokens + lane.new_tokens / 2
+    cache = cache_per_token(widths_now(model.weights, model.facts).heads, model.depth, tokens)
+    size = read_per_token(model.layout(), low_bit=lane.runtime.name == "onnxruntime") + cache
     plain, (pace, error) = read_bandwidth(size), median(lane.decode)
     return Measurement(
         metric=f"{lane.prefix}bandwidth_share",
@@ -250,7 +255,7 @@ def _bandwidth_share(lane: Lane) -> Measurement | None:
         samples=len(lane.decode),
         sample_unit="rounds",
         runtime=label(lane.runtime),
-        note=f"{size / 1e6:.1f} MB a token, of {plain / 1e9:.1f} GB/s",
+        note=f"{size / 1e6:.1f} MB a token, {cache / 1e6:.1f} of them KV cache, of {plain / 1e9:.1f} GB/s",
     )
 
 

@@ -49,12 +49,13 @@ class Contents:
 class Reopened:
     """An export, read from its files alone.
 
-    `logits` takes int64 [B, S] and gives float32 [B, S, vocabulary]. `by` names the program and its version where it
-    is the one that the format is for; where that one is not installed, `instead` says who read the files in its place.
+    `logits` takes int64 [B, S] and gives float32 [B, S, vocabulary]. `by` names the program that the format is for,
+    with its version; where it is not installed, `missing` names it and `instead` says who read the files in its place.
     """
 
     logits: Callable[[Tensor], Tensor]
     by: str = ""
+    missing: str = ""
     instead: str = ""
 
 
@@ -69,6 +70,7 @@ class Format(Settings):
     weight_files: ClassVar[tuple[str, ...]]  # what `estimated_bytes` speaks of, as patterns: ("*.safetensors",)
     tasks: ClassVar[tuple[Task, ...]] = ("causal",)
     keeps_input_rounding: ClassVar[bool] = False
+    opens_hub_names: ClassVar[bool] = True  # its programs fetch owner/name themselves
 
     def refuses(self, contents: Contents) -> str | None:
         """Why this model can't go into this format, in one sentence that says what would; None if it can."""
@@ -77,6 +79,10 @@ class Format(Settings):
     def rounds_again(self, contents: Contents) -> str | None:
         """Which weights would be moved off the values that were measured, in one sentence; None: none."""
         return None
+
+    def shut_out(self, contents: Contents) -> dict[str, str]:
+        """Those of `opened_by` that do not take this model though others do, each with the reason in a sentence."""
+        return {}
 
     def tolerance(self, contents: Contents) -> float:
         """The largest difference of logits, root mean square over root mean square, that reading back may show.
@@ -98,9 +104,21 @@ class Format(Settings):
         """The files opened by the program that they are for; where it is missing, read independently of `write`."""
         raise AssertionError(f"{self.name} does not say how it is opened")
 
-    def how_to_load(self, place: str) -> dict[str, str]:
-        """Lines to copy, by program: {"vLLM": "vllm serve ..."}. `place` is a folder or a Hub id."""
+    def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
+        """Lines to copy, by program: {"vLLM": "vllm serve ..."}. `place` is a folder, or owner/name on the Hub."""
         return {}
+
+
+def programs(form: Format, contents: Contents) -> list[str]:
+    """Those that take this model."""
+    shut_out = form.shut_out(contents)
+    return [program for program in form.opened_by if program not in shut_out]
+
+
+def loading_lines(form: Format, contents: Contents, place: str) -> dict[str, str]:
+    """`how_to_load`, for the programs that take this model."""
+    shut_out = form.shut_out(contents)
+    return {by: lines for by, lines in form.how_to_load(contents, place).items() if by not in shut_out}
 
 
 def drops_input_rounding(form: Format, contents: Contents) -> bool:

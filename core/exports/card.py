@@ -7,19 +7,22 @@ from typing import Any
 
 import yaml
 
-from core.exports import Format
+from core.exports import Contents, Format, loading_lines
 from core.results import ExportRecord, Measurement, RunRecord
 
 LICENCE_PATTERNS = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
 UNKNOWN = "unknown"
 
 
-def model_card(run: RunRecord, export: ExportRecord, form: Format, base: Path, recipe: str, place: str) -> str:
-    """README.md with the front matter that the Hub reads. `base` is the folder of the model that it was made from."""
+def model_card(run: RunRecord, export: ExportRecord, form: Format, base: Path, recipe: str, lines: str) -> str:
+    """README.md with the front matter that the Hub reads.
+
+    `base` is the folder of the model that it was made from, `lines` what `loading` says.
+    """
     parts = [
         _front_matter(run, base),
         f"# {Path(run.model).name}, compressed\n\n{_summary(run, form)}",
-        _loading(form, place),
+        lines,
         _making(run, recipe),
         _measurements(run),
         _verification(export),
@@ -39,6 +42,19 @@ def licence_of(base: Path) -> str:
     return str(_base_card(base).get("license") or UNKNOWN)
 
 
+def loading(form: Format, contents: Contents, place: str) -> str:
+    """How to load it, for every program that takes it. `place` is a folder, or owner/name on the Hub."""
+    first = ""
+    if "/" in place and not form.opens_hub_names:
+        name = place.partition("/")[2]
+        first, place = f"Fetch the files:\n\n```sh\nhf download {place} --local-dir {name}\n```\n\n", name
+    found = [
+        f"{program}:\n\n```{_language(lines)}\n{lines}\n```"
+        for program, lines in loading_lines(form, contents, place).items()
+    ]
+    return "## How to load it\n\n" + first + "\n\n".join(found)
+
+
 # -- parts --------------------------------------------------------------------------------
 
 
@@ -55,11 +71,6 @@ def _front_matter(run: RunRecord, base: Path) -> str:
 def _summary(run: RunRecord, form: Format) -> str:
     steps = " → ".join(_steps(run)) or "nothing was changed"
     return f"`{Path(run.model).name}` after {steps}, written as {form.label}. {form.help}"
-
-
-def _loading(form: Format, place: str) -> str:
-    found = [f"{program}:\n\n```{_language(lines)}\n{lines}\n```" for program, lines in form.how_to_load(place).items()]
-    return "## How to load it\n\n" + "\n\n".join(found) if found else ""
 
 
 def _making(run: RunRecord, recipe: str) -> str:
@@ -90,8 +101,8 @@ def _verification(export: ExportRecord) -> str:
     opened = (
         f"These files were opened with {export.opened_by}"
         if export.opened_by
-        else f"These files were not opened by the program that they are for, which was not installed; "
-        f"{export.read_by} read them instead"
+        else f"These files were not opened by {export.not_opened_by}, which was not installed; "
+        f"they were read by {export.read_by}"
     )
     compared = (
         f"{opened}, and their logits were compared with those of the model in memory over {export.tokens:,} tokens: "

@@ -11,6 +11,7 @@ also in GPTQ's act-order, so no group index is stored.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from core.exports import Contents, Format, Reopened
 from core.exports.carried import carrier
 from core.exports.transformers import ENTRY_BYTES, ROUNDING
+from core.exports.vllm import parted
 from core.models.packed_layout import BITS
 from core.models.weights import Grid, WeightPlan
 from core.settings import setting
@@ -64,6 +66,10 @@ class CompressedTensors(Format):
             return "No linear layer is quantized, and this format packs nothing else; add a step that quantizes."
         return None
 
+    def shut_out(self, contents: Contents) -> dict[str, str]:
+        reason = parted(self._grids(contents.layout))
+        return {"vLLM": reason} if reason else {}
+
     def tolerance(self, contents: Contents) -> float:
         dense = [weight.dtype for weight in contents.quantized if not packs(weight)]
         return max([1e-4, *(ROUNDING[dtype] for dtype in dense)])
@@ -96,10 +102,11 @@ class CompressedTensors(Format):
         values = dequantized(folder)
         return Reopened(
             checkpoint_folder.logits_of_values(config, values),
+            missing="transformers with compressed-tensors",
             instead="a reader of our own, written from the format's definition",
         )
 
-    def how_to_load(self, place: str) -> dict[str, str]:
+    def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         return {
             "vLLM": f"vllm serve {place}",
             "transformers": "# pip install compressed-tensors\nfrom transformers import AutoModelForCausalLM\n\n"
@@ -115,6 +122,11 @@ class CompressedTensors(Format):
     @property
     def _widths(self) -> tuple[int, ...]:
         return KERNEL_WIDTHS if self.widths == "kernel" else EVERY_WIDTH
+
+    def _grids(self, layout: Iterable[WeightPlan]) -> dict[str, Grid | None]:
+        """As the matrices are stored, by module."""
+        matrices = [weight for weight in layout if weight.role in ("linear", "head")]
+        return {w.name.removesuffix(".weight"): self._carrier(w) if packs(w) else None for w in matrices}
 
     def _bytes(self, weight: WeightPlan) -> int:
         if not packs(weight):

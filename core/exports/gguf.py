@@ -42,6 +42,7 @@ class Gguf(Format):
     )
     opened_by: ClassVar[tuple[str, ...]] = ("llama.cpp",)
     weight_files: ClassVar[tuple[str, ...]] = ("*.gguf",)
+    opens_hub_names: ClassVar[bool] = False
 
     dense: Literal["checkpoint", "float16", "float32"] = setting(
         "checkpoint",
@@ -97,9 +98,9 @@ class Gguf(Format):
         if find_spec("llama_cpp"):
             return Reopened(read_gguf.by_llama_cpp(folder / FILE), by=f"llama-cpp-python {version('llama_cpp_python')}")
         reader = f"gguf {version('gguf')} and a reader of our own"
-        return Reopened(read_gguf.by_definition(folder / FILE), instead=reader)
+        return Reopened(read_gguf.by_definition(folder / FILE), missing="llama.cpp", instead=reader)
 
-    def how_to_load(self, place: str) -> dict[str, str]:
+    def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         return {
             "llama.cpp": f'llama-cli -m {place}/{FILE} -p "Once upon a time"',
             "llama-cpp-python": f'from llama_cpp import Llama\n\nmodel = Llama("{place}/{FILE}")',

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from importlib.metadata import version
 from importlib.util import find_spec
 from math import ceil
@@ -24,6 +25,7 @@ from core.exports import Contents, Format, Reopened
 from core.exports.carried import Carried, carrier
 from core.exports.compressed_tensors import packs
 from core.exports.transformers import ENTRY_BYTES, ROUNDING
+from core.exports.vllm import parted, wholes
 from core.models.packed_layout import BITS
 from core.models.weights import Grid, WeightPlan
 
@@ -61,6 +63,18 @@ class Gptq(Format):
                 f"{odd[0]}; quantize with one of these, or take compressed-tensors."
             )
         return None
+
+    def shut_out(self, contents: Contents) -> dict[str, str]:
+        """vLLM's own limits (AutoGPTQConfig and Marlin's group sizes)."""
+        grids = grids_of(contents.layout)
+        if all(grid is None or _suits_vllm(grid) for grid in grids.values()):
+            reason = parted(grids)
+        else:
+            reason = (
+                "vLLM does not open it: of this format it takes 4 and 8 bits on symmetric grids, in groups of 32, 64 "
+                "or 128 or by row. Take compressed-tensors for it."
+            )
+        return {"vLLM": reason} if reason else {}
 
     def tolerance(self, contents: Contents) -> float:
         dense = [weight.dtype for weight in contents.quantized if not packs(weight)]
@@ -104,10 +118,11 @@ class Gptq(Format):
         config = checkpoint_folder.plain_config(folder)
         return Reopened(
             checkpoint_folder.logits_of_values(config, dequantized(folder)),
+            missing="GPTQModel",
             instead="a reader of our own, written from the format's definition",
         )
 
-    def how_to_load(self, place: str) -> dict[str, str]:
+    def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         return {
             "GPTQModel": f'from gptqmodel import GPTQModel\n\nmodel = GPTQModel.load("{place}")',
             "vLLM": f"vllm serve {place}",
@@ -118,19 +133,19 @@ class Gptq(Format):
 
 def quantization_config(layout: list[WeightPlan]) -> dict[str, Any]:
     """What config.json says of it: the commonest grid for all, the others by name, `-:` for what is dense."""
-    grids = {weight.name: _carrier(weight) for weight in layout if packs(weight)}
-    common = Counter(grids.values()).most_common(1)[0][0]
+    grids = grids_of(layout)
+    packed = [grid for grid in grids.values() if grid is not None]
+    common = Counter(packed).most_common(1)[0][0]
     dynamic: dict[str, dict[str, Any]] = {}
-    for weight in layout:
-        module = re.escape(weight.name.removesuffix(".weight"))
-        if weight.role == "linear" and weight.name not in grids:
-            dynamic[f"-:^{module}$"] = {}
-        elif weight.name in grids and grids[weight.name] != common:
-            dynamic[f"+:^{module}$"] = _in_words(grids[weight.name])
+    for module, grid in (grids | wholes(grids)).items():
+        if grid is None:
+            dynamic[f"-:^{re.escape(module)}$"] = {}
+        elif grid != common:
+            dynamic[f"+:^{re.escape(module)}$"] = _in_words(grid)
     return {
         **_in_words(common),
         "quant_method": "gptq",
-        "checkpoint_format": OLD if all(grid.symmetric for grid in grids.values()) else NEW,
+        "checkpoint_format": OLD if all(grid.symmetric for grid in packed) else NEW,
         "desc_act": False,
         "static_groups": True,
         "true_sequential": True,
@@ -138,6 +153,19 @@ def quantization_config(layout: list[WeightPlan]) -> dict[str, Any]:
         "pack_dtype": "int32",
         **({"dynamic": dynamic} if dynamic else {}),
     }
+
+
+def grids_of(layout: Iterable[WeightPlan]) -> dict[str, Grid | None]:
+    """As the matrices are stored, by module; a head only where it is packed, for a dense one needs no exception."""
+    return {
+        weight.name.removesuffix(".weight"): _carrier(weight) if packs(weight) else None
+        for weight in layout
+        if weight.role == "linear" or packs(weight)
+    }
+
+
+def _suits_vllm(grid: Grid) -> bool:
+    return grid.symmetric and grid.bits in (4, 8) and grid.group_size in (0, 32, 64, 128)
 
 
 def _in_words(grid: Grid) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Onnx(Format):
     )
     opened_by: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     weight_files: ClassVar[tuple[str, ...]] = ("*.onnx", "*.onnx.data")
+    opens_hub_names: ClassVar[bool] = False
 
     activations: Literal["int8", "float32"] = setting(
         "int8",
@@ -105,7 +106,7 @@ class Onnx(Format):
 
         return Reopened(logits, by=f"onnxruntime {onnxruntime.__version__}")
 
-    def how_to_load(self, place: str) -> dict[str, str]:
+    def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         return {"onnxruntime": f'pip install onnxruntime tokenizers\npython {place}/{SCRIPT} "Once upon a time"'}
 
 

@@ -1,4 +1,4 @@
-"""Answers a prompt with onnxruntime and tokenizers alone:  python run.py "Once upon a time" --tokens 60"""
+"""Answers with onnxruntime and tokenizers alone, word by word:  python run.py "Once upon a time" --tokens 60"""
 
 import argparse
 import json
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
+
+HALF = "\ufffd"  # a letter of which more bytes are to come
 
 
 class Model:
@@ -50,16 +52,21 @@ def main() -> None:
     folder = Path(__file__).parent
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     ends = json.loads((folder / "generation_config.json").read_text(encoding="utf-8")).get("eos_token_id") or []
-    ids = tokenizer.encode(asked.prompt).ids
-    model, prompt, new = Model(folder), len(ids), ids
-    model.start(1, prompt + asked.tokens)
-    while len(ids) < prompt + asked.tokens:
+    answer: list[int] = []
+    new, said = tokenizer.encode(asked.prompt).ids, ""
+    model = Model(folder)
+    model.start(1, len(new) + asked.tokens)
+    while len(answer) < asked.tokens:
         logits = model.feed(np.array([new], np.int64), [len(new) - 1])
         new = [int(logits[0, -1].argmax())]
         if new[0] in (ends if isinstance(ends, list) else [ends]):
             break
-        ids = ids + new
-    print(tokenizer.decode(ids[prompt:]))
+        answer += new
+        text = tokenizer.decode(answer)
+        if not text.endswith(HALF):
+            print(text[len(said) :], end="", flush=True)
+            said = text
+    print(tokenizer.decode(answer)[len(said) :])
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ once more (relative 2^-11 or 2^-8).
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from core.errors import BadInput
 from core.exports import Contents, Format, Reopened
 from core.models.anatomy import Task
+from core.models.families import ANATOMIES
 from core.models.packed_layout import BITS
 from core.settings import setting
 
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 ROUNDING = {"F32": 1e-4, "F16": 5e-3, "BF16": 4e-2}  # of logits, by the dtype in which weights are stored
+CLASSES: dict[Task, str] = {
+    "causal": "AutoModelForCausalLM",
+    "classification": "AutoModelForSequenceClassification",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+}
 ENTRY_BYTES = 120  # of a tensor in the header
 
 
@@ -51,6 +58,11 @@ class Transformers(Format):
         "back to the bit, float16 and bfloat16 round them once more.",
     )
 
+    def shut_out(self, contents: Contents) -> dict[str, str]:
+        if contents.facts.task == "causal":
+            return {}
+        return {"vLLM": "It is not meant for vLLM, which is for models that write on."}
+
     def tolerance(self, contents: Contents) -> float:
         return max(ROUNDING[self._stored(weight.dtype)] for weight in contents.layout)
 
@@ -74,25 +86,30 @@ class Transformers(Format):
         model.tokenizer.save_pretrained(folder)
 
     def reopen(self, folder: Path) -> Reopened:
-        """By plain transformers, with no code of ours."""
+        """By plain transformers, with no code of ours. An encoder-decoder is given what it shall say as labels."""
         import torch
         import transformers
 
-        module = transformers.AutoModelForCausalLM.from_pretrained(
+        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+        task = ANATOMIES[model_type].task
+        module = getattr(transformers, CLASSES[task]).from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
-        ).eval()
+        )
+        module.eval()
 
         def logits(ids: Tensor) -> Tensor:
+            labels = {"labels": ids} if task == "seq2seq" else {}
             with torch.inference_mode():
-                found: Tensor = module(input_ids=ids, use_cache=False).logits
+                found: Tensor = module(input_ids=ids, **labels).logits
             return found.float()
 
         return Reopened(logits, by=f"transformers {transformers.__version__}")
 
-    def how_to_load(self, place: str) -> dict[str, str]:
+    def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
+        name = CLASSES[contents.facts.task]
         return {
-            "transformers": "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-            f'model = AutoModelForCausalLM.from_pretrained("{place}")\n'
+            "transformers": f"from transformers import {name}, AutoTokenizer\n\n"
+            f'model = {name}.from_pretrained("{place}")\n'
             f'tokenizer = AutoTokenizer.from_pretrained("{place}")',
             "vLLM": f"vllm serve {place}",
         }

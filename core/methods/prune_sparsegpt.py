@@ -77,12 +77,12 @@ class PruneSparsegpt(Pruner):
         chosen = {name: own for name, own in shares.items() if not own.idle or own.grid}
 
         def solve(names: Sequence[str], own: PruneSparsegpt, statistics: InputStatistics) -> None:
-            target = Target()
+            weight, target = statistics.aim(solving.stacked(model, names), own.dampening), Target()
             if own.grid is not None:
-                target = solving.grid_target(solving.stacked(model, names), own.grid, statistics, searched=True)
+                target = solving.grid_target(weight, own.grid, statistics, searched=True)
             target = replace(target, sparsity=own.sparsity, pattern=own.pattern)
             before = [model.weight(name) for name in names]
-            solving.run(model, names, target, statistics, context, dampening=own.dampening, order=None)
+            solving.run(model, names, weight, target, statistics, context, dampening=own.dampening, order=None)
             if own.grid is None:  # on a grid there is nothing left to move
                 pruning.mend(names, before, model, own, statistics, context)
 

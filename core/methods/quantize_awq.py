@@ -45,7 +45,7 @@ class QuantizeAwq(Quantizer):
         le=1.0,
         label="Dampening",
         plain="How cautious the making up is. More is safer where there is little text.",
-        help="Fraction of the mean Hessian diagonal that is added to it; for rounding gptq alone.",
+        help="Fraction of the mean Hessian diagonal that is added to it; for rounding gptq or sequential statistics.",
         advanced=True,
     )
 

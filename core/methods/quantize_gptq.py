@@ -53,10 +53,21 @@ class QuantizeGptq(Quantizer):
 
         def solve(names: Sequence[str], own: QuantizeGptq, statistics: InputStatistics) -> None:
             order = solving.order_of(statistics, active_first=own.order == "active")
-            weight = solving.stacked(model, names)
+            weight = statistics.aim(solving.stacked(model, names), own.dampening, order)
             target = solving.grid_target(weight, own.linear_grid, statistics, searched=own.search)
             kept, dampening = own.keep_strength, own.dampening
-            solving.run(model, names, target, statistics, context, dampening=dampening, order=order, keep_strength=kept)
+            solving.run(
+                model,
+                names,
+                weight,
+                target,
+                statistics,
+                context,
+                dampening=dampening,
+                order=order,
+                refit=own.search,
+                keep_strength=kept,
+            )
 
         def instead(name: str, own: QuantizeGptq) -> None:
             model.quantize(name, round_to_nearest(model.weight(name), own.linear_grid))

@@ -1,4 +1,6 @@
-"""Footprint: bytes on disk as really written, bytes of weights in memory, peak memory, zeros achieved."""
+"""Footprint: bytes on disk as really written, zeros achieved; weights in memory and peak memory in torch, where quality
+is measured. What the runtime that answers holds is told with its speed.
+"""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def download(
     """
     from huggingface_hub import snapshot_download
 
-    if not HUB_ID.match(name):
+    if not HUB_ID.fullmatch(name):
         raise BadInput(f"{name} is not the name of a model on the Hub; it looks like owner/name.")
     about: dict[str, Any] = {
         "allow_patterns": HUB_FILES,

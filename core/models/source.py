@@ -13,7 +13,7 @@ from core.models.families import ANATOMIES
 from core.paths import BUNDLED_MODEL, user_path
 
 BUNDLED = "storyteller"
-HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
+HUB_ID = re.compile(r"(?=.{1,96}\Z)[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*", "LICENCE*", "NOTICE*"]
 NOT_HUB_FILES = ["*/*", "consolidated*"]  # the same weights again, for other programs
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -34,12 +34,12 @@ def locate(name: str) -> ModelSource:
     """Find a model without fetching it; raises BadInput for what can't be a model."""
     if name == BUNDLED:
         return ModelSource(name, "bundled", checked(BUNDLED_MODEL, name))
-    folder = Path(name) if HUB_ID.match(name) and not Path(name).exists() else user_path(name)
+    folder = Path(name) if HUB_ID.fullmatch(name) and not Path(name).exists() else user_path(name)
     if folder.is_dir():
         return ModelSource(name, "folder", checked(folder, name))
     if folder.is_file():
         raise BadInput(f"{name} is a file; give the folder that holds config.json and the safetensors weights.")
-    if not HUB_ID.match(name) or name.startswith((".", "/", "~")):
+    if not HUB_ID.fullmatch(name) or name.startswith((".", "/", "~")):
         raise BadInput(
             f"There is no folder {name}; give {BUNDLED!r}, an existing folder, or a Hub id such as owner/name."
         )
@@ -49,16 +49,26 @@ def locate(name: str) -> ModelSource:
 
 def _cached(name: str) -> Path | None:
     """The newest complete snapshot in the Hub's cache, looked up without the network."""
-    from huggingface_hub import constants, scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
+    revisions = sorted((_hub_folder(name) / "snapshots").glob("*"), key=lambda v: v.stat().st_mtime_ns, reverse=True)
+    return next((revision for revision in revisions if is_whole(revision, name)), None)
 
-    try:
-        kept = scan_cache_dir(constants.HF_HUB_CACHE).repos
-    except CacheNotFound:
-        return None
-    repos = [repo for repo in kept if repo.repo_id == name and repo.repo_type == "model"]
-    revisions = sorted((v for r in repos for v in r.revisions), key=lambda v: v.last_modified, reverse=True)
-    return next((v.snapshot_path for v in revisions if is_whole(v.snapshot_path, name)), None)
+
+def _hub_folder(name: str) -> Path:
+    """Where the Hub's cache keeps a model. Scanning the whole cache instead would take long where it is large."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model")
+
+
+def downloaded() -> list[str]:
+    """Names of the models that the Hub's cache holds whole, the newest first."""
+    from huggingface_hub import constants
+
+    start = "models--"
+    folders = sorted(Path(constants.HF_HUB_CACHE).glob(f"{start}*"), key=lambda f: f.stat().st_mtime_ns, reverse=True)
+    names = [folder.name.removeprefix(start).replace("--", "/") for folder in folders]
+    return [name for name in names if HUB_ID.fullmatch(name) and _cached(name) is not None]
 
 
 def is_whole(folder: Path, name: str) -> bool:

@@ -1,10 +1,11 @@
-"""Bytes that a model must read to write one token: on most machines what limits how fast it writes."""
+"""Bytes that a model must read to write one token, and the sums it must do to read a prompt: what limits its speed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from math import ceil
 
+from core.models.anatomy import Heads
 from core.models.weights import Grid, WeightPlan
 
 FLOAT = 4  # bytes
@@ -38,6 +39,11 @@ def read_per_token(weights: Iterable[WeightPlan], *, low_bit: bool) -> int:
     weights = list(weights)
     head = "head" if any(weight.role == "head" for weight in weights) else "embedding"
     return sum(_bytes(weight, low_bit) for weight in weights if weight.role in ("linear", head))
+
+
+def cache_per_token(heads: Heads, layers: int, tokens: float) -> int:
+    """Bytes of the keys and values of so many tokens, all of which the next one looks at; float32."""
+    return round(2 * layers * heads.kv_count * heads.dim * FLOAT * tokens)
 
 
 def _bytes(weight: WeightPlan, low_bit: bool) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from core.errors import BadInput
 from core.paths import run_folder
-from core.results import ExportRecord, RunNumbers, RunRecord
+from core.results import ExportRecord, RunNumbers, RunRecord, RunSummary
 from core.store.database import Database
 from core.store.tables import RUNS
 
@@ -53,6 +53,13 @@ class RunStore:
 
     def runs(self, limit: int = 1000) -> list[RunRecord]:
         """Final ones, newest first, without the deleted ones."""
+        return [RunRecord.model_validate_json(text) for text in self._newest(limit)]
+
+    def summaries(self, limit: int = 1000) -> list[RunSummary]:
+        """As `runs`, in a fraction of the time and the memory."""
+        return [RunSummary.model_validate_json(text) for text in self._newest(limit)]
+
+    def _newest(self, limit: int) -> Sequence[str]:
         query = (
             select(RUNS.c.record)
             .where(RUNS.c.deleted.is_(None), RUNS.c.stage == "final")
@@ -60,8 +67,7 @@ class RunStore:
             .limit(limit)
         )
         with self.database.read() as connection:
-            texts = connection.execute(query).scalars().all()
-        return [RunRecord.model_validate_json(text) for text in texts]
+            return connection.execute(query).scalars().all()
 
     def run(self, run_id: str) -> RunRecord:
         """By its id or the unambiguous start of it; raises BadInput."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.results import RunRecord
+from core.results import RunSummary
 from dashboard import frame, state
 from dashboard.compare.answers import answers
 from dashboard.compare.batch import batch
@@ -26,14 +26,18 @@ LISTED = 200  # runs that can be chosen from here; older ones are compared from 
 def page() -> None:
     state.read_compare_url()
     words = state.words()
-    records = state.workspace().runs(limit=LISTED)
-    frame.foot()
+    records = state.workspace().summaries(limit=LISTED)
     frame.notices()
     if records or state.current().comparing.members:
-        _chooser(records, words)
-        _compare(records, words)
+        members, problems = members_of(state.workspace(), state.current().comparing.members, records, words)
+        _chooser(records, members, words)
+        for problem in problems:
+            st.error(escaped(words.said(problem)))
+        if len(members) > 1:
+            _compare(members, words)
     else:
         _no_runs(words)
+    frame.below()
     state.write_compare_url()
 
 
@@ -47,39 +51,52 @@ def _no_runs(words: Words) -> None:
 # -- who is compared -------------------------------------------------------------------------------------------
 
 
-def _chooser(records: Sequence[RunRecord], words: Words) -> None:
+def _chooser(records: Sequence[RunSummary], members: Sequence[Member], words: Words) -> None:
     """Runs, and the baselines of their models; those of a link may be older than the list."""
     comparing = state.current().comparing
     names = {BASELINE + model: baseline_name(model, words) for model in dict.fromkeys(r.model for r in records)}
     names |= {record.run_id: run_name(record, words) for record in records}
+    names |= {member.key: member.name for member in members}
     options = list(dict.fromkeys([*names, *comparing.members]))
     st.session_state["compare_members"] = comparing.members
     chosen = st.multiselect(
         words("compare.members"),
         options,
-        format_func=lambda key: names.get(key, key.removeprefix(BASELINE)),
+        format_func=lambda key: names.get(key, key),
         key="compare_members",
         max_selections=MOST,
         placeholder=words("compare.members.placeholder"),
         label_visibility="collapsed",
         on_change=_take_members,
     )
+    st.html(chip_colors(members, comparing.members))
     if len(chosen) < 2:
         _too_few(records, words)
+
+
+def chip_colors(members: Sequence[Member], keys: Sequence[str]) -> str:
+    """A style that gives every chip of the chooser its member's colour."""
+    colors = {member.key: member.color for member in members}
+    rules = [
+        f'.st-key-compare_members [data-tag-index="{place}"] {{ --member: {colors[key]}; }}'
+        for place, key in enumerate(keys)
+        if key in colors
+    ]
+    return f"<style>{' '.join(rules)}</style>"
 
 
 def _take_members() -> None:
     state.current().comparing.choose(list(st.session_state["compare_members"]))
 
 
-def _too_few(records: Sequence[RunRecord], words: Words) -> None:
+def _too_few(records: Sequence[RunSummary], words: Words) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="compare_few"):
         st.markdown(words("compare.few", most=MOST), width="stretch")
         if records:
             st.button(words("compare.newest"), key="compare_newest", type="primary", on_click=_newest, args=(records,))
 
 
-def _newest(records: Sequence[RunRecord]) -> None:
+def _newest(records: Sequence[RunSummary]) -> None:
     """The newest run, two others of the same model at most, and their baseline."""
     same = [record.run_id for record in records if record.model == records[0].model]
     state.current().comparing.choose([BASELINE + records[0].model, *same[:3]])
@@ -88,13 +105,8 @@ def _newest(records: Sequence[RunRecord]) -> None:
 # -- the views -------------------------------------------------------------------------------------------------
 
 
-def _compare(records: Sequence[RunRecord], words: Words) -> None:
+def _compare(members: Sequence[Member], words: Words) -> None:
     comparing = state.current().comparing
-    members, problems = members_of(state.workspace(), comparing.members, records, words)
-    for problem in problems:
-        st.error(escaped(problem))
-    if len(members) < 2:
-        return
     with st.container(key="compare_bar", horizontal=True, vertical_alignment="center"):
         st.session_state["compare_view"] = comparing.view
         st.segmented_control(

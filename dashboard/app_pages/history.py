@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.results import RunRecord
+from core.results import RunSummary
 from core.store.runs import Annotation
 from dashboard import frame, state
 from dashboard.history.chosen import deleted, details, several
-from dashboard.history.listed import listed
+from dashboard.history.listed import LISTED_DATE, listed
 from dashboard.history_rows import jobs_table, matching, runs_table
 from dashboard.state import State
 from dashboard.texts import Words, escaped
@@ -27,7 +27,7 @@ class Filter:
     models: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
-    def lets(self, record: RunRecord, annotation: Annotation) -> bool:
+    def lets(self, record: RunSummary, annotation: Annotation) -> bool:
         return (not self.models or record.model in self.models) and set(self.tags) <= set(annotation.tags)
 
 
@@ -35,7 +35,7 @@ def page() -> None:
     state.read_history_url()
     words = state.words()
     session = state.current()
-    records = state.workspace().runs(limit=MOST_RUNS)
+    records = state.workspace().summaries(limit=MOST_RUNS)
     annotations = state.workspace().annotations()
     wanted = _filter(records, annotations, words)
     frame.foot()
@@ -49,13 +49,16 @@ def page() -> None:
     state.write_history_url()
 
 
-def _filter(records: list[RunRecord], annotations: Mapping[str, Annotation], words: Words) -> Filter:
+def _filter(records: list[RunSummary], annotations: Mapping[str, Annotation], words: Words) -> Filter:
     models = list(dict.fromkeys(record.model for record in records))
     tags = sorted({tag for annotation in annotations.values() for tag in annotation.tags})
+    every = words("history.filter.every")
     with st.sidebar:
         text = st.text_input(words("history.filter"), key="filter", help=words("history.filter.help"))
-        of_models = st.multiselect(words("model"), models, key="filter_models") if len(models) > 1 else []
-        of_tags = st.multiselect(words("history.tags"), tags, key="filter_tags") if tags else []
+        of_models = (
+            st.multiselect(words("model"), models, key="filter_models", placeholder=every) if len(models) > 1 else []
+        )
+        of_tags = st.multiselect(words("history.tags"), tags, key="filter_tags", placeholder=every) if tags else []
     return Filter(text or "", tuple(of_models), tuple(of_tags))
 
 
@@ -67,7 +70,7 @@ def _empty(words: Words) -> None:
 
 
 def _runs(
-    session: State, records: list[RunRecord], annotations: Mapping[str, Annotation], wanted: Filter, words: Words
+    session: State, records: list[RunSummary], annotations: Mapping[str, Annotation], wanted: Filter, words: Words
 ) -> None:
     let = [record for record in records if wanted.lets(record, annotations.get(record.run_id, Annotation()))]
     table = matching(runs_table(let, annotations, words), wanted.text)
@@ -84,11 +87,13 @@ def _runs(
     if len(chosen) > 1:
         several(session, chosen, words)
     elif chosen:
-        details(session, chosen[0], annotations, words)
+        details(session, state.workspace().run_record(chosen[0].run_id), annotations, words)
 
 
 def _failed_jobs(words: Words) -> None:
     table = jobs_table(state.workspace().jobs(("failed", "cancelled")), words)
     if not table.empty:
         with st.expander(words("history.failed"), key="failed_jobs"):
-            st.dataframe(table, hide_index=True, key="failed_table")
+            date = st.column_config.DatetimeColumn(format=LISTED_DATE)
+            columns = {words("history.failed.date"): date}
+            st.dataframe(table, hide_index=True, column_config=columns, key="failed_table")

@@ -33,7 +33,7 @@ def page() -> None:
     try:
         shown = shown_of(session)
     except CompresslabError as error:
-        st.error(escaped(str(error)))
+        st.error(escaped(state.words().said(str(error))))
         recipe_head(head, words)
         return
     with rest:
@@ -53,7 +53,7 @@ def page() -> None:
 def _source(session: State, words: Words) -> None:
     """The Studio's recipe, or a run of its model."""
     model = session.recipe.model
-    runs = {record.run_id: record for record in state.workspace().runs(limit=MOST_RUNS) if record.model == model}
+    runs = {record.run_id: record for record in state.workspace().summaries(limit=MOST_RUNS) if record.model == model}
     chosen = session.looking.run
     names = {
         run_id: words("layers.of.run", steps=steps_text(r.recipe, words), run=run_id) for run_id, r in runs.items()

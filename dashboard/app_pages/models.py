@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import CompresslabError
 from core.models.hub import Cached, Found
 from core.store import JobRow
 from dashboard import formats, frame, live, state
+from dashboard.recipe_words import model_text
 from dashboard.studio import actions
 from dashboard.studio.progress import fraction, progress_text
-from dashboard.studio.sidebar import parameters_text
+from dashboard.studio.room import largest_model, room_text
 from dashboard.texts import Words, escaped
 
 WIDTH = 960  # pixels: the eye finds the button that belongs to a name
-ROW = [6, 2, 4]  # of a line: what it is, how large, what can be done
 
 
 def page() -> None:
@@ -23,12 +24,11 @@ def page() -> None:
     with st.container(key="models", width=WIDTH):
         st.title(words("models.title"))
         frame.notices()
-        if state.current().said:
-            st.info(escaped(state.current().said))
+        _said(words)
         _downloads(words)
         _here(words)
         _hub(words)
-        frame.language()
+        frame.below()
     state.write_models_url()
 
 
@@ -45,6 +45,10 @@ def _open() -> list[JobRow]:
     return [job for job in state.workspace().jobs() if job.kind == "download"]
 
 
+def _coming() -> set[str]:
+    return {job.payload["model"] for job in _open()}
+
+
 def _under_way(words: Words) -> None:
     session = state.current()
     jobs = _open()
@@ -55,7 +59,14 @@ def _under_way(words: Words) -> None:
             bar, stop = st.columns([10, 2], vertical_alignment="center")
             text = " · ".join(filter(None, [name, progress_text(session, job, words), _bytes(job)]))
             bar.progress(fraction(session, job), text=text)
-            stop.button(words("job.stop"), key=f"stop_download.{job.id}", on_click=actions.stop, args=(job.id,))
+            stopping = job.id in session.stopping or job.cancel_reason is not None
+            stop.button(
+                words("job.stopping" if stopping else "job.stop"),
+                key=f"stop_download.{job.id}",
+                disabled=stopping,
+                on_click=actions.stop,
+                args=(job.id,),
+            )
     now = {job.id for job in jobs}
     if now != session.downloads:
         _tell_ends(session.downloads - now, words)
@@ -68,7 +79,7 @@ def _tell_ends(over: set[int], words: Words) -> None:
     for job in filter(None, map(live.pull, over)):
         said = {"cancelled": "models.stopped", "failed": "models.failed"}.get(job.state)
         if said:
-            state.current().said = words(said, model=job.payload["model"], reason=job.error or "")
+            state.current().said = words(said, model=job.payload["model"], reason=words.said(job.error or ""))
 
 
 def _bytes(job: JobRow) -> str:
@@ -84,26 +95,29 @@ def _bytes(job: JobRow) -> str:
 def _here(words: Words) -> None:
     st.subheader(words("models.here"))
     downloaded = {model.name: model for model in state.workspace().downloaded()}
+    parts = _coming()  # what is here of these is shown above, as it grows
     known = state.workspace().models()
-    for name in dict.fromkeys([*known, *downloaded]):
+    for name in dict.fromkeys([*known, *(model for model in downloaded if model not in parts)]):
         _local(name, downloaded.get(name), words)
 
 
 def _local(name: str, cached: Cached | None, words: Words) -> None:
-    about, size, act = st.columns(ROW, vertical_alignment="center", gap="medium")
-    about = about.container(gap=None)
-    about.markdown(f"**{escaped(name)}**")
+    about, act = _row(f"model.{name}")
+    short = model_text(name)
+    about.markdown(f"**{escaped(short)}**")
     unfit = ""
     try:
         facts = state.workspace().facts(name)
-        parameters = parameters_text(facts.parameters)
-        about.caption(words("models.facts", family=escaped(facts.family), parameters=parameters, layers=facts.layers))
-        size.markdown(formats.file_size(facts.file_bytes))
+        parameters = formats.parameters(facts.parameters, words.language)
+        said = words("models.facts", family=facts.family, parameters=parameters, layers=facts.layers)
+        told = [said, formats.file_size(facts.file_bytes), room_text(name, words)]
     except CompresslabError as error:
-        unfit = words("models.part") if cached and not cached.whole else str(error)
-        about.caption(escaped(unfit))
-        size.markdown(formats.file_size(cached.bytes) if cached else "")
-    with act.container(horizontal=True, key=f"model_act.{name}"):
+        unfit = words("models.part") if cached and not cached.whole else words.said(str(error))
+        told = [unfit, formats.file_size(cached.bytes) if cached else ""]
+    about.caption(escaped(" · ".join(filter(None, told))))
+    if short != name:
+        about.caption(escaped(name))
+    with act:
         if not unfit and st.button(words("models.open"), key=f"open_model.{name}"):
             state.replace_sketch(state.set_base(model=name))
             st.switch_page(state.page("studio"))
@@ -111,6 +125,12 @@ def _local(name: str, cached: Cached | None, words: Words) -> None:
             st.button(words("models.go_on"), key=f"fetch.{name}", on_click=_fetch, args=(name,))
         if cached is not None:
             _delete(cached, words)
+
+
+def _row(key: str) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """What it is, and at the end of the line what can be done with it."""
+    row = st.container(key=f"row.{key}", horizontal=True, vertical_alignment="center", gap="medium")
+    return row.container(gap=None, width="stretch"), row.container(horizontal=True, width="content")
 
 
 def _delete(cached: Cached, words: Words) -> None:
@@ -122,11 +142,24 @@ def _delete(cached: Cached, words: Words) -> None:
 
 
 def _forget(name: str, words: Words) -> None:
+    session = state.current()
+    session.gone = ""
     try:
         freed = state.workspace().delete_downloaded(name)
-        state.current().said = words("models.deleted", model=name, size=formats.file_size(freed))
+        session.said, session.gone = words("models.deleted", model=name, size=formats.file_size(freed)), name
     except CompresslabError as error:
-        state.current().said = str(error)
+        session.said = words.said(str(error))
+
+
+def _said(words: Words) -> None:
+    """What came of the last thing done; the way back from a deletion is to fetch the model again."""
+    session = state.current()
+    if not session.said:
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="models_said"):
+        st.markdown(escaped(session.said), width="stretch")
+        if session.gone:
+            st.button(words("models.again"), key=f"again.{session.gone}", on_click=_fetch, args=(session.gone,))
 
 
 # -- the Hub -----------------------------------------------------------------------------------------------------
@@ -148,33 +181,40 @@ def _hub(words: Words) -> None:
         with st.spinner(words("models.searching")):
             found = state.found_on_hub(text)
     except CompresslabError as error:
-        st.info(escaped(str(error)))
+        st.info(escaped(words.said(str(error))))
         return
     if not found:
         st.caption(escaped(words("models.none", text=text)))
     here = {model.name for model in state.workspace().downloaded() if model.whole}
+    coming = _coming()
+    largest = largest_model()
     for model in found:
-        _found(model, model.name in here, words)
+        place = "models.is_here" if model.name in here else "models.coming" if model.name in coming else ""
+        _found(model, place, largest, words)
 
 
-def _found(model: Found, is_here: bool, words: Words) -> None:
-    about, size, act = st.columns(ROW, vertical_alignment="center", gap="medium")
-    about = about.container(gap=None)
+def _found(model: Found, place: str, largest: int | None, words: Words) -> None:
+    about, act = _row(f"found.{model.name}")
     about.markdown(f"**{escaped(model.name)}**")
-    about.caption(words("models.found", family=escaped(model.family or "?"), downloads=f"{model.downloads:,}"))
-    size.markdown(parameters_text(model.parameters) if model.parameters else "")
-    if is_here:
-        act.caption(words("models.is_here"))
-    elif not model.supported:
-        act.caption(words("models.unsupported"))
-    elif model.gated:
-        act.caption(words("models.gated"))
-    else:
-        act.button(words("models.fetch"), key=f"fetch.{model.name}", on_click=_fetch, args=(model.name,))
+    told = [words("models.found", family=model.family or "?", downloads=f"{model.downloads:,}")]
+    if model.parameters:
+        told.insert(0, words("models.parameters", parameters=formats.parameters(model.parameters, words.language)))
+        told += [words("models.too_large")] if largest and model.parameters > largest else []
+    about.caption(escaped(" · ".join(told)))
+    with act:
+        if place:
+            st.caption(words(place))
+        elif not model.supported:
+            st.caption(words("models.unsupported"))
+        elif model.gated:
+            st.caption(words("models.gated"))
+        else:
+            st.button(words("models.fetch"), key=f"fetch.{model.name}", on_click=_fetch, args=(model.name,))
 
 
 def _fetch(name: str) -> None:
     session = state.current()
-    if any(job.payload["model"] == name for job in _open()):
+    if name in _coming():
         return
+    session.said = session.gone = ""
     session.downloads.add(state.workspace().submit_download(name, owner=session.owner))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import frame, state
+from dashboard import frame, language, state
 from dashboard.components.stage import Place, stage
 from dashboard.present import ask, guess, preparing, tour
 from dashboard.present.prepared import Prepared, prepare
@@ -27,9 +27,10 @@ def page() -> None:
     _settle(showing, prepared)
     with st.container(key="present"):
         if session.problem:
-            st.error(escaped(session.problem))
+            st.error(escaped(words.said(session.problem)))
         if prepared.sizes and not frame.any_worker():
-            st.caption(words("present.alone"), width="content")
+            with st.container(key="alone"):
+                st.caption(words("present.alone"), width="content")
         preparing.progress(showing, prepared, words)
         if prepared.sizes:
             every = ASK_POLL_SECONDS if ask.waits(showing) else None
@@ -64,7 +65,8 @@ def _show(prepared: Prepared) -> None:
         Place(stop, showing.prompt, showing.command),
         words,
         cards=showing.mode != "guess",
-        panes=showing.mode == "read" and bool(prepared.prompts),
+        panes=showing.mode == "read" and (bool(prepared.prompts) or showing.preparing),
+        unwritten=words("present.stage.later" if showing.preparing else "present.stage.unwritten"),
         highlight=tour.lit(showing),
         keys=showing.tour is None and showing.mode != "guess",
         on_place=lambda: _take_place(prepared),
@@ -107,7 +109,7 @@ def _foot(showing: Showing, prepared: Prepared, words: Words) -> None:
             )
         moves = prepared.sizes and showing.mode != "guess"
         st.caption(words("present.keys") if moves else "", width="stretch")
-        frame.language()
+        language.switch()
 
 
 def _modes(showing: Showing, words: Words) -> None:

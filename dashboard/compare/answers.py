@@ -8,14 +8,14 @@ import streamlit as st
 
 from core.generation_request import GenerateRequest
 from core.store import JobRow
-from core.texts import example_prompts
-from dashboard import forms, live, state
+from dashboard import live, state
 from dashboard.chart_style import BASELINE as GREY
 from dashboard.chart_style import COMPRESSED, FURTHER
 from dashboard.compare.asking import ask, job_of
 from dashboard.compare.members import Member
 from dashboard.components.text_panes import PaneView, text_panes
 from dashboard.job_view import PaneText
+from dashboard.prompt_row import prompt_row
 from dashboard.studio.progress import queue_text
 from dashboard.studio.side_by_side import pane_facts, pane_state
 from dashboard.texts import Words, escaped
@@ -23,59 +23,27 @@ from dashboard.word_diff import differing
 
 HEIGHTS = {2: 500, 3: 500}  # pixels, by the number of panes
 HEIGHT = 260  # of more than those: two rows
-PROMPT_HEIGHT = 68
 
 
 def answers(members: Sequence[Member], words: Words) -> None:
     session = state.current()
-    _prompt_row(members, words)
+    prompt_row(
+        "compare_",
+        lambda: ask(members, [session.prompt]),
+        words,
+        help=words("compare.generate.help"),
+        beside=lambda: _race_button(words),
+    )
     open_ = live.is_open(session, session.comparing.texts)
     st.fragment(_panes, run_every=live.TEXT_POLL_SECONDS if open_ else None, key="compare_fragment")(members)
 
 
-def _prompt_row(members: Sequence[Member], words: Words) -> None:
-    session = state.current()
-    st.session_state.setdefault("compare_prompt", session.prompt)
-    with st.container(key="compare_prompt_row"):
-        prompt, controls = st.columns([5, 4], vertical_alignment="center")
-        session.prompt = prompt.text_area(
-            words("texts.prompt"),
-            key="compare_prompt",
-            height=PROMPT_HEIGHT,
-            placeholder=words("texts.prompt.placeholder"),
-            label_visibility="collapsed",
-        )
-        with controls.container(horizontal=True, vertical_alignment="center"):
-            _controls(members, words)
-
-
-def _controls(members: Sequence[Member], words: Words) -> None:
-    session = state.current()
-    st.selectbox(
-        words("texts.examples"),
-        options=range(len(example_prompts())),
-        format_func=lambda place: example_prompts()[place]["label"],
-        index=None,
-        key="compare_example",
-        placeholder=words("texts.examples"),
-        label_visibility="collapsed",
-        on_change=_take_example,
-    )
-    with st.popover(words("texts.decoding"), key="compare_decoding"):
-        session.decoding = forms.form("compare_decoding", "decoding", session.decoding, words)
-    if st.button(words("texts.generate"), key="compare_generate", type="primary", help=words("compare.generate.help")):
-        ask(members, [session.prompt])
-        st.rerun()
-    done = session.comparing.texts in session.ended
+def _race_button(words: Words) -> None:
+    job = state.current().ended.get(state.current().comparing.texts or 0)
+    done = job is not None and job.state == "done"
     st.button(
         words("compare.race"), key="compare_race", help=words("compare.race.help"), disabled=not done, on_click=_race
     )
-
-
-def _take_example() -> None:
-    place = st.session_state["compare_example"]
-    if place is not None:
-        st.session_state["compare_prompt"] = state.current().prompt = example_prompts()[place]["prompt"]
 
 
 def _race() -> None:
@@ -148,7 +116,7 @@ def _status(job: JobRow | None, words: Words) -> str:
     if job.state == "queued":
         return queue_text(job.id, words)
     if job.state == "failed":
-        return words("texts.failed", reason=job.error or "")
+        return words("texts.failed", reason=words.said(job.error or ""))
     if job.state == "cancelled":
         return words("texts.cancelled")
     return words("compare.read") if job.over else "\u00a0"

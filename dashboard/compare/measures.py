@@ -11,7 +11,7 @@ import pandas as pd
 from core.results import Measurement
 from core.store.votes import CERTAINTY
 from dashboard import formats
-from dashboard.compare.members import Member
+from dashboard.compare.members import Member, unlike
 from dashboard.history_rows import change_text
 from dashboard.texts import Words
 
@@ -95,7 +95,7 @@ def _row_html(members: Sequence[Member], row: Row, words: Words) -> str:
     about = " · ".join(
         part
         for part in (
-            words.dataset(shown.dataset or "") if row.comparable else words("compare.not_alike"),
+            words.said(shown.dataset or "") if row.comparable else words("compare.not_alike"),
             words.known(f"compare.{shown.direction}", ""),
         )
         if part
@@ -151,13 +151,14 @@ def _whisker(cell: Measurement, color: str, scale: tuple[float, float]) -> str:
 def numbers_frame(members: Sequence[Member], rows: Sequence[Row], words: Words) -> pd.DataFrame:
     """For a file: numbers in their own units."""
     found = []
+    names = unlike([member.name for member in members])
     for row in rows:
         shown = next(cell for cell in row.cells if cell is not None)
         line: dict[str, object] = {"metric": row.metric, "unit": shown.unit, "measured on": shown.dataset or ""}
-        for place, (member, cell) in enumerate(zip(members, row.cells, strict=True)):
-            line[member.name] = None if cell is None else cell.value
-            line[f"{member.name} ±"] = None if cell is None else cell.error
+        for place, (name, cell) in enumerate(zip(names, row.cells, strict=True)):
+            line[name] = None if cell is None else cell.value
+            line[f"{name} ±"] = None if cell is None else cell.error
             if place == row.best:
-                line["best"] = member.name
+                line["best"] = name
         found.append(line)
     return pd.DataFrame(found)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from core.errors import BadInput
 from core.generation_request import Pane
-from core.results import Measurement, RunRecord, Variant
+from core.results import Measurement, RunSummary, Variant
 from core.workspace import Workspace
 from dashboard.chart_style import BASELINE as GREY
 from dashboard.chart_style import COMPRESSED, FURTHER
 from dashboard.compare.comparing import BASELINE
-from dashboard.recipe_words import steps_text
+from dashboard.recipe_words import model_text, steps_text
 from dashboard.texts import Words
 
 
@@ -24,7 +24,7 @@ class Member:
     name: str
     color: str
     model: str
-    record: RunRecord | None
+    record: RunSummary | None
 
     @property
     def variant(self) -> Variant:
@@ -50,10 +50,10 @@ class Member:
 
 
 def members_of(
-    workspace: Workspace, keys: Iterable[str], others: Sequence[RunRecord], words: Words
+    workspace: Workspace, keys: Iterable[str], others: Sequence[RunSummary], words: Words
 ) -> tuple[list[Member], list[str]]:
     """In that order, and a sentence for everyone who is not there any more. `others` know of their baselines."""
-    records: dict[str, RunRecord] = {}
+    records: dict[str, RunSummary] = {}
     problems: list[str] = []
     keys = list(keys)
     for key in keys:
@@ -74,9 +74,14 @@ def members_of(
     return found, problems
 
 
-def run_name(record: RunRecord, words: Words) -> str:
+def run_name(record: RunSummary, words: Words) -> str:
     return f"{steps_text(record.recipe, words)} · {record.run_id[:6]}"
 
 
 def baseline_name(model: str, words: Words) -> str:
-    return words("compare.baseline", model=model)
+    return words("compare.baseline", model=model_text(model))
+
+
+def unlike(names: Sequence[str]) -> list[str]:
+    """A table's columns need names of their own."""
+    return [name if names.index(name) == i else f"{name} ({i + 1})" for i, name in enumerate(names)]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.errors import BadInput
 from core.generation_request import GenerateRequest
-from dashboard.compare.members import Member
+from dashboard.compare.members import Member, unlike
 from dashboard.job_view import JobView
 from dashboard.texts import Words
 
@@ -80,24 +80,24 @@ def written(view: JobView) -> int:
 
 
 def answers_frame(request: GenerateRequest, view: JobView, words: Words) -> pd.DataFrame:
-    """A row a prompt, a column a member, empty where nothing is written yet; the last counts different answers."""
-    names = _unlike([pane.label for pane in request.panes])
+    """A row a prompt, a column a member; the last counts different answers. Empty where nothing is written yet."""
+    names = unlike([pane.label for pane in request.panes])
     rows = [[prompt, *_texts(request, view, place)] for place, prompt in enumerate(request.prompts)]
     return pd.DataFrame(
-        [[row[0], *(text or "" for text in row[1:]), len(set(row[1:]) - {None})] for row in rows],
+        [[row[0], *((text or "").strip() for text in row[1:]), _different(row[1:])] for row in rows],
         columns=[words("texts.prompt"), *names, words("compare.different")],
     )
+
+
+def _different(texts: Sequence[str | None]) -> int | None:
+    """How many there are; None before everyone has answered."""
+    return None if None in texts else len(set(texts))
 
 
 def _texts(request: GenerateRequest, view: JobView, place: int) -> list[str | None]:
     first = place * len(request.panes)
     panes = [view.panes.get(first + i) for i in range(len(request.panes))]
     return [pane.done.text if pane and pane.done else None for pane in panes]
-
-
-def _unlike(names: Sequence[str]) -> list[str]:
-    """A table's columns need names of their own."""
-    return [name if names.index(name) == i else f"{name} ({i + 1})" for i, name in enumerate(names)]
 
 
 def agreement(request: GenerateRequest, view: JobView, members: Sequence[Member]) -> list[tuple[Member, int, int]]:

@@ -8,46 +8,65 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from dashboard.compare.members import Member
+from dashboard.compare.members import Member, unlike
 from dashboard.texts import Words
 
 ABSENT = "–"
 
 
-def settings_of(member: Member) -> dict[str, Any]:
+Path = tuple[int, str]  # the step's place, 0 for what is no step's; the setting, "" for the method itself
+
+
+def settings_of(member: Member) -> dict[Path, Any]:
     """Every setting by its path, defaults too; of a baseline only the model."""
     if member.variant == "baseline" or member.record is None:
-        return {"model": member.model}
-    return _flat(member.record.recipe)
+        return {(0, "model"): member.model}
+    recipe = member.record.recipe
+    found: dict[Path, Any] = {(0, "model"): member.model}
+    for place, entry in enumerate(recipe.get("steps", []), 1):
+        for name, values in entry.items():
+            found |= {(place, ""): name} | {(place, key): value for key, value in (values or {}).items()}
+    others = _flat({key: value for key, value in recipe.items() if key not in ("model", "steps")})
+    return found | {(0, name): value for name, value in others.items()}
 
 
 def difference(members: Sequence[Member], words: Words, *, everything: bool = False) -> pd.DataFrame:
     """Rows of settings, a column a member; those alone in which runs differ, or a run from doing nothing, unless
     `everything`."""
     settings = [settings_of(member) for member in members]
-    paths = list(dict.fromkeys(path for some in settings for path in some))
-    rows = [[path, *(_text(some.get(path, ABSENT)) for some in settings)] for path in paths]
-    runs = [place for place, member in enumerate(members, 1) if member.variant == "compressed"]
-    alone = len(runs) == 1
-    kept = [row for row in rows if everything or _differs(row, runs) or (alone and row[0].startswith("steps."))]
-    return pd.DataFrame(kept, columns=[words("compare.setting"), *(member.name for member in members)])
+    paths = dict.fromkeys(path for some in settings for path in some)
+    # The model, the steps in their order, the rest: what one recipe alone has stands beside its kin.
+    ordered = sorted(paths, key=lambda path: (path != (0, "model"), path[0] or len(paths)))
+    runs = [place for place, member in enumerate(members) if member.variant == "compressed"]
+    rows = []
+    for path in ordered:
+        cells = [_text(some.get(path, ABSENT)) for some in settings]
+        if everything or _differs(path, cells, runs):
+            rows.append([_label(path, words), *cells])
+    return pd.DataFrame(rows, columns=[words("compare.setting"), *unlike([member.name for member in members])])
 
 
-def _differs(row: Sequence[str], runs: Sequence[int]) -> bool:
-    """A baseline has no settings but its model."""
-    return len({row[place] for place in runs}) > 1 or (row[0] == "model" and len(set(row[1:])) > 1)
+def _differs(path: Path, cells: Sequence[str], runs: Sequence[int]) -> bool:
+    """A baseline has no settings but its model; beside it, all that a single run does differs."""
+    if path == (0, "model"):
+        return len(set(cells)) > 1
+    return len({cells[place] for place in runs}) > 1 or (len(runs) == 1 and path[0] > 0)
+
+
+def _label(path: Path, words: Words) -> str:
+    place, name = path
+    return " · ".join(filter(None, [words("compare.step", number=place) if place else "", name]))
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """{"evaluation": {"text": ...}} -> {"evaluation.text": ...}; a list of metrics by their names."""
     if isinstance(value, dict) and value:
-        return {name: found for key, inner in value.items() for name, found in _flat(inner, f"{path}.{key}").items()}
-    if path.removeprefix(".") in ("steps", "metrics") and isinstance(value, list):
-        return {
-            name: found
-            for place, entry in enumerate(value, 1)
-            for name, found in _flat(entry, f"{path}.{place}" if path == ".steps" else path).items()
-        }
-    return {path.removeprefix("."): value}
+        inner = [(f"{path}.{key}".removeprefix("."), entry) for key, entry in value.items()]
+    elif path == "metrics" and isinstance(value, list):
+        inner = [(path, entry) for entry in value]
+    else:
+        return {path: value}
+    return {name: found for where, entry in inner for name, found in _flat(entry, where).items()}
 
 
 def _text(value: Any) -> str:

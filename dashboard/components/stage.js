@@ -33,9 +33,11 @@ function card(kind, picture) {
 }
 
 function pane(role) {
-  const [label, body] = [element("h3", ""), element("div", "body")];
+  const [label, weight, body] = [element("span", ""), element("span", "weight"), element("div", "body")];
   body.tabIndex = 0;
-  return { box: element("section", `pane ${role}`, label, body), label, body };
+  body.dir = "auto";
+  body.addEventListener("scroll", () => shade(body));
+  return { box: element("section", `pane ${role}`, element("h3", "", label, weight), body), label, weight, body };
 }
 
 function makeRoom(root, css) {
@@ -55,6 +57,7 @@ function makeRoom(root, css) {
     panes: { baseline: pane("baseline"), small: pane("small") },
   };
   slider.id = "how-small";
+  room.asked.dir = "auto";
   room.question.htmlFor = slider.id;
   room.name.setAttribute("aria-live", "polite");
   room.head = element("div", "head slider", element("div", "line", room.question, room.name), slider, room.ticks);
@@ -63,6 +66,7 @@ function makeRoom(root, css) {
   root.replaceChildren(style, element("div", "stage", room.head, room.row, room.texts));
   slider.addEventListener("input", () => move(room, { stop: Number(slider.value) }));
   listen(room);
+  new ResizeObserver(() => Object.values(room.panes).forEach((made) => shade(made.body))).observe(room.texts);
   return room;
 }
 
@@ -89,7 +93,7 @@ function listen(room) {
     const focused = event.composedPath()[0];
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (focused !== room.slider && focused instanceof Element && focused.closest("input, textarea, select, [role=radiogroup], [role=listbox], [contenteditable=true], .body")) return;
-    if (event.key === "f") fullScreen();
+    if (event.key.toLowerCase() === "f") fullScreen();
     if (room.data.keys && steps[event.key]) event.preventDefault(), step(room, steps[event.key]);
   };
   document.addEventListener("keydown", press);
@@ -118,7 +122,10 @@ function draw(room) {
   fill(room.cards.size.picture, Math.max(1, Math.round(CELLS * shown.share)));
   fill(room.cards.answers.picture, shown.same);
   race(room.cards.speed.picture, shown);
-  if (prompts.length) write(room, prompts[room.prompt], words);
+  room.panes.small.label.textContent = room.stop === 0 ? words.untouched : words.small;
+  room.panes.baseline.weight.textContent = stops[0].bytes;
+  room.panes.small.weight.textContent = shown.bytes;
+  write(room, prompts[room.prompt] ?? { prompt: "", texts: [] }, words);
 }
 
 function fill(box, count) {
@@ -144,9 +151,15 @@ function write(room, { prompt, texts }, words) {
 
 function put({ body }, pieces, words) {
   const parts = (pieces ?? []).map(([text, differs]) => (differs ? element("mark", "", text) : document.createTextNode(text)));
-  if (pieces === null) parts.push(element("p", "hint", words.unwritten));
+  if (!pieces) parts.push(element("p", "hint", words.unwritten));
   body.replaceChildren(...parts);
   body.scrollTop = 0;
+  shade(body);
+}
+
+// A text that goes on below the edge fades out there, so that nobody takes half a line for the end.
+function shade(body) {
+  body.classList.toggle("more", body.scrollTop + body.clientHeight < body.scrollHeight - 4);
 }
 
 // What changes seldom: another model, another language, answers that were written meanwhile.
@@ -157,7 +170,6 @@ function dress(room) {
   room.ticks.replaceChildren(...stops.map((stop) => element("span", "", `${Math.round(100 * stop.share)} %`)));
   room.ticks.setAttribute("aria-hidden", "true");
   room.panes.baseline.label.textContent = words.baseline;
-  room.panes.small.label.textContent = words.small;
   room.chips.setAttribute("role", "group");
   room.chips.setAttribute("aria-label", words.prompts);
   if (room.chips.childElementCount !== prompts.length || [...room.chips.children].some((chip, i) => chip.textContent !== prompts[i].label)) {
@@ -182,6 +194,7 @@ export default function ({ data, parentElement: root, setTriggerValue }, css) {
   room.tell = setTriggerValue;
   if (room.command !== data.command) Object.assign(room, { command: data.command, stop: data.stop, prompt: data.prompt });
   room.stop = within(room.stop, data.stops.length);
+  room.root.querySelector(".stage").classList.toggle("reading", data.panes);
   room.prompt = within(room.prompt, Math.max(1, data.prompts.length));
   dress(room);
   draw(room);

@@ -17,7 +17,7 @@ from dashboard.texts import Words
 from dashboard.word_diff import Piece
 
 Part = Literal["", "slider", "size", "answers", "speed", "panes"]
-_WORDS = ("question", "baseline", "small", "prompts", "unwritten")
+_WORDS = ("question", "baseline", "small", "untouched", "prompts")
 
 _component = st.components.v2.component("compresslab.stage", js=static.loader("stage"))
 
@@ -49,11 +49,13 @@ def stage(
     *,
     cards: bool = True,
     panes: bool = True,
+    unwritten: str = "",
     highlight: Part = "",
     keys: bool = True,
     on_place: Callable[[], None],
 ) -> None:
-    """`on_place` finds {stop, prompt} under `key`; without `keys` the arrows belong to someone else."""
+    """`on_place` finds {stop, prompt} under `key`; without `keys` the arrows belong to someone else.
+    `unwritten` stands where no answer is recorded."""
     data: dict[str, Any] = asdict(place) | {
         "stops": [asdict(stop) for stop in stops],
         "prompts": [asdict(prompt) for prompt in prompts],
@@ -61,6 +63,6 @@ def stage(
         "panes": panes,
         "highlight": highlight,
         "keys": keys,
-        "words": {name: words(f"present.stage.{name}") for name in _WORDS},
+        "words": {name: words(f"present.stage.{name}") for name in _WORDS} | {"unwritten": unwritten},
     }
     _component(key=key, data=data, height="content", on_place_change=on_place)

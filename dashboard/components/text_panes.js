@@ -162,7 +162,7 @@ function dress(pane, view, data, agreed) {
   const { words, prompt, height } = data;
   const shown = view.state === "empty" ? "" : prompt;
   pane.box.className = `pane ${view.role} ${view.state}`;
-  pane.box.style.height = `${height}px`;
+  pane.box.style.height = `var(--pane-height, ${height}px)`; // a page may know better
   pane.box.style.setProperty("--role", view.color || null);
   pane.box.setAttribute("aria-label", view.label);
   pane.label.textContent = view.label;

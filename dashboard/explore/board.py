@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import CompresslabError
 from core.results import RunNumbers
-from core.store.sweeps import SweepRow
+from core.store.sweeps import PointRow, SweepRow
 from core.sweep import Sweep
 from dashboard import live, state
 from dashboard.components.stream_chart import figure_chart
@@ -21,9 +21,11 @@ from dashboard.explore import charts, point, sentences
 from dashboard.explore.axes import scene_axis
 from dashboard.explore.dots import Dot, known_measures, run_dots, sweep_dots
 from dashboard.explore.exploring import RUNS
+from dashboard.explore.foreseen import Foreseen
 from dashboard.explore.form import launch
 from dashboard.explore.parallel import parallel
-from dashboard.explore.readings import Readings
+from dashboard.explore.pareto import pareto
+from dashboard.explore.readings import Reading, Readings
 from dashboard.explore.scene import Scene, SceneAxis, dot_text
 from dashboard.explore.sweep_bar import OPEN, base_of, source_row, status
 from dashboard.explore.table import points_table
@@ -37,6 +39,11 @@ def _readings() -> Readings:
     return Readings()
 
 
+@st.cache_resource(show_spinner=False)
+def _foreseen() -> Foreseen:
+    return Foreseen(state.workspace().estimate)
+
+
 def board(ready: Sweep | None) -> None:
     """Polls only while points are under way. An empty one offers to run what is `ready`."""
     session = state.current()
@@ -44,7 +51,7 @@ def board(ready: Sweep | None) -> None:
     words = state.words()
     row = _chosen(rows)
     source_row(rows, row, words)
-    every = live.SLOW_POLL_SECONDS if row is not None and _under_way(row.id) else None
+    every = live.SLOW_POLL_SECONDS if row is not None and _changes(row) else None
     if row is None and not state.workspace().sweeps.runs_of(session.recipe.model, limit=1):
         _empty(ready, words)
         return
@@ -59,8 +66,11 @@ def _chosen(rows: list[SweepRow]) -> SweepRow | None:
     return next((row for row in rows if row.id == exploring.sweep), rows[0])
 
 
-def _under_way(sweep_id: int) -> bool:
-    return any(row.state in OPEN for row in state.workspace().sweeps.points(sweep_id))
+def _changes(row: SweepRow) -> bool:
+    """By itself: points are under way, or estimates are still to be made."""
+    points = state.workspace().sweeps.points(row.id)
+    table = _table_of(row)
+    return any(p.state in OPEN for p in points) or (table is not None and _foreseen().lacks(points, table))
 
 
 # -- the panel -------------------------------------------------------------------------------------------------
@@ -72,7 +82,7 @@ def _panel(row: SweepRow | None, watched: bool, model: str) -> None:
     try:
         scene = _runs_scene(model) if row is None else _sweep_scene(row, words)
     except CompresslabError as error:
-        st.error(escaped(str(error)))
+        st.error(escaped(words.said(str(error))))
         return
     with st.container(key="sweep_status"):
         status(row, scene, words)
@@ -80,7 +90,7 @@ def _panel(row: SweepRow | None, watched: bool, model: str) -> None:
     _charts(row, scene, words)
     _nothing(scene, words)
     _table(scene, words)
-    if watched and not any(dot.state in OPEN for dot in scene.dots):
+    if watched and row is not None and not _changes(row):
         st.rerun()
 
 
@@ -88,7 +98,20 @@ def _sweep_scene(row: SweepRow, words: Words) -> Scene:
     sweep, points = Sweep.model_validate(row.spec), state.workspace().sweeps.points(row.id)
     readings = _readings().of((p.run_id for p in points if p.run_id), _fetch)
     axes = tuple(scene_axis(axis, base_of(sweep), words) for axis in sweep.axes)
-    return _scene(f"sweep {row.id}", axes, sweep_dots(points, readings))
+    return _scene(f"sweep {row.id}", axes, sweep_dots(points, readings, _expected(row, points)))
+
+
+def _expected(row: SweepRow, points: list[PointRow]) -> dict[int, Reading]:
+    """By place; nothing where the model was never measured."""
+    table = _table_of(row)
+    recipe = state.workspace().sweeps.recipe
+    return {} if table is None else _foreseen().of(points, table, lambda place: recipe(row.id, place))
+
+
+def _table_of(row: SweepRow) -> str | None:
+    """Names the sensitivity table that estimates of the sweep are made with."""
+    table = state.workspace().sensitivity(base_of(Sweep.model_validate(row.spec)))
+    return None if table is None else f"{table.model} {table.created}"
 
 
 def _runs_scene(model: str) -> Scene:
@@ -154,7 +177,7 @@ def _take_measure(about: str) -> None:
 def _charts(row: SweepRow | None, scene: Scene, words: Words) -> None:
     if not scene.axes:
         with _card("pareto", words, scene, "quality", "cost"):
-            _draw("pareto", scene, charts.pareto, sentences.describe_front, words)
+            _draw("pareto", scene, pareto, sentences.describe_front, words)
         point.point_card(row, scene, words)
         return
     left, right = st.columns(2, gap="small")
@@ -164,7 +187,7 @@ def _charts(row: SweepRow | None, scene: Scene, words: Words) -> None:
         else:
             _draw("heat", _few_panels(scene, words), charts.heat_map, sentences.describe_quality, words)
     with right, _card("pareto", words, scene, "cost"):
-        _draw("pareto", scene, charts.pareto, sentences.describe_front, words)
+        _draw("pareto", scene, pareto, sentences.describe_front, words)
     point.point_card(row, scene, words)
     with _card("parallel", words, scene):
         _draw("parallel", scene, parallel, sentences.describe_parallel, words, LINES_HEIGHT)
@@ -206,6 +229,7 @@ def _draw(
     height: int = CHART_HEIGHT,
 ) -> None:
     ready = (name == "heat" and bool(scene.dots)) or bool(scene.placed)
+    ready = ready or (name == "pareto" and scene.cost == "size" and bool(scene.foreseen))
     figure_chart(
         f"{name}_chart",
         draw(scene, words) if ready else None,
@@ -230,7 +254,7 @@ def _nothing(scene: Scene, words: Words) -> None:
         return
     with st.expander(words("explore.nothing", count=len(said)), key="came_to_nothing"):
         for dot in said:
-            shown = words("explore.nothing.point", point=dot_text(dot, scene.axes, words), reason=dot.said)
+            shown = words("explore.nothing.point", point=dot_text(dot, scene.axes, words), reason=words.said(dot.said))
             state_of = "failed" if dot.state == "done" else dot.state
             st.caption(escaped(f"{words(f'explore.state.{state_of}')}: {shown}"))
 

@@ -1,6 +1,6 @@
 """Points of a sweep -> plotly figures. No Streamlit. The `customdata` of every mark is the name of its dot.
 
-Deeper orange is more loss. A draft is a ring, a final number a full dot; what another point beats is faint.
+Deeper orange is more loss. An estimate is an outline, a draft light, a final number solid or bold.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from dashboard.chart_style import BASELINE, COMPRESSED, FURTHER, SYMBOLS, error_bars, plain, styled
+from dashboard.chart_style import BASELINE, COMPRESSED, error_bars, plain, styled, tint
 from dashboard.explore.dots import Dot, measured
 from dashboard.explore.readings import MEASURES
-from dashboard.explore.scene import Scene, SceneAxis, axis_suffix, dot_text, number_text, on_axis, told
+from dashboard.explore.scene import Scene, axis_suffix, dot_text, number_text, on_axis, told
 from dashboard.texts import Words
 
 MOST_PANELS = 4  # beside each other; more values of a third setting are chosen from a list
 UNKNOWN_PART = 0.1  # of the colour scale: cells without a number
 UNKNOWN, LEAST, MOST = "rgba(133,136,141,0.10)", "rgba(217,96,28,0.05)", "rgba(217,96,28,0.72)"
 COLORS = [[0.0, UNKNOWN], [UNKNOWN_PART - 1e-6, UNKNOWN], [UNKNOWN_PART, LEAST], [1.0, MOST]]
+LIGHT = 0.25  # how much of its colour fills the mark of a draft
 SIGNS = {"aside": "–", "waiting": "·", "queued": "·", "running": "…", "failed": "✕", "stopped": "‖", "done": ""}
-FAINT, CLEAR = 0.28, 1.0
 
 
 # -- heat map --------------------------------------------------------------------------------------------------
@@ -44,13 +44,13 @@ def heat_map(scene: Scene, words: Words) -> go.Figure:
     styled(figure)
     figure.update_xaxes(type="category", showgrid=False, fixedrange=True, ticks="")
     figure.update_yaxes(type="category", showgrid=False, fixedrange=True, ticks="", autorange="reversed")
-    _give_room(figure)
+    give_room(figure)
     figure.update_annotations(font_size=12)
     figure.update_layout(uirevision=scene.name, showlegend=False, dragmode=False, margin={"t": 26 if panels[0] else 6})
     return figure
 
 
-def _give_room(figure: go.Figure) -> None:
+def give_room(figure: go.Figure) -> None:
     """Between the ticks of the upright axis and its title."""
     figure.update_yaxes(title_standoff=14)
 
@@ -81,9 +81,9 @@ def _cells(scene: Scene, levels: dict[str, float], words: Words) -> dict[str, An
         "x": [plain(text) for text in across.texts],
         "y": [plain(text) for text in down.texts],
         "z": [[_depth(dot, levels) for dot in row] for row in rows],
-        "text": [[_cell_text(dot, scene.quality, words) for dot in row] for row in rows],
+        "text": [[_cell_text(dot, scene, words) for dot in row] for row in rows],
         "customdata": [[dot.name if dot else "" for dot in row] for row in rows],
-        "hovertext": [[hover_text(dot, scene, words) if dot else "" for dot in row] for row in rows],
+        "hovertext": [[_cell_hover(dot, scene, words) for dot in row] for row in rows],
         "hovertemplate": "%{hovertext}<extra></extra>",
         "texttemplate": "%{text}",
         "textfont": {"size": 12 if len(across.values) <= 6 else 10},
@@ -96,19 +96,27 @@ def _cells(scene: Scene, levels: dict[str, float], words: Words) -> dict[str, An
     }
 
 
+def _cell_hover(dot: Dot | None, scene: Scene, words: Words) -> str:
+    return "" if dot is None else hover_text(scene.foreseen.get(dot.name, dot), scene, words)
+
+
 def _depth(dot: Dot | None, levels: dict[str, float]) -> float:
     if dot is None or dot.name not in levels:
         return 0.0
     return UNKNOWN_PART + (1 - UNKNOWN_PART) * levels[dot.name]
 
 
-def _cell_text(dot: Dot | None, quality: str, words: Words) -> str:
+def _cell_text(dot: Dot | None, scene: Scene, words: Words) -> str:
+    """Bold where it is final; an estimate carries its sign."""
     if dot is None:
         return ""
-    number = dot.number(quality)
+    expected = scene.foreseen.get(dot.name)
+    number = (expected or dot).number(scene.quality)
     if number is None:
         return SIGNS[dot.state]
-    text = plain(number_text(quality, number, words, error=False))
+    text = plain(number_text(scene.quality, number, words, error=False))
+    if expected:
+        return f"<i>≈ {text}</i>"
     return text if dot.draft else f"<b>{text}</b>"
 
 
@@ -126,14 +134,15 @@ def _mark_picked(figure: go.Figure, scene: Scene, column: int) -> None:
 def curve(scene: Scene, words: Words) -> go.Figure:
     """Quality over the values of one setting."""
     (axis,) = scene.axes
-    dots = sorted(measured(scene.dots, scene.quality), key=lambda dot: axis.values.index(dot.coordinates[0]))
     figure = go.Figure()
-    figure.add_scatter(
-        x=[plain(axis.text(dot.coordinates[0])) for dot in dots],
-        **_marks(dots, scene, words, vertical=scene.quality),
-        mode="lines+markers",
-        line={"color": COMPRESSED, "width": 1.5},
-    )
+    for dots, mode in ((measured(scene.dots, scene.quality), "lines+markers"), (scene.foreseen.values(), "markers")):
+        along = sorted(dots, key=lambda dot: axis.values.index(dot.coordinates[0]))
+        figure.add_scatter(
+            x=[plain(axis.text(dot.coordinates[0])) for dot in along],
+            **marks(along, scene, words, vertical=scene.quality),
+            mode=mode,
+            line={"color": COMPRESSED, "width": 1.5},
+        )
     _baseline_line(figure, scene)
     figure.update_xaxes(
         type="category",
@@ -141,69 +150,35 @@ def curve(scene: Scene, words: Words) -> go.Figure:
         categoryorder="array",
         categoryarray=[plain(t) for t in axis.texts],
     )
-    _quality_axis(figure, scene, words)
+    quality_axis(figure, scene, words)
     styled(figure)
-    _give_room(figure)
+    give_room(figure)
     figure.update_layout(uirevision=scene.name, showlegend=False)
     return figure
 
 
 def _baseline_line(figure: go.Figure, scene: Scene) -> None:
-    before = _baseline(scene, scene.quality)
+    before = baseline(scene, scene.quality)
     if before is not None:
         figure.add_hline(y=on_axis(scene.quality, before), line={"color": BASELINE, "width": 1.5, "dash": "dot"})
 
 
-def _baseline(scene: Scene, measure: str) -> float | None:
+def baseline(scene: Scene, measure: str) -> float | None:
     return next((dot.reading.baseline.get(measure) for dot in scene.dots if dot.reading), None)
 
 
-# -- cost against quality --------------------------------------------------------------------------------------
+# -- what charts of points share -------------------------------------------------------------------------------
 
 
-def pareto(scene: Scene, words: Words) -> go.Figure:
-    """Size or speed against quality with standard errors; the points that no other one beats are joined."""
-    best = scene.front
-    figure = go.Figure()
-    _front_line(figure, [dot for dot in scene.placed if dot.name in best], scene)
-    for place, (name, dots) in enumerate(_groups(scene)):
-        color = (COMPRESSED, *FURTHER)[place % (1 + len(FURTHER))]
-        symbol = SYMBOLS[place % len(SYMBOLS)]
-        for beaten in (True, False):
-            shown = [dot for dot in dots if (dot.name not in best) == beaten]
-            marks = _marks(shown, scene, words, vertical=scene.quality, horizontal=scene.cost, symbol=symbol)
-            marks["marker"] |= {"color": color, "opacity": FAINT if beaten else CLEAR}
-            marks["marker"]["line"] = {"color": color, "width": 2}
-            for side in ("error_x", "error_y"):
-                marks[side] |= {"color": color, "thickness": 0.6 if beaten else 1.2}
-            figure.add_scatter(
-                **marks, mode="markers", name=plain(name), legendgroup=name, showlegend=bool(name) and not beaten
-            )
-    _baseline_mark(figure, scene, words)
-    _mark_dot(figure, scene)
-    _cost_axis(figure, scene, words)
-    _quality_axis(figure, scene, words)
-    styled(figure)
-    _give_room(figure)
-    figure.update_layout(uirevision=scene.name, showlegend=_method_axis(scene) is not None, hovermode="closest")
-    return figure
-
-
-def _groups(scene: Scene) -> list[tuple[str, list[Dot]]]:
-    """By method where the sweep tries several: each has its colour and symbol."""
-    axis = _method_axis(scene)
-    if axis is None:
-        return [("", scene.placed)]
-    number = scene.axes.index(axis)
-    return [(axis.text(v), [dot for dot in scene.placed if dot.coordinates[number] == v]) for v in axis.values]
-
-
-def _method_axis(scene: Scene) -> SceneAxis | None:
-    return next((axis for axis in scene.axes if axis.of_methods), None)
-
-
-def _marks(
-    dots: Sequence[Dot], scene: Scene, words: Words, *, vertical: str, horizontal: str = "", symbol: str = "circle"
+def marks(
+    dots: Sequence[Dot],
+    scene: Scene,
+    words: Words,
+    *,
+    vertical: str,
+    horizontal: str = "",
+    symbol: str = "circle",
+    color: str = COMPRESSED,
 ) -> dict[str, Any]:
     """Positions, errors, names and hover texts of dots that have the numbers."""
     marks: dict[str, Any] = {
@@ -211,10 +186,10 @@ def _marks(
         "hovertext": [hover_text(dot, scene, words) for dot in dots],
         "hovertemplate": "%{hovertext}<extra></extra>",
         "marker": {
-            "color": COMPRESSED,
+            "color": [tint(color, LIGHT) if dot.draft else color for dot in dots],
             "size": 10,
-            "symbol": [f"{symbol}-open" if dot.draft else symbol for dot in dots],
-            "line": {"width": 2},
+            "symbol": [f"{symbol}-open" if dot.name in scene.foreseen else symbol for dot in dots],
+            "line": {"color": color, "width": 2},
         },
         "cliponaxis": False,
     }
@@ -226,55 +201,7 @@ def _marks(
     return marks
 
 
-def _front_line(figure: go.Figure, dots: Sequence[Dot], scene: Scene) -> None:
-    places = sorted((_place(dot, scene) for dot in dots), key=lambda place: place[0])
-    figure.add_scatter(
-        x=[x for x, _ in places],
-        y=[y for _, y in places],
-        mode="lines",
-        line={"color": BASELINE, "width": 1.5, "dash": "dot"},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
-def _place(dot: Dot, scene: Scene) -> tuple[float, float]:
-    x, y = ((dot.number(measure) or (math.nan, 0.0))[0] for measure in (scene.cost, scene.quality))
-    return on_axis(scene.cost, x), on_axis(scene.quality, y)
-
-
-def _baseline_mark(figure: go.Figure, scene: Scene, words: Words) -> None:
-    x, y = (_baseline(scene, measure) for measure in (scene.cost, scene.quality))
-    if x is not None and y is not None:
-        figure.add_scatter(
-            x=[on_axis(scene.cost, x)],
-            y=[on_axis(scene.quality, y)],
-            mode="markers",
-            marker={"color": BASELINE, "size": 12, "symbol": "diamond"},
-            name=words("variant.baseline"),
-            hovertemplate=f"{words('variant.baseline')}<extra></extra>",
-            cliponaxis=False,
-        )
-
-
-def _mark_dot(figure: go.Figure, scene: Scene) -> None:
-    places = [_place(dot, scene) for dot in scene.placed if dot.name == scene.picked]
-    figure.add_scatter(
-        x=[x for x, _ in places],
-        y=[y for _, y in places],
-        mode="markers",
-        marker={"color": COMPRESSED, "size": 20, "symbol": "circle-open", "line": {"width": 2}},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
-def _cost_axis(figure: go.Figure, scene: Scene, words: Words) -> None:
-    title = words(f"explore.axis.{scene.cost}")
-    figure.update_xaxes(title_text=title, ticksuffix=axis_suffix(scene.cost), rangemode="tozero", nticks=7)
-
-
-def _quality_axis(figure: go.Figure, scene: Scene, words: Words) -> None:
+def quality_axis(figure: go.Figure, scene: Scene, words: Words) -> None:
     kind = "log" if MEASURES[scene.quality].log else "linear"
     title = words(f"explore.axis.{scene.quality}")
     figure.update_yaxes(title_text=title, ticksuffix=axis_suffix(scene.quality), type=kind, nticks=6)

@@ -24,6 +24,7 @@ class Dot:
     state: PointState
     reading: Reading | None
     said: str = ""  # why it was set aside, failed or was stopped, or has no more than a draft
+    estimate: Reading | None = None  # what it is expected to come to, while it has no reading
 
     def number(self, measure: str) -> Number | None:
         return None if self.reading is None else self.reading.values.get(measure)
@@ -33,11 +34,14 @@ class Dot:
         return self.reading is not None and self.reading.stage == "draft"
 
 
-def sweep_dots(rows: Iterable[PointRow], readings: Mapping[str, Reading]) -> list[Dot]:
-    return [
-        Dot(str(row.place), row.coordinates, row.state, readings.get(row.run_id or ""), row.trouble or "")
-        for row in rows
-    ]
+def sweep_dots(
+    rows: Iterable[PointRow], readings: Mapping[str, Reading], estimates: Mapping[int, Reading]
+) -> list[Dot]:
+    return [_sweep_dot(row, readings.get(row.run_id or ""), estimates.get(row.place)) for row in rows]
+
+
+def _sweep_dot(row: PointRow, reading: Reading | None, estimate: Reading | None) -> Dot:
+    return Dot(str(row.place), row.coordinates, row.state, reading, row.trouble or "", estimate)
 
 
 def run_dots(run_ids: Iterable[str], readings: Mapping[str, Reading]) -> list[Dot]:

@@ -112,7 +112,7 @@ def _launch(base: Recipe, axes: list[Axis], words: Words) -> Sweep | None:
             return None
         sweep, plan = _checked(base, axes)
         if plan.problem:
-            st.error(escaped(plan.problem))
+            st.error(escaped(words.said(plan.problem)))
         else:
             st.caption(_plan_text(plan, words))
         label = words("explore.launch", count=plan.run) if plan.run else words("explore.launch.none")
@@ -162,7 +162,7 @@ def _aside(plan: Plan, words: Words) -> None:
     if plan.aside:
         with st.expander(words("explore.plan.aside", count=len(plan.aside)), key="plan_aside"):
             for reason in plan.aside:
-                st.caption(escaped(reason))
+                st.caption(escaped(words.said(reason)))
 
 
 def launch(sweep: Sweep) -> None:

@@ -26,7 +26,7 @@ def point_card(row: SweepRow | None, scene: Scene, words: Words) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{escaped(dot_text(dot, scene.axes, words))}**", width="stretch")
             _ways_on(row, dot, words)
-        st.caption(escaped(_numbers(dot, words)))
+        st.caption(escaped(_numbers(scene.foreseen.get(dot.name, dot), words)))
         _compare_bar(words)
 
 

@@ -54,6 +54,12 @@ class Scene:
     def front(self) -> set[str]:
         return front(self.placed, self.cost, self.quality)
 
+    @cached_property
+    def foreseen(self) -> dict[str, Dot]:
+        """By name, those without a number that have an estimate, as they would stand were it true."""
+        expected = (replace(dot, reading=dot.estimate) for dot in self.dots if dot.reading is None)
+        return {dot.name: dot for dot in measured(expected, self.quality)}
+
     def where(self, axis: int, value: Value) -> Scene:
         """The part with that value, without that axis."""
         left = [n for n in range(len(self.axes)) if n != axis]

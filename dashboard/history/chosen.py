@@ -9,20 +9,22 @@ import yaml
 
 from core.errors import BadInput, CompresslabError
 from core.recipe import Recipe
-from core.results import RunRecord
+from core.results import RunRecord, RunSummary
 from core.store.runs import Annotation
 from dashboard import state
 from dashboard.exported import exports_table
 from dashboard.history_rows import machine_table, measurements_table, stages_table
-from dashboard.recipe_words import steps_text
+from dashboard.recipe_words import model_text, steps_text
 from dashboard.report_button import report_button
 from dashboard.state import State
 from dashboard.texts import Words, escaped
 
 MOST_COMPARED = 6
+RECIPE_HEIGHT = 300  # pixels
+WIDTHS = {"baseline": 160, "compressed": 170, "change": 120, "dataset": 200, "label": 220}  # pixels, of the numbers
 
 
-def several(session: State, records: Sequence[RunRecord], words: Words) -> None:
+def several(session: State, records: Sequence[RunSummary], words: Words) -> None:
     """Side by side, as one report, or away with them."""
     too_many = len(records) > MOST_COMPARED
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="several"):
@@ -45,7 +47,7 @@ def _delete_button(run_ids: Sequence[str], words: Words) -> None:
 def details(session: State, record: RunRecord, annotations: Mapping[str, Annotation], words: Words) -> None:
     with st.container(border=True, key="details"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            name = f"{record.model}: {steps_text(record.recipe, words)}"
+            name = f"{model_text(record.model)}: {steps_text(record.recipe, words)}"
             st.markdown(f"**{escaped(name)}** · {escaped(record.run_id)}", width="stretch")
             if st.button(words("history.open"), key="open_run", type="primary"):
                 _open(session, record)
@@ -54,22 +56,34 @@ def details(session: State, record: RunRecord, annotations: Mapping[str, Annotat
             report_button([record], words)
             _delete_button([record.run_id], words)
         _annotation(record.run_id, annotations, words)
-        for notice in record.notices:
-            st.caption(escaped(notice))
-        numbers, recipe = st.columns([3, 2], gap="medium")
-        with numbers:
-            _head(words("history.numbers"))
-            st.dataframe(measurements_table(record, words), hide_index=True, key="run_numbers")
-            _head(words("history.stages"))
-            st.dataframe(stages_table(record, words), hide_index=True, key="run_stages")
-            if record.exports:
-                _head(words("history.exports"))
-                st.dataframe(exports_table(record, words), hide_index=True, key="run_exports")
-        with recipe:
-            _head(words("history.recipe"))
-            st.code(_yaml(record), language="yaml", height=300)
-            _head(words("history.machine"))
-            st.dataframe(machine_table(record, words), hide_index=True, key="run_machine")
+        _head(words("history.numbers"))
+        widths = {words(f"measure.{name}"): st.column_config.Column(width=pixels) for name, pixels in WIDTHS.items()}
+        st.dataframe(
+            measurements_table(record, words),
+            hide_index=True,
+            height="content",
+            column_config=widths,
+            key="run_numbers",
+        )
+        with st.container(gap=None, key="run_notices"):
+            for notice in record.notices:
+                st.caption(escaped(words.said(notice)))
+        _recipe_and_machine(record, words)
+
+
+def _recipe_and_machine(record: RunRecord, words: Words) -> None:
+    recipe, machine = st.columns(2, gap="medium")
+    with recipe:
+        _head(words("history.recipe"))
+        st.code(_yaml(record), language="yaml", height=RECIPE_HEIGHT)
+        if record.exports:
+            _head(words("history.exports"))
+            st.dataframe(exports_table(record, words), hide_index=True, key="run_exports")
+    with machine:
+        _head(words("history.machine"))
+        st.dataframe(machine_table(record, words), hide_index=True, key="run_machine")
+        _head(words("history.stages"))
+        st.dataframe(stages_table(record, words), hide_index=True, key="run_stages")
 
 
 def _head(text: str) -> None:
@@ -84,7 +98,7 @@ def _open(session: State, record: RunRecord) -> None:
     try:
         state.open_run(record)
     except BadInput as error:
-        st.error(escaped(str(error)))
+        st.error(escaped(state.words().said(str(error))))
         return
     st.switch_page(state.page("studio"), query_params=state.studio_params())
 
@@ -95,7 +109,7 @@ def _run_again(session: State, record: RunRecord) -> None:
         recipe = Recipe.from_dict(record.recipe)
         job = state.workspace().submit(recipe, owner=session.owner)
     except CompresslabError as error:
-        st.error(escaped(str(error)))
+        st.error(escaped(state.words().said(str(error))))
         return
     state.watch_run(recipe, job)
     st.switch_page(state.page("studio"), query_params=state.studio_params())

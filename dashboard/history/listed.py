@@ -8,15 +8,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.results import RunRecord
+from core.results import RunSummary
 from core.store.runs import Annotation
-from dashboard import charts, state
+from dashboard import charts, formats, state
 from dashboard.csv_text import csv_bytes
 from dashboard.history_rows import everything
 from dashboard.recipe_words import steps_text
 from dashboard.state import State
 from dashboard.texts import Words
 
+LISTED_DATE = "MM-DD HH:mm"
 TABLE_HEIGHT = 380
 CHART_HEIGHT = 260  # at least, however few runs there are
 ROW_HEIGHT = 35
@@ -25,7 +26,7 @@ ROW_HEIGHT = 35
 def listed(
     session: State,
     table: pd.DataFrame,
-    records: Sequence[RunRecord],
+    records: Sequence[RunSummary],
     annotations: Mapping[str, Annotation],
     count: str,
     words: Words,
@@ -42,7 +43,8 @@ def listed(
             help=words("history.csv.help"),
             on_click="ignore",
         )
-    left, right = st.columns([3, 2], gap="medium")
+    board = st.container(key="history_board")
+    left, right = board.columns([3, 2], gap="medium")
     height = min(TABLE_HEIGHT, ROW_HEIGHT * (len(table) + 1) + 3)
     with left:
         _table(session, table, words, height)
@@ -56,6 +58,7 @@ def _table(session: State, table: pd.DataFrame, words: Words, height: int) -> No
     """The key changes when a run is deleted: the mark on its row goes with it."""
     key = f"runs_table.{session.deletions}"
     run_ids = list(table["run"])
+    chosen = [row for row, run_id in enumerate(run_ids) if run_id in session.selected]  # by a link, or in the chart
     with st.container(key="runs"):
         st.dataframe(
             table,
@@ -66,6 +69,7 @@ def _table(session: State, table: pd.DataFrame, words: Words, height: int) -> No
             column_config=_columns(words),
             on_select=lambda: _take_rows(key, run_ids),
             selection_mode="multi-row",
+            selection_default={"selection": {"rows": chosen, "columns": [], "cells": []}},
         )
 
 
@@ -75,7 +79,7 @@ def _columns(words: Words) -> dict[str, Any]:
 
     column = st.column_config
     return {
-        "date": column.DatetimeColumn(head("date"), format="MM-DD HH:mm", width=92),
+        "date": column.DatetimeColumn(head("date"), format=LISTED_DATE, width=92),
         "model": column.TextColumn(head("model"), width=92),
         "recipe": column.TextColumn(head("recipe"), width=150),
         "size": column.NumberColumn(head("size"), format="%.2f×", width=78),
@@ -84,7 +88,7 @@ def _columns(words: Words) -> dict[str, Any]:
         "accuracy": column.NumberColumn(head("accuracy"), format="percent"),
         "flipped": column.NumberColumn(head("flipped"), format="percent"),
         "speed": column.NumberColumn(head("speed"), format="%.2f×"),
-        "seconds": column.NumberColumn(head("seconds"), format="%.1f s"),
+        "seconds": column.NumberColumn(head("seconds"), format=f"%.1f {formats.unit('s', words.language)}"),
         "tags": column.ListColumn(head("tags")),
         "note": column.TextColumn(head("note")),
         "device": column.TextColumn(head("device"), width="small"),
@@ -97,7 +101,7 @@ def _take_rows(key: str, run_ids: Sequence[str]) -> None:
     state.current().selected = [run_ids[row] for row in st.session_state[key].selection.rows]
 
 
-def _scatter(session: State, records: Sequence[RunRecord], words: Words, height: int) -> None:
+def _scatter(session: State, records: Sequence[RunSummary], words: Words, height: int) -> None:
     figure = charts.history_scatter(records, words, label=lambda record: steps_text(record.recipe, words))
     key = f"runs_chart.{session.deletions}"
     st.plotly_chart(

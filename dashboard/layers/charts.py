@@ -14,11 +14,12 @@ import plotly.graph_objects as go
 from core.layer_profile import LayerProfile, MatrixProfile
 from dashboard import formats
 from dashboard.chart_style import BASELINE, COMPRESSED, key_line, plain, styled
-from dashboard.layers.readings import Cell, LayerBytes, Sensitivity, most_sensitive
+from dashboard.layers.readings import Cell, LayerBytes, Sensitivity, harshest, most_and_least
 from dashboard.texts import Words
 
 LEAST, MOST = "rgba(217,96,28,0.04)", "rgba(217,96,28,0.72)"
 COLORS = [[0.0, LEAST], [1.0, MOST]]
+WHOLE_BITS, FEWEST_BITS = 16.0, 2.0  # ends of the scale of colours
 MOST_NUMBERS = 16  # columns; with more the cells are too narrow for a number
 
 
@@ -30,8 +31,7 @@ def bits_map(cells: Sequence[Cell], picked: str, words: Words) -> go.Figure:
     layers, parts = _places(cells)
     by_place = {(cell.part, cell.layer): cell for cell in cells}
     rows = [[by_place.get((part, layer)) for layer in layers] for part in parts]
-    most = max((cell.bits for cell in cells), default=16.0)
-    depth = [[None if cell is None else 1 - cell.bits / most for cell in row] for row in rows]
+    depth = [[None if cell is None else _bits_depth(cell.bits) for cell in row] for row in rows]
     text = [["" if cell is None else _cell_text(cell) for cell in row] for row in rows]
     hover = [["" if cell is None else _cell_hover(cell, words) for cell in row] for row in rows]
     names = [["" if cell is None else cell.name for cell in row] for row in rows]
@@ -43,6 +43,11 @@ def bits_map(cells: Sequence[Cell], picked: str, words: Words) -> go.Figure:
 
 def _places(cells: Sequence[Cell]) -> tuple[list[int], list[str]]:
     return sorted({cell.layer for cell in cells}), list(dict.fromkeys(cell.part for cell in cells))
+
+
+def _bits_depth(bits: float) -> float:
+    """The same bits have the same colour in every recipe; 8 to 4 is as far as 4 to 2."""
+    return min(1.0, max(0.0, math.log2(WHOLE_BITS / max(bits, FEWEST_BITS)) / math.log2(WHOLE_BITS / FEWEST_BITS)))
 
 
 def _cell_text(cell: Cell) -> str:
@@ -71,31 +76,57 @@ def describe_bits(cells: Sequence[Cell], words: Words) -> str:
 # -- sensitivity -----------------------------------------------------------------------------------------------
 
 
-def sensitivity_map(found: Sensitivity, words: Words) -> go.Figure:
-    """Layers or parts down, settings across; the colour goes by the logarithm of what is lost."""
+def sensitivity_map(found: Sensitivity, picked: str, words: Words) -> go.Figure:
+    """Layers or parts down, settings across; the colour goes by the logarithm of what is lost. `picked` is a cell."""
     logs = [[math.log(value) if value else None for value in row] for row in found.damage]
     known = [value for row in logs for value in row if value is not None]
     low, high = min(known, default=0.0), max(known, default=1.0)
     depth = [[None if value is None else (value - low) / ((high - low) or 1) for value in row] for row in logs]
     text = [["" if value is None else formats.number(value, 2) for value in row] for row in found.damage]
-    hover = [
-        [words("layers.sensitivity.hover", row=plain(row), lost=said or formats.UNKNOWN) for said in texts]
-        for row, texts in zip(found.rows, text, strict=True)
-    ]
     columns = [setting_text(found.kind, value, words) for value in found.settings]
-    return _map(columns, list(found.rows), depth, text, hover, [list(row) for row in found.worst])
+    hover = [_sensitivity_hovers(found, row, words) for row in range(len(found.rows))]
+    names = [[cell_name(*cell) for cell in zip(row, found.settings, strict=True)] for row in found.worst]
+    figure = _map(columns, list(found.rows), depth, text, hover, names)
+    _mark(figure, names, picked)
+    if found.by == "layer":
+        figure.update_yaxes(title_text=words("layers.layer"), title_standoff=10)
+    return figure
+
+
+def _sensitivity_hovers(found: Sensitivity, row: int, words: Words) -> list[str]:
+    name = plain(row_text(found, found.rows[row], words))
+    told = [formats.UNKNOWN if value is None else formats.number(value, 2) for value in found.damage[row]]
+    settings = [setting_text(found.kind, value, words) for value in found.settings]
+    pairs = zip(settings, told, strict=True)
+    return [words("layers.sensitivity.hover", row=name, setting=setting, lost=lost) for setting, lost in pairs]
+
+
+def cell_name(matrix: str, value: float) -> str:
+    """What a click on the sensitivity map tells: the matrix that loses most there, and the setting."""
+    return f"{matrix}@{value:g}"
 
 
 def setting_text(kind: str, value: float, words: Words) -> str:
     return words("layers.bits", bits=int(value)) if kind == "quantize" else f"{value:.0%}"
 
 
+def row_text(found: Sensitivity, row: str, words: Words) -> str:
+    return words("layers.layer.n", layer=row) if found.by == "layer" else row
+
+
 def describe_sensitivity(found: Sensitivity, words: Words) -> str:
-    row = most_sensitive(found)
-    if row is None:
+    ends = most_and_least(found)
+    if not ends:
         return words("layers.sensitivity.unlike")
-    harshest = max(found.settings) if found.kind == "prune" else min(found.settings)
-    return words("layers.sensitivity.describe", row=row, setting=setting_text(found.kind, harshest, words))
+    (most, most_lost), (least, least_lost) = ends
+    return words(
+        "layers.sensitivity.describe",
+        setting=setting_text(found.kind, found.settings[harshest(found)], words),
+        most=row_text(found, most, words),
+        least=row_text(found, least, words),
+        most_lost=formats.number(most_lost, 2),
+        least_lost=formats.number(least_lost, 2),
+    )
 
 
 # -- a close look ----------------------------------------------------------------------------------------------
@@ -191,7 +222,7 @@ def bytes_chart(layers: Sequence[LayerBytes], words: Words) -> go.Figure:
     figure.update_traces(textposition="none")
     styled(figure, f"{words('layers.bytes.axis')}<br>{key_line(words, ('■', '■'))}", bars=True)
     figure.update_xaxes(type="category", fixedrange=True)
-    figure.update_yaxes(showticklabels=False, fixedrange=True)
+    figure.update_yaxes(tickformat="~s", ticksuffix="B", nticks=4, showgrid=True, fixedrange=True)
     return figure
 
 

@@ -91,7 +91,7 @@ def _offer(shown: Shown, job: JobRow | None, words: Words) -> None:
         _look(shown.recipe, shown.run_id)
         st.rerun()
     if job is not None and job.state == "failed":
-        st.error(escaped(words("layers.look.failed", reason=job.error or "")))
+        st.error(escaped(words("layers.look.failed", reason=words.said(job.error or ""))))
 
 
 def _look(recipe: Recipe, run_id: str | None) -> None:

@@ -76,11 +76,16 @@ def _said(choice: exceptions.Choice, words: Words) -> str:
 
 
 def _take(place: str, pattern: str, key: str) -> None:
+    give(place, pattern, st.session_state[key])
+
+
+def give(place: str, pattern: str, choice: exceptions.Choice) -> None:
+    """The recipe's step has this choice for the pattern from now on."""
     sketch = state.current().sketch
     block = sketch.block(place)
     assert isinstance(block.step, LayerMethod)
     try:
-        step = exceptions.excepted(block.step, pattern, st.session_state[key])
+        step = exceptions.excepted(block.step, pattern, choice)
     except BadInput as error:
         state.current().problem = str(error)
         return

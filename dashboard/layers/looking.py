@@ -22,6 +22,7 @@ class Looking:
     matrix: str = ""  # the matrix that is looked at closely
     rows: Rows = "layer"  # of the sensitivity map
     scope: Scope = "matrix"  # what an exception is made for
+    trial: float | None = None  # the setting that was clicked on the sensitivity map
     kind: Kind | None = None  # of step whose sensitivity is drawn; None: the first that the recipe has
     jobs: dict[str, int] = field(default_factory=dict)
 

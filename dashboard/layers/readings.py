@@ -44,6 +44,7 @@ class Sensitivity:
     """Expected divergence in thousandths of a nat a token: [row][column]; None where nothing like it was measured."""
 
     kind: str  # of step
+    by: Rows
     rows: tuple[str, ...]
     settings: tuple[float, ...]
     damage: tuple[tuple[float | None, ...], ...]
@@ -51,9 +52,16 @@ class Sensitivity:
 
 
 def cells(plan: Plan) -> list[Cell]:
-    """Every matrix of the blocks, in the order of the blocks."""
+    """Every matrix of the blocks, in the order of the blocks, and in each as a token passes through them."""
     found = [_cell(weight) for weight in plan.weights if weight.role == "linear"]
-    return sorted(found, key=lambda cell: cell.layer)  # the sort is stable: parts stay in their order
+    return sorted(found, key=lambda cell: (cell.layer, _turn(cell.part, plan)))
+
+
+def _turn(part: str, plan: Plan) -> int:
+    """Files list matrices by the alphabet; those that the family's anatomy does not name come last."""
+    attention, mlp = plan.facts.anatomy.attention, plan.facts.anatomy.mlp
+    order = (*attention.inputs, attention.output, *mlp.inputs, mlp.output)
+    return order.index(part) if part in order else len(order)
 
 
 def _cell(weight: WeightPlan) -> Cell:
@@ -87,13 +95,13 @@ def sensitivity(table: SensitivityTable, plan: Plan, step: LayerMethod, rows: Ro
     alike: dict[str, Any] = {"overrides": {}, "ignore": ()} | ({"n_of_m": ""} if name == "sparsity" else {})
     usual = step.model_copy(update=alike)
     groups: dict[str, list[WeightPlan]] = {}
-    for weight in plan.facts.weights:
-        if weight.role == "linear":
-            groups.setdefault(_row(weight, rows), []).append(weight)
+    linear = [weight for weight in plan.facts.weights if weight.role == "linear"]
+    for weight in sorted(linear, key=lambda w: (w.layer, _turn(block_and_part(w.name)[1], plan))):
+        groups.setdefault(_row(weight, rows), []).append(weight)
     found = [[_damage(table, usual, name, value, group) for value in settings] for group in groups.values()]
     damage = tuple(tuple(total for total, _ in row) for row in found)
     worst = tuple(tuple(matrix for _, matrix in row) for row in found)
-    return Sensitivity(step.kind, tuple(groups), tuple(float(value) for value in settings), damage, worst)
+    return Sensitivity(step.kind, rows, tuple(groups), tuple(float(value) for value in settings), damage, worst)
 
 
 def _row(weight: WeightPlan, rows: Rows) -> str:
@@ -111,8 +119,13 @@ def _damage(
     return MILLI * sum(each.values()), max(each, key=lambda matrix: each[matrix])
 
 
-def most_sensitive(found: Sensitivity) -> str | None:
-    """The row that loses most where the settings are harshest; None where nothing was measured."""
-    harshest = -1 if found.kind == "prune" else 0  # most zeros, fewest bits
-    lost = {row: values[harshest] or 0.0 for row, values in zip(found.rows, found.damage, strict=True)}
-    return max(lost, key=lambda row: lost[row]) if any(lost.values()) else None
+def most_and_least(found: Sensitivity) -> list[tuple[str, float]]:
+    """The rows that lose most and least where the settings are harshest; empty where nothing was measured."""
+    column = harshest(found)
+    lost = [(row, value) for row, values in zip(found.rows, found.damage, strict=True) if (value := values[column])]
+    return [f(lost, key=lambda entry: entry[1]) for f in (max, min)] if lost else []
+
+
+def harshest(found: Sensitivity) -> int:
+    """Which column: most zeros, fewest bits."""
+    return found.settings.index((max if found.kind == "prune" else min)(found.settings))

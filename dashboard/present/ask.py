@@ -68,7 +68,7 @@ def _answers(showing: Showing, words: Words) -> None:
     asked = str(job.payload["request"]["prompt"]) if job else ""
     text_panes("present_answers", _views(job, words), words, height=HEIGHT, prompt=asked)
     if job is not None and job.state == "failed":
-        st.error(escaped(words("texts.failed", reason=job.error or "")))
+        st.error(escaped(words("texts.failed", reason=words.said(job.error or ""))))
 
 
 def _views(job: JobRow | None, words: Words) -> list[PaneView]:

@@ -9,7 +9,7 @@ from html import escape
 import streamlit as st
 
 from core.errors import CompresslabError
-from core.results import RunRecord
+from core.results import RunSummary
 from core.store.votes import Choice, Tally
 from dashboard import state
 from dashboard.components.stage import Prompt
@@ -69,7 +69,7 @@ def tally_text(tally: Tally, words: Words) -> str:
     return f"{said} {words('present.guess.sure', low=round(100 * low), high=round(100 * high))}"
 
 
-def _ballot(record: RunRecord, prompt: str, order: Sequence[int], words: Words) -> None:
+def _ballot(record: RunSummary, prompt: str, order: Sequence[int], words: Words) -> None:
     for name, key in KEYS.items():
         st.button(
             words(f"present.guess.{name.lower()}"),
@@ -119,7 +119,7 @@ def _names(order: Sequence[int], told: bool, words: Words) -> list[tuple[str, st
 def _panes_html(prompt: str, texts: Sequence[str], names: Sequence[tuple[str, str]]) -> str:
     """As the verdict is drawn: everything in it is escaped."""
     panes = "".join(
-        f'<section class="pane {role}"><h3>{escape(name)}</h3><p>{escape(text)}</p></section>'
+        f'<section class="pane {role}"><h3>{escape(name)}</h3><p dir="auto">{escape(text)}</p></section>'
         for text, (name, role) in zip(texts, names, strict=True)
     )
-    return f'<div class="guess"><p class="asked">{escape(prompt)}</p><div class="pair">{panes}</div></div>'
+    return f'<div class="guess"><p class="asked" dir="auto">{escape(prompt)}</p><div class="pair">{panes}</div></div>'

@@ -12,12 +12,13 @@ from typing import Any
 from core.generation_request import Decoding, GenerateRequest, Pane
 from core.recipe import Recipe
 from core.recorded_answers import RecordedAnswer
-from core.results import RunRecord
+from core.results import RunSummary
 from core.store import JobRow
 from core.texts import example_prompts
 from core.workspace import Workspace
 
 ANSWER = Decoding(max_new_tokens=64)  # greedy: the same for every size and every time
+RUNGS = 5
 Steps = list[dict[str, dict[str, Any]]]
 Written = dict[tuple[str, str], str]  # (prompt, hash of the weights) -> text
 
@@ -45,7 +46,7 @@ def _shallower(layers: int) -> dict[str, dict[str, Any]]:
 
 def start(workspace: Workspace, model: str, owner: str) -> None:
     """Queue those sizes that are neither measured nor waiting. Raises CompresslabError."""
-    known = {record.recipe_hash for record in workspace.runs()}
+    known = {record.recipe_hash for record in workspace.summaries()}
     known |= {_hash(job) for job in _runs(workspace, model)}
     for recipe in ladder(model, workspace.facts(model).layers):
         if recipe.content_hash not in known:
@@ -55,6 +56,14 @@ def start(workspace: Workspace, model: str, owner: str) -> None:
 def under_way(workspace: Workspace, model: str) -> list[JobRow]:
     """Work on sizes of the model and on their answers, whoever asked for it; the next to be done first."""
     return [*_recordings(workspace, model), *_runs(workspace, model)]
+
+
+def why_none(workspace: Workspace, model: str) -> str | None:
+    """Why the newest size that was tried could not be made; None where none failed."""
+    failed = [
+        job for job in workspace.jobs(("failed",)) if job.kind == "run" and job.payload["recipe"]["model"] == model
+    ]
+    return failed[0].error if failed else None
 
 
 def _runs(workspace: Workspace, model: str) -> list[JobRow]:
@@ -82,10 +91,10 @@ def _hash(job: JobRow) -> str:
 
 def written(answers: Sequence[RecordedAnswer]) -> Written:
     """Those that were decoded as the page has it: only they may stand side by side."""
-    return {(a.prompt, a.weights_hash): a.text for a in answers if a.decoding == ANSWER}
+    return {(a.prompt, a.weights_hash): a.shown for a in answers if a.decoding == ANSWER}
 
 
-def unwritten(records: Sequence[RunRecord], known: Written) -> dict[str, list[RunRecord]]:
+def unwritten(records: Sequence[RunSummary], known: Written) -> dict[str, list[RunSummary]]:
     """For every prepared prompt the runs whose answer, or whose baseline's, is not recorded."""
     missing = {
         prompt["prompt"]: [
@@ -100,7 +109,7 @@ def unwritten(records: Sequence[RunRecord], known: Written) -> dict[str, list[Ru
     return {prompt: some for prompt, some in missing.items() if some}
 
 
-def record_answers(workspace: Workspace, records: Sequence[RunRecord], known: Written, owner: str) -> None:
+def record_answers(workspace: Workspace, records: Sequence[RunSummary], known: Written, owner: str) -> None:
     """Have every model write what is missing, to be kept. Raises CompresslabError."""
     for prompt, some in unwritten(records, known).items():
         panes = (Pane(label="baseline", source="baseline", model=some[0].model), *map(pane_of, some))
@@ -109,7 +118,7 @@ def record_answers(workspace: Workspace, records: Sequence[RunRecord], known: Wr
         )
 
 
-def pane_of(record: RunRecord) -> Pane:
+def pane_of(record: RunSummary) -> Pane:
     """The saved weights of a run; its recipe where they are gone."""
     if record.saved_to is None:
         return Pane(label=record.run_id, source="recipe", model=record.model, recipe=record.recipe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.results import RunRecord
+from core.results import RunSummary
 from dashboard import formats
 from dashboard.charts import Pace, disk_bytes, paces
 from dashboard.present.sizes import Size
@@ -27,6 +27,7 @@ class Plain:
     same: int | None  # of 100 questions
     pace: float | None  # times the baseline's
     imitated: bool  # the smaller numbers do not compute yet
+    bytes: str  # on disk
 
 
 def plain(size: Size, words: Words) -> Plain:
@@ -44,16 +45,18 @@ def plain(size: Size, words: Words) -> Plain:
         same=same_answers(record),
         pace=pace.ratio if pace else None,
         imitated=pace is not None and pace.compressed.kernel == "simulated",
+        bytes=sizes["after"],
     )
 
 
-def untouched(record: RunRecord, words: Words) -> Plain:
+def untouched(record: RunSummary, words: Words) -> Plain:
     """The baseline of a run, as the first stop of the slider."""
     before, _ = disk_bytes(record.measurements)
-    said = {part: words(f"present.baseline.{part}", size=formats.file_size(before)) for part in ("size", "answers")}
+    whole = formats.file_size(before)
+    said = {part: words(f"present.baseline.{part}", size=whole) for part in ("size", "answers")}
     pace = 1.0 if paces(record.measurements) else None
     speed = words("present.baseline.speed")
-    return Plain(words("present.baseline.name"), said["size"], said["answers"], speed, 1.0, 100, pace, False)
+    return Plain(words("present.baseline.name"), said["size"], said["answers"], speed, 1.0, 100, pace, False, whole)
 
 
 def size_name(share: float, words: Words) -> str:
@@ -66,7 +69,7 @@ def size_name(share: float, words: Words) -> str:
     return name if off <= EXACTLY else words("present.about", name=name)
 
 
-def same_answers(record: RunRecord) -> int | None:
+def same_answers(record: RunSummary) -> int | None:
     """How many of 100 questions are answered as before; 100 only where all are."""
     flipped = record.find("flipped_answers")
     if flipped is None:
@@ -74,7 +77,7 @@ def same_answers(record: RunRecord) -> int | None:
     return 100 if flipped.value == 0 else max(0, min(99, round(100 * (1 - flipped.value))))
 
 
-def _answers(record: RunRecord, words: Words) -> str:
+def _answers(record: RunSummary, words: Words) -> str:
     flipped, same = record.find("flipped_answers"), same_answers(record)
     if flipped is not None and same is not None:
         key = "present.answers.all" if same == 100 else "present.answers.some"

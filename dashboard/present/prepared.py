@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.errors import CompresslabError
 from core.models.source import BUNDLED
-from core.results import RunRecord
+from core.results import RunSummary
 from core.texts import example_prompts
 from core.workspace import Workspace
 from dashboard.components.stage import Prompt
@@ -35,7 +35,7 @@ class Prepared:
     written: Written
 
     @property
-    def records(self) -> list[RunRecord]:
+    def records(self) -> list[RunSummary]:
         return [size.record for size in self.sizes]
 
     @property
@@ -59,7 +59,7 @@ class Prepared:
 
 
 def prepare(workspace: Workspace, showing: Showing, words: Words) -> Prepared:
-    records = workspace.runs(limit=MOST_RUNS)
+    records = workspace.summaries(limit=MOST_RUNS)
     models = models_with_sizes(records)
     model = showing.model if showing.model in models else models[0] if models else showing.model or BUNDLED
     sizes = sizes_of(records, model)
@@ -78,7 +78,7 @@ def writes(workspace: Workspace, model: str) -> bool:
         return True
 
 
-def _prompts(records: Sequence[RunRecord], written: Written, words: Words) -> list[Prompt]:
+def _prompts(records: Sequence[RunSummary], written: Written, words: Words) -> list[Prompt]:
     """Every prepared prompt that the baseline has answered."""
     return [
         Prompt(words.known(f"prompt.{given['label']}", given["label"]), given["prompt"], texts)
@@ -87,7 +87,7 @@ def _prompts(records: Sequence[RunRecord], written: Written, words: Words) -> li
     ]
 
 
-def _texts(prompt: str, records: Sequence[RunRecord], written: Written) -> tuple[tuple[Piece, ...] | None, ...]:
+def _texts(prompt: str, records: Sequence[RunSummary], written: Written) -> tuple[tuple[Piece, ...] | None, ...]:
     first = written.get((prompt, records[0].baseline_hash))
     if first is None:
         return (None,) * (1 + len(records))

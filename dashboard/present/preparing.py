@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import CompresslabError
+from core.events import Progress
+from core.store import JobRow
+from core.texts import example_prompts
 from dashboard import formats, frame, live, state
 from dashboard.present import ladder
 from dashboard.present.prepared import Prepared, writes
@@ -16,12 +23,18 @@ FEW = 3  # sizes: a slider with fewer shows little
 
 def empty(prepared: Prepared, words: Words) -> None:
     """The one action that fills the page."""
-    with st.container(border=True, key="present_empty", horizontal_alignment="center"):
-        st.markdown(f"### {words('present.empty')}")
-        st.markdown(words("present.empty.how", model=escaped(prepared.model)))
+    with _card(prepared, words):
         _measure_button(prepared.model, words)
         if not frame.any_worker():
             st.caption(words("present.empty.alone"))
+
+
+def _card(prepared: Prepared, words: Words) -> DeltaGenerator:
+    """In the middle of an empty page: what it will show. What can be done, or is under way, goes below."""
+    card = st.container(border=True, key="present_empty", horizontal_alignment="center")
+    card.markdown(f"### {words('present.empty')}")
+    card.markdown(words("present.empty.how", model=escaped(prepared.model)))
+    return card
 
 
 def _measure_button(model: str, words: Words) -> None:
@@ -56,17 +69,27 @@ def progress(showing: Showing, prepared: Prepared, words: Words) -> None:
         _read_again_at_the_end(showing, bool(jobs))
         if not jobs and showing.preparing:
             showing.preparing = False
-            if writes(workspace, prepared.model):
-                ladder.record_answers(workspace, prepared.records, prepared.written, state.current().owner)
+            _go_on(prepared, words)
             jobs = ladder.under_way(workspace, prepared.model)
     except CompresslabError as error:
         state.current().problem = str(error)
         return
     if jobs:
         showing.watching = True
-        st.fragment(_bar, run_every=live.SLOW_POLL_SECONDS, key="preparing")(prepared.model, len(jobs), words)
+        with st.container(key="at_top") if prepared.sizes else _card(prepared, words):
+            st.fragment(_bar, run_every=live.SLOW_POLL_SECONDS, key="preparing")(prepared, len(jobs), words)
     elif prepared.sizes and frame.any_worker():
         _offer(prepared, words)
+
+
+def _go_on(prepared: Prepared, words: Words) -> None:
+    """From the sizes to their answers; without a single size, to the reason."""
+    workspace, session = state.workspace(), state.current()
+    reason = None if prepared.sizes else ladder.why_none(workspace, prepared.model)
+    if reason is not None:
+        session.problem = words("present.none", reason=words.said(reason))
+    elif writes(workspace, prepared.model):
+        ladder.record_answers(workspace, prepared.records, prepared.written, session.owner)
 
 
 def _read_again_at_the_end(showing: Showing, under_way: bool) -> None:
@@ -76,20 +99,47 @@ def _read_again_at_the_end(showing: Showing, under_way: bool) -> None:
         st.rerun()
 
 
-def _bar(model: str, before: int, words: Words) -> None:
-    jobs = ladder.under_way(state.workspace(), model)
+def _bar(prepared: Prepared, before: int, words: Words) -> None:
+    jobs = ladder.under_way(state.workspace(), prepared.model)
     if len(jobs) != before:
         st.rerun()
     session = state.current()
     first = next((job for job in jobs if job.state == "running"), jobs[0])
     live.pull(first.id)
     told = session.view(first.id).progress
-    text = words("present.writing" if first.kind == "generate" else "present.measuring", left=len(jobs))
-    left = formats.seconds_left(told.seconds_left if told else None, words.language)
+    step = stretch(jobs, first.kind)
+    text = words("present.writing" if first.kind == "generate" else "present.measuring", at=step.at, of=step.of)
+    left = formats.seconds_left(_seconds_left(told, prepared, step), words.language)
     with st.container(horizontal=True, vertical_alignment="center", key="preparing_bar"):
-        st.progress(min(1.0, told.fraction) if told else 0.0, text=" · ".join(filter(None, [text, left])))
+        st.progress(step.fraction(told.fraction if told else 0.0), text=" · ".join(filter(None, [text, left])))
         if any(job.owner == session.owner for job in jobs):
-            st.button(words("job.stop"), key="stop_preparing", on_click=_stop, args=(model,))
+            st.button(words("job.stop"), key="stop_preparing", on_click=_stop, args=(prepared.model,))
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Number `at` of `of` things alike is under way."""
+
+    at: int
+    of: int
+
+    def fraction(self, of_this_one: float) -> float:
+        return min(1.0, (self.at - 1 + min(1.0, of_this_one)) / self.of)
+
+
+def stretch(jobs: Sequence[JobRow], kind: str) -> Stretch:
+    """How far the sizes are, or the answers: what is not open any more is done."""
+    to_go = sum(job.kind == kind for job in jobs)
+    of = max(to_go, len(example_prompts()) if kind == "generate" else ladder.RUNGS)
+    return Stretch(of - to_go + 1, of)
+
+
+def _seconds_left(told: Progress | None, prepared: Prepared, step: Stretch) -> float | None:
+    """Of all sizes, once one of them says how long they take; None where nobody can know."""
+    took = [record.seconds for record in prepared.records]
+    if told is None or told.seconds_left is None or not took:
+        return None
+    return told.seconds_left + (step.of - step.at) * sum(took) / len(took)
 
 
 def _stop(model: str) -> None:

@@ -46,7 +46,7 @@ def tour_card(showing: Showing, words: Words) -> None:
         return
     at = showing.tour
     last = at == len(STEPS) - 1
-    with st.container(key="tour"):
+    with st.container(key="tour_above" if STEPS[at].highlight == "panes" else "tour_below"):
         st.caption(words("present.tour.step", step=at + 1, steps=len(STEPS)))
         st.markdown(words(f"present.tour.{STEPS[at].name}"))
         with st.container(horizontal=True, horizontal_alignment="right"):

@@ -14,7 +14,7 @@ def caveats(records: Sequence[RunRecord], words: Words) -> list[str]:
     said = [words("report.caveat.errors"), words("report.caveat.paired")]
     said += [words("report.caveat.dataset", names=_joined(_datasets(records, words), words))]
     said += _about_speed(records, words) + _about_comparing(records, words)
-    said += [notice for record in records for notice in record.notices]
+    said += [words.said(notice) for record in records for notice in record.notices]
     return list(dict.fromkeys(said))
 
 
@@ -23,7 +23,7 @@ def _about_speed(records: Sequence[RunRecord], words: Words) -> list[str]:
     simulated = any(m.kernel == "simulated" for m in timed)
     said = [words("report.caveat.simulated")] if simulated else []
     return said + [
-        words("report.caveat.speed", note=words.note(note)) for note in sorted({m.note for m in timed} - {""})
+        words("report.caveat.speed", note=words.said(note)) for note in sorted({m.note for m in timed} - {""})
     ]
 
 
@@ -47,7 +47,7 @@ def _measured_on(metric: str, records: Sequence[RunRecord]) -> set[str | None]:
 
 def _datasets(records: Sequence[RunRecord], words: Words) -> list[str]:
     names = {m.dataset for record in records for m in record.measurements if m.dataset}
-    return sorted(words.dataset(name) for name in names)
+    return sorted(words.said(name) for name in names)
 
 
 def _joined(names: Iterable[str], words: Words) -> str:

@@ -121,6 +121,8 @@ def _bars(rows: Sequence[tuple[str, Measurement, str]], words: Words) -> go.Figu
     scale, suffix = _shown_in(rows[0][1].unit)
     longest = scale * max(found.value for _, found, _ in rows)
     figure.update_xaxes(ticksuffix=suffix, range=[0, 1.6 * longest], nticks=5)
+    if rows[0][1].unit == "fraction":
+        figure.update_xaxes(tickvals=[0, 25, 50, 75, 100])  # the room for the labels is no part of the scale
     return styled(figure, bars=True).update_layout(barmode="overlay", showlegend=False)
 
 

@@ -12,10 +12,17 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from core.recorded_answers import RecordedAnswer
-from core.results import RunRecord
+from core.results import RunRecord, RunSummary
 from dashboard.report import caveats, figures, sections
 from dashboard.texts import Words
 
+# A chart has its width in pixels: on paper that of a column, and before anything is printed.
+PRINTING = """
+const resize = (width) => document.querySelectorAll(".plotly-graph-div").forEach((chart) =>
+  Plotly.relayout(chart, { width: width(chart.closest("figure").matches(".overview")), autosize: true }));
+addEventListener("beforeprint", () => resize((wide) => (wide ? 620 : 290)));
+addEventListener("afterprint", () => resize(() => null));
+"""
 HERE = Path(__file__).resolve().parent
 STYLES = (HERE.parent / "style.css", HERE / "report.css")  # the dashboard's own, then what a sheet of paper needs
 
@@ -40,11 +47,13 @@ def report_html(records: Sequence[RunRecord], answers: Sequence[RecordedAnswer],
 
 
 def _charts(drawn: Sequence[figures.Drawn]) -> str:
-    """Charts two in a row, each with a text that says what it shows."""
-    return f'<section class="charts">{"".join(map(_chart, drawn))}</section>' if drawn else ""
+    """Charts two in a row, an odd one over both columns; each with a text that says what it shows."""
+    alone = drawn[-1].name if len(drawn) % 2 and drawn[0].name != "overview" else ""
+    each = "".join(_chart(one, "overview" if one.name == alone else one.name) for one in drawn)
+    return f'<section class="charts">{each}</section>' if drawn else ""
 
 
-def _chart(drawn: figures.Drawn) -> str:
+def _chart(drawn: figures.Drawn, style: str) -> str:
     moving = drawn.figure.to_html(
         full_html=False,
         include_plotlyjs=False,
@@ -53,7 +62,7 @@ def _chart(drawn: figures.Drawn) -> str:
         config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage"], "responsive": True},
     )
     return (
-        f'<figure class="chart {drawn.name}"><h3>{escape(drawn.title)}</h3>'
+        f'<figure class="chart {style}"><h3>{escape(drawn.title)}</h3>'
         f'<div class="stPlotlyChart">{moving}</div>'
         f"<figcaption>{escape(drawn.description)}</figcaption></figure>"
     )
@@ -75,14 +84,12 @@ def _page(title: str, body: str, language: str) -> str:
 <body class="stApp"><main>
 {body}
 </main>
-<script>matchMedia("print").addEventListener("change", () => {{
-  for (const chart of document.querySelectorAll(".plotly-graph-div")) Plotly.Plots.resize(chart);
-}});</script>
+<script>{PRINTING}</script>
 </body>
 </html>
 """
 
 
-def file_name(records: Sequence[RunRecord]) -> str:
+def file_name(records: Sequence[RunSummary]) -> str:
     """What a browser calls the file: the runs' ids."""
     return f"compresslab-{'-'.join(record.run_id for record in records)}.html"

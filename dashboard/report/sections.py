@@ -58,12 +58,12 @@ def verdicts(records: Sequence[RunRecord], words: Words) -> str:
 def texts(records: Sequence[RunRecord], answers: Sequence[RecordedAnswer], words: Words) -> str:
     """For every prompt that the baseline and a run were recorded on: both texts, the differing words marked."""
     asked = list(dict.fromkeys((answer.prompt, answer.decoding) for answer in answers))
-    written = {(a.prompt, a.decoding, a.weights_hash): a.text for a in answers}
+    written = {(a.prompt, a.decoding, a.weights_hash): a for a in answers}
     parts = []
     for prompt, decoding in asked:
         told = [written.get((prompt, decoding, record.compressed_hash)) for record in records]
         first = written.get((prompt, decoding, records[0].baseline_hash))
-        if first is not None and any(text is not None for text in told):
+        if first is not None and any(answer is not None for answer in told):
             parts.append(_side_by_side(prompt, first, told, records, words))
     if not parts:
         return ""
@@ -71,19 +71,26 @@ def texts(records: Sequence[RunRecord], answers: Sequence[RecordedAnswer], words
 
 
 def _side_by_side(
-    prompt: str, first: str, told: Sequence[str | None], records: Sequence[RunRecord], words: Words
+    prompt: str,
+    first: RecordedAnswer,
+    told: Sequence[RecordedAnswer | None],
+    records: Sequence[RunRecord],
+    words: Words,
 ) -> str:
-    panes = [_pane(words("variant.baseline"), BASELINE, escape(first))]
-    for place, (record, text) in enumerate(zip(records, told, strict=True)):
-        if text is not None:
+    panes = [_pane(words("variant.baseline"), BASELINE, escape(first.shown), words.said(first.done.runtime))]
+    for place, (record, answer) in enumerate(zip(records, told, strict=True)):
+        if answer is not None:
             name = words("variant.compressed") if len(records) == 1 else run_name(place, record, words)
-            panes.append(_pane(name, color_of(place), _marked(first, text)))
-    asked = f'<p class="prompt">{escape(prompt)}</p>'
+            marked = _marked(first.shown, answer.shown)
+            panes.append(_pane(name, color_of(place), marked, words.said(answer.done.runtime)))
+    asked = f'<p class="prompt" dir="auto">{escape(prompt)}</p>'
     return f'<article class="texts">{asked}<div class="panes">{"".join(panes)}</div></article>'
 
 
-def _pane(name: str, color: str, html: str) -> str:
-    return f'<div class="pane" style="--run: {color}"><h4>{escape(name)}</h4><p>{html}</p></div>'
+def _pane(name: str, color: str, html: str, runtime: str) -> str:
+    """`runtime` wrote it: the same weights may say other words in another one."""
+    said = f'<h4>{escape(name)}</h4><p dir="auto">{html}</p><small>{escape(runtime)}</small>'
+    return f'<div class="pane" style="--run: {color}">{said}</div>'
 
 
 def _marked(first: str, text: str) -> str:

@@ -25,12 +25,12 @@ def compress() -> None:
 def export(run_id: str, name: str) -> None:
     """Have a finished run written in a format, with the settings chosen for it."""
     session = state.current()
-    session.problem = ""
+    session.unwritten.pop((run_id, name), None)
     try:
         chosen = session.export_settings
         (job,) = state.workspace().submit_export(run_id, name, settings=chosen, owner=session.owner)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.unwritten[run_id, name] = str(error)
         return
     session.exports[run_id, name] = job
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.errors import BadInput
-from core.exporting import Offer
+from core.exporting import Offer, card_of
 from core.results import ExportRecord, RunRecord
 from core.store import JobRow
 from dashboard import exported, formats, forms, live, state
@@ -35,7 +37,7 @@ def _block(polled: bool) -> None:
         try:
             offers = state.workspace().export_offers(record.run_id, session.export_settings)
         except BadInput as error:
-            st.info(escaped(str(error)))
+            st.info(escaped(words.said(str(error))))
             return
         _baseline(record, words)
         for offer in offers:
@@ -79,15 +81,22 @@ def _line(session: State, record: RunRecord, offer: Offer, jobs: dict[int, JobRo
         about.markdown(f"**{words.known(f'format.{name}.label', offer.form.label)}**")
         about.caption(exported.what_it_is(offer, words))
         if offer.refusal:
-            size.caption(f"{words('export.refused')} {escaped(offer.refusal)}")
+            size.caption(f"{words('export.refused')} {escaped(words.said(offer.refusal))}")
             return
         size.html(exported.size_bar(record, offer, written, words))
         with act:
             _act(session, record, offer, job, words)
-        if job is not None and job.state == "failed":
-            st.error(escaped(words("export.failed", reason=job.error or "")))
-        elif written is not None:
-            _said(written, words)
+        problem = session.unwritten.get((record.run_id, name)) or _failure(job)
+        if problem:
+            st.error(escaped(words("export.failed", reason=words.said(problem))))
+        elif job is not None and job.state == "cancelled":
+            st.caption(words("export.stopped"))
+        if written is not None:
+            _said(written, offer, words)
+
+
+def _failure(job: JobRow | None) -> str:
+    return job.error or "" if job is not None and job.state == "failed" else ""
 
 
 def _act(session: State, record: RunRecord, offer: Offer, job: JobRow | None, words: Words) -> None:
@@ -116,9 +125,21 @@ def _settings(session: State, offer: Offer, words: Words) -> None:
         st.rerun()
 
 
-def _said(written: ExportRecord, words: Words) -> None:
-    """What was found when it was opened again, and where it lies."""
+def _said(written: ExportRecord, offer: Offer, words: Words) -> None:
+    """What was found when it was opened again, where it lies, and how to open it."""
     st.caption(escaped(exported.finding(written, words)))
     for note in written.notes:
-        st.caption(escaped(note))
-    st.code(written.folder, language=None, wrap_lines=True)
+        if note not in offer.remarks:
+            st.caption(escaped(words.said(note)))
+    folder = Path(written.folder)
+    if not folder.exists():
+        st.warning(escaped(words("export.gone")))
+        return
+    place, way = st.columns([9, 3], vertical_alignment="center", gap="medium")
+    place.code(written.folder, language=None, wrap_lines=True)
+    with way.popover(words("export.open"), key=f"export_open.{written.format}"):
+        for program, lines in offer.lines(written.folder).items():
+            st.caption(program)
+            st.code(lines, language=None, wrap_lines=True)
+        st.caption(f"**{words('export.card')}**  \n{words('export.card.help')}")
+        st.code(card_of(folder), language=None, height=320, wrap_lines=True)

@@ -26,7 +26,7 @@ def fit_to_size(facts: ModelFacts | None, words: Words, *, expanded: bool = Fals
         try:
             known = state.workspace().sensitivity(state.current().recipe) is not None
         except CompresslabError as error:
-            st.error(escaped(str(error)))
+            st.error(escaped(words.said(str(error))))
             return
         if known:
             _budget(words)
@@ -58,7 +58,7 @@ def _budget(words: Words) -> None:
         words("fit.mixed" if any(getattr(step, "overrides", {}) for step in session.recipe.steps) else "fit.how")
     )
     if session.unfit:
-        st.error(escaped(session.unfit))
+        st.error(escaped(words.said(session.unfit)))
 
 
 def budgets(baseline: int) -> list[int]:
@@ -96,7 +96,7 @@ def measure_first(words: Words) -> None:
     st.button(words("fit.measure"), key="measure_sensitivity", on_click=actions.measure_sensitivity, width="stretch")
     before = state.current().ended.get(state.current().measuring or 0)
     if before is not None and before.state == "failed":
-        st.error(escaped(words("job.failed", reason=before.error or "")))
+        st.error(escaped(words("job.failed", reason=words.said(before.error or ""))))
 
 
 def _under_way() -> JobRow | None:

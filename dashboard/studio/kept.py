@@ -29,7 +29,7 @@ def kept(words: Words) -> None:
 
 def _name(text: str, words: Words) -> str:
     """A text's own name: of a file, the last part of its path."""
-    return words.known(f"text.{text}", text.replace("\\", "/").rsplit("/", 1)[-1])
+    return words.said(text.replace("\\", "/").rsplit("/", 1)[-1])
 
 
 def _clear() -> None:

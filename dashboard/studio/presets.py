@@ -74,7 +74,7 @@ def sentence(chosen: Preset, words: Words) -> str:
         parts.append(words("preset.bound", times=formats.times(told.decode_bound)))
     if told.predicted is not None:
         percent = formats.change(100 * (told.predicted.perplexity_ratio - 1))
-        parts.append(words("preset.predicted", percent=percent, dataset=words.dataset(told.predicted.dataset)))
+        parts.append(words("preset.predicted", percent=percent, dataset=words.said(told.predicted.dataset)))
     else:
         parts.append(words("preset.not_predicted"))
     return " ".join(parts)

@@ -25,11 +25,11 @@ CARD_HEIGHT = 236  # with its heading and border
 
 def result_panel() -> None:
     """Polls only while there is something to hear of."""
-    every = live.POLL_SECONDS if live.watched(state.current()) else None
-    st.fragment(_panel, run_every=every, key="result")()
+    every = live.pace(live.watched(state.current()), live.POLL_SECONDS)
+    st.fragment(_panel, run_every=every, key="result")(every)
 
 
-def _panel() -> None:
+def _panel(every: float | None) -> None:
     session = state.current()
     before = live.watched(session)
     jobs = {job_id: live.pull(job_id) for job_id in before}
@@ -40,7 +40,7 @@ def _panel() -> None:
     with st.container(key="status"):
         _status(session, jobs, outcome, words)
     _charts(session.recipe, outcome, words)
-    if live.watched(session) != before:
+    if live.watched(session) != before or live.turn_has_come(before, every, live.POLL_SECONDS):
         st.rerun()
 
 
@@ -86,9 +86,9 @@ def _said(session: State, outcome: Outcome, words: Words) -> None:
     failed = next((job for job in mine if job.state == "failed"), None)
     stopped = any(job.state == "cancelled" and not job.live for job in mine)
     if outcome.problem:
-        st.error(escaped(outcome.problem))
+        st.error(escaped(words.said(outcome.problem)))
     elif failed is not None:
-        st.error(escaped(words("job.failed", reason=failed.error or "")))
+        st.error(escaped(words("job.failed", reason=words.said(failed.error or ""))))
     elif stopped:
         st.caption(words("job.cancelled"))
     else:

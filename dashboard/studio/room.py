@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import CompresslabError
+from core.models.source import BUNDLED
 from core.plan import Fit
 from dashboard import formats, state
 from dashboard.texts import Words, escaped
@@ -23,10 +24,25 @@ def room_line(model: str, words: Words) -> None:
         return
     shown = {"need": formats.file_size(room.need), "memory": formats.file_size(room.memory)}
     if not room.fits:
-        largest = formats.number(room.parameters / 1e6, 2)
+        largest = formats.parameters(room.parameters, words.language)
         st.warning(escaped(words("fits.too_large", **shown, largest=largest)))
     else:
         st.caption(escaped(words("fits.from_disk" if room.offloaded else "fits", **shown)))
+
+
+def room_text(model: str, words: Words) -> str:
+    """The same in a few words; empty where it can't be said."""
+    room = _fit(model)
+    if room is None:
+        return ""
+    name = "fits.offloaded" if room.fits and room.offloaded else "fits.well" if room.fits else "fits.not"
+    return words(name, need=formats.file_size(room.need))
+
+
+def largest_model() -> int | None:
+    """Parameters, about, of the largest model that this machine has room for."""
+    room = _fit(BUNDLED)
+    return room.parameters if room else None
 
 
 def _fit(model: str) -> Fit | None:

@@ -9,17 +9,16 @@ import streamlit as st
 from core.errors import CompresslabError
 from core.generation_request import GenerateRequest
 from core.store import JobRow
-from core.texts import example_prompts
-from dashboard import formats, forms, live, state
+from dashboard import formats, live, state
 from dashboard.components.text_panes import PaneState, PaneView, text_panes
 from dashboard.job_view import PaneText
+from dashboard.prompt_row import prompt_row
 from dashboard.state import State
 from dashboard.studio import actions
 from dashboard.studio.progress import queue_text
 from dashboard.texts import Words, escaped
 
 ROLES: tuple[Literal["baseline"], Literal["compressed"]] = ("baseline", "compressed")
-PROMPT_HEIGHT = 68  # two lines
 PANES_HEIGHT = 230
 
 
@@ -29,9 +28,9 @@ def side_by_side() -> None:
     if not writes(session.recipe.model):
         st.caption(words("texts.not_a_writer"))
         return
-    _prompt_row(session, words)
-    every = live.TEXT_POLL_SECONDS if live.is_open(session, session.texts) else None
-    st.fragment(_panes, run_every=every, key="panes")()
+    prompt_row("", actions.generate, words, help=words("texts.generate.help"))
+    every = live.pace(_watched(session), live.TEXT_POLL_SECONDS)
+    st.fragment(_panes, run_every=every, key="panes")(every)
 
 
 def writes(model: str) -> bool:
@@ -42,61 +41,22 @@ def writes(model: str) -> bool:
         return True
 
 
-# -- the prompt ------------------------------------------------------------------------------------------------
-
-
-def _prompt_row(session: State, words: Words) -> None:
-    st.session_state.setdefault("prompt", session.prompt)
-    with st.container(key="prompt_row"):
-        prompt, controls = st.columns([5, 3], vertical_alignment="center")
-        session.prompt = prompt.text_area(
-            words("texts.prompt"),
-            key="prompt",
-            height=PROMPT_HEIGHT,
-            placeholder=words("texts.prompt.placeholder"),
-            label_visibility="collapsed",
-        )
-        with controls.container(horizontal=True, vertical_alignment="center"):
-            _controls(session, words)
-
-
-def _controls(session: State, words: Words) -> None:
-    st.selectbox(
-        words("texts.examples"),
-        options=range(len(example_prompts())),
-        format_func=lambda place: example_prompts()[place]["label"],
-        index=None,
-        key="example",
-        placeholder=words("texts.examples"),
-        label_visibility="collapsed",
-        on_change=_take_example,
-    )
-    with st.popover(words("texts.decoding"), key="decoding"):
-        session.decoding = forms.form("decoding", "decoding", session.decoding, words)
-    # No callback: that would run before the prompt that was typed a moment ago is read.
-    if st.button(words("texts.generate"), key="generate", type="primary", help=words("texts.generate.help")):
-        actions.generate()
-        st.rerun()
-
-
-def _take_example() -> None:
-    place = st.session_state["example"]
-    if place is not None:
-        st.session_state["prompt"] = state.current().prompt = example_prompts()[place]["prompt"]
-
-
 # -- the answers -----------------------------------------------------------------------------------------------
 
 
-def _panes() -> None:
+def _watched(session: State) -> list[int]:
+    return [session.texts] if session.texts is not None and live.is_open(session, session.texts) else []
+
+
+def _panes(every: float | None) -> None:
     session = state.current()
     words = state.words()
-    under_way = live.is_open(session, session.texts)
+    before = _watched(session)
     job = _job(session)
     text_panes("answers", _views(session, job, words), words, height=PANES_HEIGHT, prompt=_asked(job, session))
     with st.container(key="texts_status"):
         st.caption(escaped(_status(session, job, words)))
-    if under_way and not live.is_open(session, session.texts):
+    if _watched(session) != before or live.turn_has_come(before, every, live.TEXT_POLL_SECONDS):
         st.rerun()
 
 
@@ -151,7 +111,7 @@ def pane_facts(pane: PaneText, words: Words) -> tuple[str, ...]:
     speed = [] if rate is None else [formats.rate(rate, words.language)]
     first = words("pane.ttft", time=formats.duration(done.ttft_seconds, words.language))
     kernel = [words("kernel.simulated")] if done.kernel == "simulated" else []
-    runtime = [done.runtime] if done.runtime else []
+    runtime = [words.said(done.runtime)] if done.runtime else []
     return (*speed, first, formats.tokens(done.tokens, words.language), *kernel, *runtime)
 
 
@@ -161,7 +121,7 @@ def _status(session: State, job: JobRow | None, words: Words) -> str:
     if job.state == "queued":
         return queue_text(job.id, words)
     if job.state == "failed":
-        return words("texts.failed", reason=job.error or "")
+        return words("texts.failed", reason=words.said(job.error or ""))
     if job.state == "cancelled":
         return words("texts.cancelled")
     if job.over and session.texts_of and session.texts_of != session.recipe.content_hash:

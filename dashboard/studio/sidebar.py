@@ -13,7 +13,7 @@ from core.models.facts import ModelFacts
 from core.recipe import DEVICES, RUNTIMES, Recipe
 from core.texts import check_file
 from dashboard import forms, state
-from dashboard.formats import file_size, number
+from dashboard.formats import file_size, parameters
 from dashboard.studio import actions, presets
 from dashboard.studio.code import recipe_code
 from dashboard.studio.fit import fit_to_size
@@ -58,7 +58,7 @@ def _model(words: Words) -> ModelFacts | None:
     )
     facts, problem = _facts((asked or "").strip(), words)
     if problem:
-        st.error(escaped(problem))
+        st.error(escaped(words.said(problem)))
     else:
         state.change(state.set_base(model=asked.strip()))
     if facts is not None:
@@ -66,7 +66,7 @@ def _model(words: Words) -> ModelFacts | None:
             words(
                 "model.facts",
                 family=escaped(facts.family),
-                parameters=parameters_text(facts.parameters),
+                parameters=parameters(facts.parameters, words.language),
                 layers=facts.layers,
                 size=file_size(facts.file_bytes),
             )
@@ -74,11 +74,6 @@ def _model(words: Words) -> ModelFacts | None:
         room_line(asked.strip(), words)
     _device(words)
     return facts
-
-
-def parameters_text(count: int) -> str:
-    """3.1 M, 1.24 B: as models are named."""
-    return f"{number(count / 1e9)} B" if count >= 1e9 else f"{number(count / 1e6)} M"
 
 
 def _facts(name: str, words: Words) -> tuple[ModelFacts | None, str]:
@@ -106,7 +101,7 @@ def _device(words: Words) -> None:
     state.change(state.set_base(device=device))
     hardware = state.last_hardware()
     if hardware is not None:
-        reason = escaped(hardware.device_reason)
+        reason = escaped(words.said(hardware.device_reason))
         st.caption(words("device.chosen", device=escaped(hardware.device), dtype=hardware.dtype, reason=reason))
 
 
@@ -145,7 +140,7 @@ def _check(file: Callable[[], None]) -> None:
     try:
         file()
     except BadInput as error:
-        st.error(escaped(str(error)))
+        st.error(escaped(state.words().said(str(error))))
 
 
 def _metric(metric: Metric, words: Words) -> Metric:

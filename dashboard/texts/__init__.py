@@ -11,9 +11,14 @@ from typing import Any
 from core.registry import METHODS, METRICS
 from core.settings import Control
 from dashboard.texts import en, zh
+from dashboard.texts.sentences import Catalogue
+from dashboard.texts.zh import sentences as zh_sentences
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 _MODULES = {"en": en, "zh": zh}
+_CATALOGUES = {
+    "zh": Catalogue({**zh_sentences.WORDS, **zh_sentences.SYSTEM, **zh_sentences.SENTENCES}, zh_sentences.JOINTS)
+}
 _BRACKETS = re.compile(r"[(（](.+)[)）]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&^=])")
 
@@ -38,6 +43,7 @@ class Words:
     texts: dict[str, str]
     settings: dict[str, tuple[str, str, str]]  # owner.setting, or the setting of many owners -> label, plain, help
     units: dict[str, str]
+    catalogue: Catalogue | None = None  # None for English, which core speaks itself
 
     def __call__(self, key: str, **values: object) -> str:
         return self.texts[key].format(**values) if values else self.texts[key]
@@ -46,15 +52,9 @@ class Words:
         """For names that come from data: a kind of question, a stage."""
         return self.texts.get(key, default)
 
-    def dataset(self, label: str) -> str:
-        """What something was measured on, as results name it: "bundled stories, context 256"."""
-        name, context, length = label.partition(", context ")
-        said = self.known(f"dataset.{name}", name)
-        return self("dataset.context", name=said, length=length) if context else said
-
-    def note(self, text: str) -> str:
-        """How something was timed, in parts that results join by semicolons."""
-        return "; ".join(self.known(f"note.{part}", part) for part in text.split("; "))
+    def said(self, text: str) -> str:
+        """What core says: why it refused, what it noticed, what a number was measured on and in."""
+        return text if self.catalogue is None else self.catalogue.said(text)
 
     def question_kind(self, kind: str) -> str:
         return self.known(f"question.{kind}", kind)
@@ -98,7 +98,7 @@ class Words:
 @cache
 def words_of(language: str) -> Words:
     module = _MODULES[language]
-    return Words(language, module.TEXTS, module.SETTINGS, module.UNITS)
+    return Words(language, module.TEXTS, module.SETTINGS, module.UNITS, _CATALOGUES.get(language))
 
 
 def escaped(text: str) -> str:

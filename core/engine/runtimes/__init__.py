@@ -12,6 +12,8 @@ from torch import Tensor
 
 Form = Literal["bits", "dynamic_int8", "float32"]  # how a graph expresses the weights
 
+LONG_PROMPT = 32  # tokens; of 16, int8 weights and inputs are no quicker than codes, of 64 half as quick again
+
 
 class CannotExpress(Exception):
     """A family, a recipe or a place that a runtime does not know; one sentence says which."""
@@ -34,6 +36,10 @@ class Runtime(Protocol):
     @property
     def reason(self) -> str:
         """Why it is simulated, or what else a reader must know; may be empty."""
+
+    @property
+    def weight_bytes(self) -> int:
+        """That it holds in memory, all forms of them."""
 
     def start(self, batch: int, room: int) -> None:
         """A fresh KV cache of so many rows and tokens."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
+from weakref import WeakSet
 
 import psutil
 import torch
@@ -18,15 +19,16 @@ import torch
 from core.engine.device import synchronize
 from core.engine.grids import QuantizedWeight
 from core.engine.model import CompressedModel
-from core.engine.runtimes import CannotExpress, Form, Runtime
+from core.engine.runtimes import LONG_PROMPT, CannotExpress, Form, Runtime
 from core.engine.runtimes.decoding import Greedy
+from core.engine.runtimes.prompts import has_room, is_faster, is_near
 from core.engine.runtimes.torch_runtime import TorchRuntime
 from core.engine.runtimes.torchao_runtime import TorchaoRuntime, candidates
 from core.generation_request import RuntimeChoice
 
 T = TypeVar("T")
 
-WARM = 5  # runtimes that are kept: baseline and compressed of two comparisons, and one for prompts
+WARM = 4  # runtimes that are kept: baseline and compressed of two comparisons
 TRIAL_PROMPT, TRIAL_TOKENS, TRIAL_ROUNDS = 8, 6, 5
 CLEARLY = 1.1  # torch must be this much faster in the trial, or the low-bit runtime is taken
 SHARE_OF_MEMORY = 0.5  # of what is free, that a second form of the weights may take
@@ -48,9 +50,19 @@ class Runtimes:
         self._warm: OrderedDict[tuple[str, str], Runtime] = OrderedDict()  # by weights and form
         self._trials: dict[tuple[str, str], float] = {}
         self._threads: dict[tuple[str, str], int] = {}
+        self._considered: WeakSet[Runtime] = WeakSet()  # for a second form to read prompts in
+        self._slow_prompts: set[tuple[str, str]] = set()  # checkpoints and kernels
 
-    def choose(self, model: CompressedModel, asked: RuntimeChoice = "auto") -> Chosen:
-        """The low-bit runtime where it can express the model and torch is not clearly faster; else torch, and why."""
+    def choose(self, model: CompressedModel, asked: RuntimeChoice = "auto", prompt_tokens: int = 0) -> Chosen:
+        """The low-bit runtime where it can express the model and torch is not clearly faster; else torch, and why.
+        Where so long a prompt is to come, it gets a second form to read it in, if that is better.
+        """
+        chosen = self._choose(model, asked)
+        if prompt_tokens >= LONG_PROMPT and form_of(model) == "bits":
+            self._consider_prompts(chosen.runtime, model)
+        return chosen
+
+    def _choose(self, model: CompressedModel, asked: RuntimeChoice) -> Chosen:
         plain = TorchRuntime(model)
         if asked == "torch":
             return Chosen(plain, ASKED)
@@ -85,6 +97,23 @@ class Runtimes:
         tried = {threads: OnnxRuntime(graph, threads) for threads in thread_counts()}
         self._threads[key] = _fastest(tried, model)
         return tried[self._threads[key]]
+
+    def _consider_prompts(self, runtime: Runtime, model: CompressedModel) -> None:
+        """Let prompts be read in int8 where `prompts` says that this is better; looked into once."""
+        from core.engine.runtimes.onnx_graph import graph_of
+        from core.engine.runtimes.onnx_session import OnnxRuntime
+
+        tried = (str(model.facts.folder), runtime.kernel)
+        if not isinstance(runtime, OnnxRuntime) or runtime in self._considered or tried in self._slow_prompts:
+            return
+        self._considered.add(runtime)
+        if not has_room(model):
+            return
+        other = OnnxRuntime(graph_of(model, form="dynamic_int8"), torch.get_num_threads())
+        if not is_faster(other, runtime, model):
+            self._slow_prompts.add(tried)
+        elif is_near(other, model):
+            runtime.read_prompts_in(other)
 
     def _torchao(self, model: CompressedModel) -> Runtime:
         """In the kernel of the codes' width that is fastest here. Raises CannotExpress."""
@@ -127,7 +156,7 @@ def form_of(model: CompressedModel) -> Form:
 
 
 def thread_counts() -> list[int]:
-    """What is tried: the threads that torch takes, and half of them."""
+    """What is tried for writing: the threads that torch takes, and half of them."""
     most = torch.get_num_threads()
     return sorted({most, max(1, most // 2)}, reverse=True)
 

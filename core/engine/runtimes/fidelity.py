@@ -17,12 +17,14 @@ ROWS, TOKENS = 4, 64  # windows, and of each the first tokens
 def divergence(runtime: Runtime, model: CompressedModel, windows: Tensor) -> tuple[float, float | None, int]:
     """KL(torch || runtime) of a token in nats, its standard error over windows, and the number of tokens.
 
-    The runtime reads them one by one, as it does when it writes.
+    The runtime reads the first half as a prompt and the rest one by one, as it does when it writes.
     """
     ids = windows[:ROWS, :TOKENS]
-    expected = TorchRuntime(model).logits(ids).log_softmax(-1)  # [B, S, V]
+    prompt = max(1, ids.shape[1] // 2)
+    expected = TorchRuntime(model).logits(ids)[:, prompt - 1 :].log_softmax(-1)  # [B, P, V]
     runtime.start(*ids.shape)
-    found = torch.stack([runtime.feed(ids[:, place : place + 1]) for place in range(ids.shape[1])], dim=1)
-    each = (expected.exp() * (expected - found.log_softmax(-1))).sum(-1).mean(1)  # [B]
+    read = [runtime.feed(part) for part in (ids[:, :prompt], *ids[:, prompt:].split(1, dim=1)) if part.numel()]
+    found = torch.stack(read, dim=1).log_softmax(-1)
+    each = (expected.exp() * (expected - found)).sum(-1).mean(1)  # [B]
     error = float(each.std()) / sqrt(len(each)) if len(each) > 1 else None
-    return max(0.0, float(each.mean())), error, ids.numel()
+    return max(0.0, float(each.mean())), error, found.shape[0] * found.shape[1]

@@ -33,6 +33,11 @@ class Graph:
     reason: str = ""  # what a reader must know of them
     real: bool = True  # whether the matmul that runs is the one that the format promises
 
+    @property
+    def weight_bytes(self) -> int:
+        """Of all large tensors, those that are the same memory once."""
+        return sum({_address(array): array.nbytes for array in self.weights.values()}.values())
+
     def save(self, folder: Path) -> None:
         """`model.onnx`, and the weights beside it: plain onnxruntime opens them."""
         folder.mkdir(parents=True, exist_ok=True)

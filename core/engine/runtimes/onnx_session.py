@@ -9,10 +9,9 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from core.engine.runtimes import LONG_PROMPT
 from core.engine.runtimes.onnx_nodes import Array, Graph
 from core.errors import RunFailed
-
-MANY = 16  # tokens, from which on they are read by the graph for prompts, where there is one
 
 # A thread that sleeps after every matrix is woken as long as it then works. So it waits a moment for the next one, no
 # longer, and never between tokens: it shares the machine with the dashboard.
@@ -20,16 +19,24 @@ THREADS = {"session.intra_op.spin_duration_us": "100", "session.force_spinning_s
 
 
 class OnnxRuntime:
-    """The low-bit runtime of the CPU. `prefill`, another form of the same model, reads prompts where it is given."""
+    """The low-bit runtime of the CPU."""
 
     name: Literal["onnxruntime"] = "onnxruntime"
 
-    def __init__(self, graph: Graph, threads: int, prefill: Graph | None = None) -> None:
+    def __init__(self, graph: Graph, threads: int) -> None:
         self.kernel, self.real, self.reason = graph.kernel, graph.real, graph.reason
+        self.weight_bytes = graph.weight_bytes
         self._session = session_of(graph, threads)
-        self._prefill = self._session if prefill is None else session_of(prefill, threads)
+        self._prompts = self._session
         self._vocabulary: int = self._session.get_outputs()[-1].shape[-1]
         self._cache = Cache(self._session, 0, 0)
+
+    def read_prompts_in(self, other: OnnxRuntime) -> None:
+        """From now on another form of the same model reads what is long; both fill the same cache."""
+        self._prompts = other._session
+        self.kernel += f"; prompts: {other.kernel}"
+        self.reason = "; ".join(filter(None, (self.reason, other.reason and f"prompts: {other.reason}")))
+        self.weight_bytes += other.weight_bytes
 
     def start(self, batch: int, room: int) -> None:
         """A fresh cache of so many rows and tokens."""
@@ -52,7 +59,7 @@ class OnnxRuntime:
 
     def _run(self, cache: Cache, ids: Tensor, positions: list[int]) -> Tensor:
         """[B, S] -> [B, positions, V]; the cache is that much longer."""
-        session = self._prefill if ids.shape[1] >= MANY else self._session
+        session = self._prompts if ids.shape[1] >= LONG_PROMPT else self._session
         end = cache.length + ids.shape[1]
         if end > cache.room:
             raise RunFailed(f"The KV cache has room for {cache.room} tokens, and {end} were to be read.")

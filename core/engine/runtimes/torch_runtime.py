@@ -28,6 +28,10 @@ class TorchRuntime:
         return f"dense {str(self._model.dtype).removeprefix('torch.')}"
 
     @property
+    def weight_bytes(self) -> int:
+        return self._model.memory_bytes
+
+    @property
     def real(self) -> bool:
         return not self.reason
 

@@ -61,6 +61,7 @@ class TorchaoRuntime:
         self._step = torch.compile(forward, mode="reduce-overhead", fullgraph=True) if compiled else forward
         self._cache: Any = None
         self._room, self._batch, self._past = 0, 0, 0
+        self.weight_bytes = sum(_held(parameter) for parameter in self._module.parameters())
         self.kernel = f"torchao {kernel} weight-only, bfloat16 activations"
 
     def start(self, batch: int, room: int) -> None:
@@ -95,6 +96,13 @@ class TorchaoRuntime:
         with torch.inference_mode():
             found: Tensor = self._module(input_ids=ids.to(self._device), use_cache=False).logits
         return found.float()
+
+
+def _held(parameter: Any) -> int:
+    """Bytes of a tensor; torchao's own kinds are made of several."""
+    if not hasattr(parameter, "__tensor_flatten__"):
+        return int(parameter.nbytes)
+    return sum(_held(getattr(parameter, name)) for name in parameter.__tensor_flatten__()[0])
 
 
 def _config(kernel: Kernel) -> Any:

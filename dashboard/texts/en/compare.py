@@ -30,6 +30,7 @@ TEXTS: dict[str, str] = {
     "compare.no_numbers": "Nothing was measured of these yet: a baseline has numbers once a run of its model is finished.",
     "compare.numbers.how": "The number after ± is one standard error, the bar a 95 % interval. The best is marked only where its interval lies apart from all others; where all were measured beside one baseline on the same text, by their differences from it.",
     # -- recipes ------------------------------------------------------------------------------------------
+    "compare.step": "Step {number}",
     "compare.setting": "Setting",
     "compare.recipes.all": "Show also what is the same",
     "compare.recipes.same": "The recipes are the same in every setting.",

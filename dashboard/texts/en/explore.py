@@ -70,10 +70,10 @@ TEXTS: dict[str, str] = {
     "explore.axis.memory": "memory of the weights, share of the baseline's",
     # -- charts -------------------------------------------------------------------------------------------
     "explore.chart.heat": "Quality by setting",
-    "explore.chart.heat.help": "Deeper orange is more lost. Bold: measured in full. A click chooses a point.",
+    "explore.chart.heat.help": "Deeper orange is more lost. Bold: measured in full. ≈: an estimate, not measured yet. A click chooses a point.",
     "explore.chart.pareto": "What is worth it",
     "explore.chart.pareto.help": "The dotted line joins the points that no other one beats by more than the measuring error; the others are faint. "
-    "Rings are drafts, full dots were measured in full, bars are one standard error. The grey diamond is the baseline.",
+    "Outlines are estimates, light dots are drafts, full ones were measured in full; bars are one standard error. Struck through: the speed is simulated. The grey diamond is the baseline.",
     "explore.chart.parallel": "From settings to results",
     "explore.chart.parallel.help": "One line a point. Orange: no other point beats it. On the two axes at the right, higher is better.",
     "explore.empty.heat": "Fills as the points are measured.",

@@ -1,10 +1,13 @@
 """The Models page, and signing in, in English."""
 
 TEXTS: dict[str, str] = {
-    "sign_in.title": "Sign in",
     "sign_in.why": "This server is shared: it asks who you are before it shows models and runs.",
     "sign_in.go": "Sign in",
     "sign_in.leave": "Sign out",
+    "sign_in.product": "Shrink language models, and see what it costs.",
+    "sign_in.unset": "Nobody can sign in right now: this server’s sign-in is not set up right. Whoever runs it is told the reason when they start it.",
+    "sign_in.silent": "The sign-in service does not answer right now. Try again in a while, or tell whoever runs this server.",
+    "sign_in.who": "Signed in as {name}",
     "page.models": "Models",
     "models.title": "Models",
     "models.here": "On this machine",
@@ -16,6 +19,9 @@ TEXTS: dict[str, str] = {
     "models.delete.sure": "Delete {model} from this machine? That frees {size}. Runs that were made of it keep their numbers.",
     "models.delete.yes": "Delete it",
     "models.deleted": "{model} is deleted; {size} are free again.",
+    "models.again": "Download it again",
+    "models.parameters": "{parameters} parameters",
+    "models.too_large": "probably too large for this machine",
     "models.stopped": "The download of {model} was stopped. The files that had arrived are kept.",
     "models.failed": "{model} could not be fetched: {reason}",
     "models.hub": "On the Hugging Face Hub",
@@ -26,6 +32,7 @@ TEXTS: dict[str, str] = {
     "models.none": "The Hub has no model with “{text}” in its name.",
     "models.found": "{family} · {downloads} downloads",
     "models.is_here": "On this machine",
+    "models.coming": "Downloading",
     "models.unsupported": "This family is not supported.",
     "models.gated": "Accept its terms on the Hub, set HF_TOKEN, then give its name in the Studio.",
     "models.fetch": "Download",

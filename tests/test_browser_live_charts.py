@@ -1,0 +1,79 @@
+"""Charts that change while a job runs, in a real Chromium: never drawn anew, and what was zoomed stays zoomed."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from core.recipe import Recipe
+from core.sweep import Sweep
+from tests.dashboard_server import Dashboard, wait_for
+from tests.studio_page import PATIENCE, StudioPage, keyed
+
+UPDATES = 2
+MANY = 10  # seeds: more points than are done before the browser is there
+LONG = "distill_logits,steps=5000,batch=1;calibration,samples=8,sequence_length=32"  # it learns until the end
+
+_MARK = "(key) => (document.querySelector(`.st-key-${key} .js-plotly-plot`).watched = true)"
+_STATE = """(key) => {
+  const plot = document.querySelector(`.st-key-${key} .js-plotly-plot`);
+  const points = plot.data.reduce((sum, trace) => sum + trace.x.filter((x) => x !== null).length, 0);
+  const { xaxis, yaxis } = plot._fullLayout;
+  return { same: Boolean(plot.watched), points, ranges: [...xaxis.range, ...yaxis.range] };
+}"""
+
+
+def zoom(page: Page, key: str) -> list[float]:
+    """A box drawn with the mouse over the middle of the chart; returns the ranges of both axes then."""
+    before = page.evaluate(_STATE, key)["ranges"]
+    area = keyed(page, key).locator(".nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.25 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.75 * box["height"], steps=8)
+    page.mouse.up()
+    page.wait_for_function(
+        f"(before) => JSON.stringify(({_STATE})('{key}').ranges) !== JSON.stringify(before)", arg=before
+    )
+    ranges: list[float] = page.evaluate(_STATE, key)["ranges"]
+    return ranges
+
+
+def wait_for_more(page: Page, key: str) -> None:
+    """An update that brought points."""
+    before = page.evaluate(_STATE, key)["points"]
+    page.wait_for_function(f"({_STATE})('{key}').points > {before}", timeout=PATIENCE)
+
+
+def test_a_sweep_that_fills_leaves_the_zoom_alone(studio: StudioPage, dashboard: Dashboard) -> None:
+    page, sweeps = studio.page, dashboard.workspace.sweeps
+    recipe = Recipe.from_dict({"steps": ["quantize_rtn"], "evaluation": {"max_tokens": 1024, "max_questions": 10}})
+    seeds = ",".join(str(seed) for seed in range(MANY))
+    number = sweeps.submit(Sweep.over(recipe, ["quantize.bits=2,3,4,5,6,7", f"seed={seeds}"]))
+    wait_for(lambda: sum(row.done for row in sweeps.points(number)) >= 2, PATIENCE / 1000, dashboard.log)
+    page.goto(f"{studio.url}/explore?sweep={number}")
+    expect(keyed(page, "chart_pareto").locator(".scatterlayer .point").first).to_be_attached(timeout=PATIENCE)
+    page.evaluate(_MARK, "chart_pareto")
+    zoomed = zoom(page, "chart_pareto")
+    for _ in range(UPDATES):
+        wait_for_more(page, "chart_pareto")
+    after = page.evaluate(_STATE, "chart_pareto")
+    sweeps.delete(number)  # the next test has the worker to itself
+    assert after["same"], "the plot was made anew"
+    assert after["ranges"] == zoomed
+
+
+def test_a_run_that_learns_leaves_the_zoom_alone(studio: StudioPage) -> None:
+    page = studio.page
+    studio.open(LONG, live="off")
+    studio.button("compress").click()
+    drawn = "document.querySelector('.st-key-chart_loss .js-plotly-plot')?._fullLayout"
+    page.wait_for_function(f"{drawn} && ({_STATE})('chart_loss').points > 4", timeout=PATIENCE)
+    page.evaluate(_MARK, "chart_loss")
+    zoomed = zoom(page, "chart_loss")
+    for _ in range(UPDATES):
+        wait_for_more(page, "chart_loss")
+    after = page.evaluate(_STATE, "chart_loss")
+    assert after["same"], "the plot was made anew"
+    assert after["ranges"] == zoomed
