@@ -412,13 +412,13 @@ def solves(monkeypatch):
     """How many matrices the solver has worked on."""
     from core.engine import solving
 
-    seen, solve = [], solving.solve
+    seen, run = [], solving.run
 
-    def count(weights, *args, **kwargs):
-        seen.extend(weights)
-        return solve(weights, *args, **kwargs)
+    def count(model, names, *args, **kwargs):
+        seen.extend(names)
+        run(model, names, *args, **kwargs)
 
-    monkeypatch.setattr(solving, "solve", count)
+    monkeypatch.setattr(solving, "run", count)
     return seen
 
 

@@ -20,6 +20,11 @@ RIDGE = 1e-6  # of the mean of the normal equations' diagonal: codes of two grou
 LARGEST_CHANGE = 3.0  # of a scale, in either direction: what is beyond comes from a group of hardly any codes
 
 
+def pays(target: Target) -> bool:
+    """Whether there is something to be had. Not where the step prunes: sparsity is exact in a matrix, not in a row."""
+    return target.grid is not None and not target.prunes and target.grid.bits in ROUNDS
+
+
 def solve_and_refit(
     weights: Sequence[Tensor],
     factor: Tensor,
@@ -31,13 +36,12 @@ def solve_and_refit(
     earlier: Tensor | None = None,
     order: Tensor | None = None,
 ) -> tuple[Target, Solved]:
-    """As `solve`, with the scales of least loss that were met on the way, row by row."""
+    """As `solve`, where it pays: with the scales of least loss that were met on the way, row by row."""
+    assert target.grid is not None
     solved = solve(weights, factor, target, check, earlier=earlier, order=order)
-    if target.grid is None or target.prunes:  # sparsity is exact in a matrix, not in a row of it
-        return target, solved
     weight, best, tried = torch.cat(list(weights)), solved, target
     ridge = dampening * float(hessian.diagonal().mean())
-    for _ in range(ROUNDS.get(target.grid.bits, 0)):
+    for _ in range(ROUNDS[target.grid.bits]):
         tried = replace(tried, scales=least_loss_scales(weight, solved.codes, tried, hessian, ridge))
         solved = solve(weights, factor, tried, check, earlier=earlier, order=order)
         target, best = _better((target, best), (tried, solved))

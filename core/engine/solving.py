@@ -14,7 +14,7 @@ from core.engine.calibration import InputStatistics, Unfactorable
 from core.engine.context import StepContext
 from core.engine.grids import QuantizedWeight, fit, round_to_nearest, search, unbiased
 from core.engine.model import CompressedModel
-from core.engine.refit import solve_and_refit
+from core.engine.refit import pays, solve_and_refit
 from core.engine.solve import Solved, Target, quantized, solve
 from core.models.weights import Grid
 
@@ -164,7 +164,7 @@ def run(
     factor = statistics.factor(dampening, order)
     weights = weight.split([model.weights[name].shape[0] for name in names])
     earlier = stacked_mask(model, names)
-    if refit:
+    if refit and pays(target):
         hessian, check = statistics.hessian, context.check
         target, solved = solve_and_refit(
             weights, factor, target, hessian, dampening, check, earlier=earlier, order=order
