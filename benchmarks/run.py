@@ -13,6 +13,7 @@ BENCHMARKS = (
     "ladder",
     "exports",
     "structured",
+    "structured_speed",
     "runtimes",
     "estimates",
     "error_bars",

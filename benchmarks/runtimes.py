@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,9 +26,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.report import write
-from benchmarks.structured import SIZES, random_llama
 from core import Recipe
 from core.engine.model import CompressedModel
 from core.engine.runtimes import Runtime
@@ -40,6 +41,7 @@ from core.exports.registry import FORMATS
 from core.methods.quantize_rtn import QuantizeRtn
 from core.models.narrowing import widths_now
 from core.models.traffic import cache_per_token, read_per_token
+from core.paths import BUNDLED_MODEL
 
 PROMPT, NEW_TOKENS, ROUNDS = 512, 33, 9
 RUNNER = Path(__file__).parent / "peers" / "llamacpp_runner.py"
@@ -72,6 +74,16 @@ class Lane:
             about = {"bytes": self.read_bytes, "plain_read_bytes_per_second": plain}
             found["bandwidth"] = about | {"share": size * rate / plain}
         return found
+
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 26_624,
+    "hidden_size": 768,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "max_position_embeddings": 1024,
+}
 
 
 def main() -> None:
@@ -108,6 +120,15 @@ def _arguments() -> argparse.Namespace:
 
 
 # -- speed ------------------------------------------------------------------------------------
+
+
+def random_llama(folder: Path) -> Path:
+    """A checkpoint of that shape, with the bundled tokenizer, whose tokens are among its own."""
+    torch.manual_seed(0)
+    LlamaForCausalLM(LlamaConfig(**SIZES, tie_word_embeddings=False)).save_pretrained(folder)
+    for file in BUNDLED_MODEL.glob("tokenizer*"):
+        shutil.copy(file, folder)
+    return folder
 
 
 def large_model(folder: Path) -> CompressedModel:

@@ -18,8 +18,7 @@ from typing import Any
 import torch
 
 from benchmarks.report import write
-from benchmarks.runtimes import NEW_TOKENS, PROMPT, Lane, bytes_read, lane_of, large_model, quantized, take_turns
-from benchmarks.structured import SIZES
+from benchmarks.runtimes import NEW_TOKENS, PROMPT, SIZES, Lane, bytes_read, lane_of, large_model, quantized, take_turns
 from core.engine.model import CompressedModel
 from core.engine.runtimes import Runtime
 from core.engine.runtimes.onnx_graph import graph_of
