@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
 from core.texts import example_prompts
 from dashboard import forms, state
+from dashboard.quick_button import quick_button
 from dashboard.texts import Words
 
 PROMPT_HEIGHT = 68  # two lines
@@ -30,12 +32,21 @@ def prompt_row(
         )
         with controls.container(horizontal=True, vertical_alignment="center"):
             _choices(prefix, words)
-            # No callback: that would run before the prompt that was typed a moment ago is read.
-            if st.button(words("texts.generate"), key=f"{prefix}generate", type="primary", help=help):
-                ask()
-                st.rerun()
+            quick_button(
+                words("texts.generate"),
+                words("texts.generate.heard"),
+                partial(_ask, ask),
+                key=f"{prefix}generate",
+                help=help,
+            )
             if beside:
                 beside()
+
+
+def _ask(ask: Callable[[], None]) -> None:
+    ask()
+    if state.current().problem:
+        st.rerun()  # it is said above the row
 
 
 def _choices(prefix: str, words: Words) -> None:

@@ -1,12 +1,10 @@
-"""Every key of the session's state and every parameter of the URL. Nothing else touches either.
+"""What one browser session remembers, and the widgets that show it.
 
-The URL holds what a reload must bring back: language, model, recipe, and the job, run and texts that are looked at.
 Widgets lose their values when another page is opened; what counts is kept here and written into them again.
 """
 
 from __future__ import annotations
 
-import time
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +14,6 @@ import streamlit as st
 from core.errors import BadInput
 from core.estimate import Estimate
 from core.generation_request import Decoding
-from core.models.hub import Found
 from core.models.source import BUNDLED, locate
 from core.paths import store_url
 from core.recipe import Recipe
@@ -30,36 +27,12 @@ from dashboard.compare.comparing import Comparing
 from dashboard.explore.exploring import Exploring
 from dashboard.job_view import JobView
 from dashboard.layers.looking import Looking
-from dashboard.present.view import MODES, Showing
-from dashboard.sketch import Sketch, from_short, to_short
+from dashboard.present.view import Showing
+from dashboard.sketch import Sketch
 from dashboard.texts import LANGUAGES, Words, words_of
 
 FIRST_STEPS = ("quantize_gptq",)  # what a first visit finds switched on: 4 bits, small at once and hardly worse
 UNDO_DEPTH = 50
-SETTLING_SECONDS = 3.0  # a rerun asked for before the browser has seen the new URL still carries an older one
-
-
-@dataclass
-class Urls:
-    """What was written into the address bar, so that what others write there is noticed."""
-
-    last: dict[str, str] = field(default_factory=dict)
-    before: dict[tuple[tuple[str, str], ...], float] = field(default_factory=dict)  # when others took their place
-
-    def news(self) -> dict[str, str] | None:
-        """The URL's parameters where they are not this session's own; None where there is nothing to take over."""
-        params = {key: st.query_params[key] for key in st.query_params}
-        settling = time.monotonic() - self.before.get(tuple(sorted(params.items())), 0.0) < SETTLING_SECONDS
-        if not params or params == self.last or settling:
-            return None
-        self.last = params
-        return params
-
-    def write(self, params: dict[str, str]) -> None:
-        if dict(st.query_params) != params:
-            self.before[tuple(sorted(self.last.items()))] = time.monotonic()
-            self.last = params
-            st.query_params.from_dict(params)
 
 
 @dataclass
@@ -106,7 +79,6 @@ class State:
     exploring: Exploring = field(default_factory=Exploring)  # what the Explore page shows
     looking: Looking = field(default_factory=Looking)  # what the Layers page shows
     comparing: Comparing = field(default_factory=Comparing)  # what the Compare page shows
-    urls: Urls = field(default_factory=Urls)
 
     @property
     def recipe(self) -> Recipe:
@@ -228,6 +200,12 @@ def fill_widgets() -> None:
     st.session_state["seed"] = sketch.base.seed
 
 
+def set_base(**fields: object) -> Sketch:
+    """The sketch with other fields of the recipe than its steps."""
+    sketch = current().sketch
+    return replace(sketch, base=sketch.base.replace(**fields))
+
+
 def undo() -> None:
     state = current()
     if state.undo:
@@ -265,189 +243,3 @@ def watch_run(recipe: Recipe, job_id: int) -> None:
     state.finals.pop(recipe.content_hash, None)
     state.run, state.job = None, job_id
     state.recipes[job_id] = recipe.content_hash
-
-
-# -- the URL ---------------------------------------------------------------------------------------------------
-
-
-def read_url() -> None:
-    """The Studio's: first visit, reload, link, back button. Nothing where the URL is what was written last."""
-    params = current().urls.news()
-    if params is not None:
-        _read_studio(params)
-
-
-def _read_studio(params: dict[str, str]) -> None:
-    state = current()
-    _read_language(params)
-    state.job, state.texts = _number(params.get("job")), _number(params.get("texts"))
-    _read_prompt(state.texts)
-    state.live = params.get("live", "on") != "off"
-    st.session_state["live"] = state.live
-    _read_recipe(params)
-    _read_run(params.get("run"))
-
-
-def read_history_url() -> None:
-    params = current().urls.news()
-    if params is not None:
-        _read_language(params)
-        current().selected = [run_id for run_id in params.get("run", "").split(",") if run_id]
-
-
-def write_history_url() -> None:
-    state = current()
-    state.urls.write({"lang": state.language} | ({"run": ",".join(state.selected)} if state.selected else {}))
-
-
-def read_layers_url() -> None:
-    """The Studio's recipe, and what of it is looked at."""
-    params = current().urls.news()
-    if params is not None:
-        _read_studio(params)
-        current().looking.take(params)
-
-
-def write_layers_url() -> None:
-    state = current()
-    state.urls.write(studio_params() | state.looking.params())
-
-
-def read_explore_url() -> None:
-    params = current().urls.news()
-    if params is not None:
-        _read_language(params)
-        current().exploring.take(params)
-
-
-def write_explore_url() -> None:
-    state = current()
-    state.urls.write({"lang": state.language} | state.exploring.params())
-
-
-def read_compare_url() -> None:
-    params = current().urls.news()
-    if params is not None:
-        _read_language(params)
-        comparing = current().comparing
-        before = comparing.texts
-        comparing.take(params)
-        if comparing.texts != before:
-            _read_prompt(comparing.texts)
-            st.session_state["compare_prompt"] = current().prompt
-            forms.fill("compare_decoding", current().decoding)
-
-
-def write_compare_url() -> None:
-    state = current()
-    state.urls.write({"lang": state.language} | state.comparing.params())
-
-
-def read_models_url() -> None:
-    params = current().urls.news()
-    if params is not None:
-        _read_language(params)
-        st.session_state["hub_search"] = params.get("search", "")
-
-
-def write_models_url() -> None:
-    state = current()
-    text = st.session_state.get("hub_search", "").strip()
-    state.urls.write({"lang": state.language} | ({"search": text} if text else {}))
-
-
-@st.cache_data(ttl=300, show_spinner=False)
-def found_on_hub(text: str) -> list[Found]:
-    """Raises BadInput; asked again after five minutes."""
-    return workspace().search_hub(text)
-
-
-def read_present_url() -> None:
-    params = current().urls.news()
-    if params is None:
-        return
-    _read_language(params)
-    showing = current().showing
-    showing.model = params.get("model", showing.model)
-    showing.mode = next((mode for mode in MODES if mode == params.get("mode")), showing.mode)
-    showing.asked = _number(params.get("asked"))
-    showing.go(params.get("size", showing.size), _number(params.get("prompt")))
-
-
-def write_present_url() -> None:
-    state = current()
-    showing = state.showing
-    params = {"lang": state.language, "model": showing.model, "size": showing.size, "mode": showing.mode}
-    params |= {"prompt": str(showing.prompt)} | ({} if showing.asked is None else {"asked": str(showing.asked)})
-    state.urls.write({name: value for name, value in params.items() if value})
-
-
-def _read_language(params: dict[str, str]) -> None:
-    if params.get("lang") in LANGUAGES:
-        current().language = st.session_state["language"] = params["lang"]
-
-
-def _read_recipe(params: dict[str, str]) -> None:
-    if "model" not in params and "recipe" not in params:
-        return
-    state = current()
-    try:
-        recipe = from_short(params.get("recipe", to_short(first_recipe())), params.get("model", BUNDLED))
-    except BadInput as error:
-        state.problem = str(error)
-        return
-    if recipe != state.recipe:
-        replace_sketch(Sketch.of(recipe), remember=False)
-
-
-def _read_prompt(texts: int | None) -> None:
-    """The box shows the prompt that the texts on the screen continue."""
-    if texts is None:
-        return
-    try:
-        request = workspace().job(texts).payload.get("request")
-    except BadInput:
-        return  # the panes say that the store does not know them
-    if request:
-        st.session_state["prompt"] = current().prompt = request["prompt"]
-        current().decoding = Decoding.parse(request["decoding"], "decoding")
-        forms.fill("decoding", current().decoding)
-
-
-def _read_run(run_id: str | None) -> None:
-    """The run whose numbers are shown, if it is a run of the recipe that the URL says."""
-    if run_id is None:
-        return
-    state = current()
-    try:
-        found = record(run_id)
-        if to_short(Recipe.from_dict(found.recipe)) == to_short(state.recipe):
-            open_run(found)
-    except BadInput as error:
-        state.problem = str(error)
-
-
-def write_url() -> None:
-    current().urls.write(studio_params())
-
-
-def studio_params() -> dict[str, str]:
-    """What a reload of the Studio must bring back."""
-    state = current()
-    params = {"lang": state.language, "model": state.recipe.model, "recipe": to_short(state.recipe)}
-    for name, value in (("job", state.job), ("run", state.run), ("texts", state.texts)):
-        if value is not None:
-            params[name] = str(value)
-    if not state.live:
-        params["live"] = "off"
-    return params
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None
-
-
-def set_base(**fields: object) -> Sketch:
-    """The sketch with other fields of the recipe than its steps."""
-    sketch = current().sketch
-    return replace(sketch, base=sketch.base.replace(**fields))

@@ -22,7 +22,9 @@ SIZE = "document.querySelector('.verdict article .after')?.textContent"
 QUALITY = "[...document.querySelectorAll('.verdict article')][1]?.querySelector('.chip.draft')"
 BAR = "document.querySelector('.st-key-status [role=progressbar]')"
 STOPPING = "document.querySelector('.st-key-stop button')?.disabled"
-WRITING = "document.querySelector('.pane.waiting, .pane.writing')"
+WRITING = "[...document.querySelectorAll('.st-key-answers *')].some((e) => "
+WRITING += "e.shadowRoot?.querySelector('.pane.waiting, .pane.writing'))"
+HEARD = "document.querySelector('.st-key-%s button')?.disabled"
 
 
 def one_visitor(browser: Browser, dashboard: Dashboard) -> dict[str, Any]:
@@ -32,16 +34,12 @@ def one_visitor(browser: Browser, dashboard: Dashboard) -> dict[str, Any]:
         estimates = [slide(studio, bits, {"estimate": size_is_new(studio)}) for bits in turns(ESTIMATES)]
         memory = dashboard.server.memory_info().rss
         drafts = [waited for group in GROUPS for waited in first_drafts(studio, group)]
-        clicks = [stop_and_go(studio) for _ in range(CLICKS)]
-        texts = [write_texts(studio) for _ in range(CLICKS)]
+        clicks = [stop_and_go(studio) | write_texts(studio) for _ in range(CLICKS)]
         reloads = [reload_in_mid_job(browser, dashboard) for _ in range(RELOADS)]
     return {
         "slider_to_estimate_seconds": spread([waited["estimate"] for waited in estimates]),
         "slider_to_first_draft_seconds": spread([waited["draft"] for waited in drafts]),
-        "compress_to_acknowledged_seconds": spread([start for start, _, _ in clicks]),
-        "stop_to_acknowledged_seconds": spread([stop for _, stop, _ in clicks]),
-        "stop_to_stopped_seconds": spread([stopped for _, _, stopped in clicks]),
-        "write_to_acknowledged_seconds": spread(texts),
+        **{f"{name}_seconds": spread([waited[name] for waited in clicks]) for name in clicks[0]},
         "reload_to_view_seconds": spread(reloads),
         "memory_bytes": memory,
     }
@@ -97,27 +95,26 @@ def drag(studio: StudioPage, bits: int, awaited: dict[str, str]) -> None:
 # -- buttons ---------------------------------------------------------------------------------------------------
 
 
-def stop_and_go(studio: StudioPage) -> tuple[float, float, float]:
-    """Compress to a bar; Stop to its answer; Stop to the end of the job."""
+def stop_and_go(studio: StudioPage) -> dict[str, float]:
+    """Compress to its answer, and to the bar; Stop to its answer, and to the end of the job."""
     studio.open(LONG, live="off")
     settle(studio.page)
-    arm(studio.page, "click", {"bar": BAR})
+    arm(studio.page, "click", {"compress_to_acknowledged": HEARD % "compress", "compress_to_bar": BAR})
     studio.button("compress").click()
-    started = read(studio.page)["bar"]
+    started = read(studio.page)
     studio.expect_status("stage.distill_logits")
-    arm(studio.page, "click", {"stopping": STOPPING, "stopped": f"!({BAR})"})
+    arm(studio.page, "click", {"stop_to_acknowledged": STOPPING, "stop_to_stopped": f"!({BAR})"})
     studio.button("stop").click()
-    stopped = read(studio.page)
-    return started, stopped["stopping"], stopped["stopped"]
+    return started | read(studio.page)
 
 
-def write_texts(studio: StudioPage) -> float:
-    """From the click to panes that say that they are to be written."""
+def write_texts(studio: StudioPage) -> dict[str, float]:
+    """Generate to its answer, and to panes that say that they are to be written."""
     studio.open("quantize_rtn", live="off")
     settle(studio.page)
-    arm(studio.page, "click", {"writing": WRITING})
+    arm(studio.page, "click", {"generate_to_acknowledged": HEARD % "generate", "generate_to_panes": WRITING})
     studio.button("generate").click()
-    waited = read(studio.page)["writing"]
+    waited = read(studio.page)
     studio.expect_texts()
     return waited
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.results import RunSummary
-from dashboard import frame, state
+from dashboard import frame, state, urls
 from dashboard.compare.answers import answers
 from dashboard.compare.batch import batch
 from dashboard.compare.blind import blind
@@ -24,7 +24,7 @@ LISTED = 200  # runs that can be chosen from here; older ones are compared from 
 
 
 def page() -> None:
-    state.read_compare_url()
+    urls.read_compare()
     words = state.words()
     records = state.workspace().summaries(limit=LISTED)
     frame.notices()
@@ -38,14 +38,14 @@ def page() -> None:
     else:
         _no_runs(words)
     frame.below()
-    state.write_compare_url()
+    urls.write_compare()
 
 
 def _no_runs(words: Words) -> None:
     with st.container(border=True, key="compare_empty"):
         st.markdown(words("compare.empty"))
         if st.button(words("history.empty.action"), key="to_studio", type="primary"):
-            st.switch_page(state.page("studio"), query_params=state.studio_params())
+            st.switch_page(state.page("studio"), query_params=urls.studio_params())
 
 
 # -- who is compared -------------------------------------------------------------------------------------------

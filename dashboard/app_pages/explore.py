@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import frame, state
+from dashboard import frame, state, urls
 from dashboard.explore.board import board
 from dashboard.explore.form import form
 
 
 def page() -> None:
-    state.read_explore_url()
+    urls.read_explore()
     _leave()
     ready = form(state.words())
     frame.foot()

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.results import RunSummary
 from core.store.runs import Annotation
-from dashboard import frame, state
+from dashboard import frame, state, urls
 from dashboard.history.chosen import deleted, details, several
 from dashboard.history.listed import LISTED_DATE, listed
 from dashboard.history_rows import jobs_table, matching, runs_table
@@ -32,7 +32,7 @@ class Filter:
 
 
 def page() -> None:
-    state.read_history_url()
+    urls.read_history()
     words = state.words()
     session = state.current()
     records = state.workspace().summaries(limit=MOST_RUNS)
@@ -46,7 +46,7 @@ def page() -> None:
     else:
         _empty(words)
     _failed_jobs(words)
-    state.write_history_url()
+    urls.write_history()
 
 
 def _filter(records: list[RunSummary], annotations: Mapping[str, Annotation], words: Words) -> Filter:
@@ -66,7 +66,7 @@ def _empty(words: Words) -> None:
     with st.container(border=True, key="history_empty"):
         st.markdown(words("history.empty"))
         if st.button(words("history.empty.action"), key="to_studio", type="primary"):
-            st.switch_page(state.page("studio"), query_params=state.studio_params())
+            st.switch_page(state.page("studio"), query_params=urls.studio_params())
 
 
 def _runs(

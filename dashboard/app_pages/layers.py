@@ -7,7 +7,7 @@ import html
 import streamlit as st
 
 from core.errors import CompresslabError
-from dashboard import formats, frame, state
+from dashboard import formats, frame, state, urls
 from dashboard.layers.board import bytes_card, maps
 from dashboard.layers.close_look import close_look
 from dashboard.layers.editor import editor
@@ -22,7 +22,7 @@ MOST_RUNS = 50  # that the list offers, the newest first
 
 
 def page() -> None:
-    state.read_layers_url()
+    urls.read_layers()
     words, session = state.words(), state.current()
     with st.sidebar:
         _source(session, words)
@@ -47,7 +47,7 @@ def page() -> None:
         maps(shown, words)
         close_look(shown)
         bytes_card(shown, words)
-    state.write_layers_url()
+    urls.write_layers()
 
 
 def _source(session: State, words: Words) -> None:

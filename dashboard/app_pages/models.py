@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.errors import CompresslabError
 from core.models.hub import Cached, Found
 from core.store import JobRow
-from dashboard import formats, frame, live, state
+from dashboard import formats, frame, live, state, urls
 from dashboard.recipe_words import model_text
 from dashboard.studio import actions
 from dashboard.studio.progress import fraction, progress_text
@@ -20,7 +20,7 @@ WIDTH = 960  # pixels: the eye finds the button that belongs to a name
 
 def page() -> None:
     words = state.words()
-    state.read_models_url()
+    urls.read_models()
     with st.container(key="models", width=WIDTH):
         st.title(words("models.title"))
         frame.notices()
@@ -29,7 +29,7 @@ def page() -> None:
         _here(words)
         _hub(words)
         frame.below()
-    state.write_models_url()
+    urls.write_models()
 
 
 # -- under way ---------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def _hub(words: Words) -> None:
         return
     try:
         with st.spinner(words("models.searching")):
-            found = state.found_on_hub(text)
+            found = found_on_hub(text)
     except CompresslabError as error:
         st.info(escaped(words.said(str(error))))
         return
@@ -218,3 +218,9 @@ def _fetch(name: str) -> None:
         return
     session.said = session.gone = ""
     session.downloads.add(state.workspace().submit_download(name, owner=session.owner))
+
+
+@st.cache_data(ttl=300, show_spinner=False)
+def found_on_hub(text: str) -> list[Found]:
+    """Raises BadInput; asked again after five minutes."""
+    return state.workspace().search_hub(text)

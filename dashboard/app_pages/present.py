@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import frame, language, state
+from dashboard import frame, language, state, urls
 from dashboard.components.stage import Place, stage
 from dashboard.present import ask, guess, preparing, tour
 from dashboard.present.prepared import Prepared, prepare
@@ -18,7 +18,7 @@ ASK_POLL_SECONDS = 0.3
 
 
 def page() -> None:
-    state.read_present_url()
+    urls.read_present()
     st.html(STYLE)
     words = state.words()
     session = state.current()
@@ -39,7 +39,7 @@ def page() -> None:
             preparing.empty(prepared, words)
     _foot(showing, prepared, words)
     tour.tour_card(showing, words)
-    state.write_present_url()
+    urls.write_present()
 
 
 def _settle(showing: Showing, prepared: Prepared) -> None:
@@ -75,7 +75,7 @@ def _show(prepared: Prepared) -> None:
         ask.ask_panel(showing, prepared, stop, words)
     elif showing.mode == "guess":
         guess.guess_panel(showing, prepared, stop, words)
-    state.write_present_url()
+    urls.write_present()
     if waited and not ask.waits(showing):
         st.rerun()
 

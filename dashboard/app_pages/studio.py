@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard import frame, live, state
+from dashboard import frame, live, state, urls
 from dashboard.studio import actions
 from dashboard.studio.export import export_block
 from dashboard.studio.result_panel import result_panel
@@ -11,7 +11,7 @@ from dashboard.studio.sidebar import sidebar
 
 
 def page() -> None:
-    state.read_url()
+    urls.read_studio()
     sidebar()
     frame.foot()
     session = state.current()
@@ -22,4 +22,4 @@ def page() -> None:
     result_panel()
     side_by_side()
     export_block()
-    state.write_url()
+    urls.write_studio()

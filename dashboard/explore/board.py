@@ -14,7 +14,7 @@ from core.errors import CompresslabError
 from core.results import RunNumbers
 from core.store.sweeps import PointRow, SweepRow
 from core.sweep import Sweep
-from dashboard import live, state
+from dashboard import live, state, urls
 from dashboard.components.stream_chart import figure_chart
 from dashboard.csv_text import csv_bytes
 from dashboard.explore import charts, point, sentences
@@ -78,7 +78,7 @@ def _changes(row: SweepRow) -> bool:
 
 def _panel(row: SweepRow | None, watched: bool, model: str) -> None:
     words = state.words()
-    state.write_explore_url()
+    urls.write_explore()
     try:
         scene = _runs_scene(model) if row is None else _sweep_scene(row, words)
     except CompresslabError as error:
@@ -141,7 +141,7 @@ def _empty(ready: Sweep | None, words: Words) -> None:
         if ready is not None:
             label = words("explore.launch", count=ready.size)
             st.button(label, key="launch_first", type="primary", on_click=launch, args=(ready,))
-    state.write_explore_url()
+    urls.write_explore()
 
 
 # -- the charts ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import streamlit as st
 from core.errors import BadInput, CompresslabError
 from core.recipe import Recipe
 from core.sweep import MOST_AXES, Axis, Sweep, SweepStage
-from dashboard import formats, state
+from dashboard import formats, state, urls
 from dashboard.explore.axes import Choice, axis_text, choices, first_axes, typed, value_text
 from dashboard.explore.exploring import Plan
 from dashboard.recipe_words import steps_text
@@ -35,7 +35,7 @@ def _base(base: Recipe, words: Words) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="sweep_base"):
         st.caption(escaped(f"{base.model}: {steps_text(base.to_dict(), words)}"), width="stretch")
         if st.button(words("explore.base.change"), key="to_studio", type="tertiary"):
-            st.switch_page(state.page("studio"), query_params=state.studio_params())
+            st.switch_page(state.page("studio"), query_params=urls.studio_params())
 
 
 # -- the settings ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import BadInput, CompresslabError
 from core.recipe import Recipe
 from core.store.sweeps import SweepRow
-from dashboard import state
+from dashboard import state, urls
 from dashboard.explore.dots import Dot
 from dashboard.explore.readings import MEASURES
 from dashboard.explore.scene import Scene, dot_text, told
@@ -70,7 +70,7 @@ def _open(row: SweepRow | None, dot: Dot) -> None:
     except BadInput as error:
         session.problem = str(error)
         return
-    session.exploring.leaving = ("studio", state.studio_params())
+    session.exploring.leaving = ("studio", urls.studio_params())
 
 
 def _in_full(row: SweepRow, dot: Dot) -> None:

@@ -11,7 +11,7 @@ from core.errors import BadInput, CompresslabError
 from core.recipe import Recipe
 from core.results import RunRecord, RunSummary
 from core.store.runs import Annotation
-from dashboard import state
+from dashboard import state, urls
 from dashboard.exported import exports_table
 from dashboard.history_rows import machine_table, measurements_table, stages_table
 from dashboard.recipe_words import model_text, steps_text
@@ -100,7 +100,7 @@ def _open(session: State, record: RunRecord) -> None:
     except BadInput as error:
         st.error(escaped(state.words().said(str(error))))
         return
-    st.switch_page(state.page("studio"), query_params=state.studio_params())
+    st.switch_page(state.page("studio"), query_params=urls.studio_params())
 
 
 def _run_again(session: State, record: RunRecord) -> None:
@@ -112,7 +112,7 @@ def _run_again(session: State, record: RunRecord) -> None:
         st.error(escaped(state.words().said(str(error))))
         return
     state.watch_run(recipe, job)
-    st.switch_page(state.page("studio"), query_params=state.studio_params())
+    st.switch_page(state.page("studio"), query_params=urls.studio_params())
 
 
 # -- tags and a note -------------------------------------------------------------------------------------------

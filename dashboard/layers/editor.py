@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import BadInput
 from core.methods.layerwise import LayerMethod
-from dashboard import state
+from dashboard import state, urls
 from dashboard.layers import exceptions
 from dashboard.layers.looking import SCOPES
 from dashboard.layers.shown import Shown
@@ -26,7 +26,7 @@ def editor(shown: Shown, words: Words) -> None:
         if not blocks:
             st.caption(words("layers.edit.nothing"))
             if st.button(words("history.empty.action"), key="to_studio", type="primary"):
-                st.switch_page(state.page("studio"), query_params=state.studio_params())
+                st.switch_page(state.page("studio"), query_params=urls.studio_params())
             return
         pattern = _pattern(shown, words)
         for block in blocks:

@@ -14,6 +14,7 @@ from core.recipe import DEVICES, RUNTIMES, Recipe
 from core.texts import check_file
 from dashboard import forms, state
 from dashboard.formats import file_size, parameters
+from dashboard.quick_button import quick_button
 from dashboard.studio import actions, presets
 from dashboard.studio.code import recipe_code
 from dashboard.studio.fit import fit_to_size
@@ -159,13 +160,12 @@ def _compress(words: Words) -> None:
     st.session_state.setdefault("live", session.live)
     with st.container(horizontal=True, vertical_alignment="center", key="compress_bar"):
         session.live = st.toggle(words("live"), key="live", help=words("live.help"))
-        # No callback: that would run before the setting that was typed a moment ago is read.
-        if st.button(
+        quick_button(
             words("compress"),
+            words("job.starting"),
+            actions.compress,
             key="compress",
-            type="primary",
-            width="stretch",
+            wide=True,
             disabled=not recipe.steps,
             help=words("compress.help") if recipe.steps else words("compress.nothing"),
-        ):
-            actions.compress()
+        )

@@ -109,6 +109,7 @@ TEXTS: dict[str, str] = {
     "texts.examples": "Examples",
     "texts.decoding": "Decoding",
     "texts.generate": "Generate",
+    "texts.generate.heard": "Asking",
     "texts.generate.help": "Both models write from this prompt, with the same seed, one after the other.",
     "texts.not_a_writer": "This model names classes and writes no text, so there are no answers to read side by side.",
     "texts.empty_prompt": "Write a prompt first, or take an example.",

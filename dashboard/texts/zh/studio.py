@@ -104,6 +104,7 @@ TEXTS: dict[str, str] = {
     "texts.examples": "示例",
     "texts.decoding": "解码",
     "texts.generate": "生成",
+    "texts.generate.heard": "正在提问",
     "texts.generate.help": "两个模型用同样的种子，先后从这个提示写起。",
     "texts.not_a_writer": "这个模型只判断类别，不写文本，所以没有可以并排阅读的回答。",
     "texts.empty_prompt": "请先写一个提示，或选一个示例。",
