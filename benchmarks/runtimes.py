@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,7 @@ from benchmarks.report import write
 from core import Recipe
 from core.engine.model import CompressedModel
 from core.engine.runtimes import Runtime
-from core.engine.runtimes.bandwidth import read_bandwidth
+from core.engine.runtimes.bandwidth import read_seconds
 from core.engine.runtimes.choosing import Runtimes
 from core.engine.runtimes.decoding import Greedy
 from core.engine.runtimes.torch_runtime import TorchRuntime
@@ -44,6 +44,7 @@ from core.models.traffic import cache_per_token, read_per_token
 from core.paths import BUNDLED_MODEL
 
 PROMPT, NEW_TOKENS, ROUNDS = 512, 33, 9
+DEPTHS = (16, PROMPT)  # tokens before those that are written: the KV cache of the deeper text is read with every one
 RUNNER = Path(__file__).parent / "peers" / "llamacpp_runner.py"
 GROUP = 128  # of ours; llama.cpp's blocks are of 32
 OPENMP = ("OMP_", "GOMP_")  # settings of how threads wait
@@ -56,24 +57,35 @@ class Lane:
 
     name: str
     lap: Callable[[Tensor], tuple[float, float]]
-    prefill: list[float] = field(default_factory=list)
-    decode: list[float] = field(default_factory=list)
-    read_bytes: dict[str, int] = field(default_factory=dict)  # a token, of what
+    read_bytes: dict[int, dict[str, int]] = field(default_factory=dict)  # by depth: a token, of what
+    prefill: list[float] = field(default_factory=list)  # seconds of PROMPT tokens
+    decode: dict[int, list[float]] = field(default_factory=dict)  # by depth: seconds of the tokens after the first
+    plain_read: dict[int, list[float]] = field(default_factory=dict)  # by depth: seconds of as many bytes as a token
+
+    def take_turn(self, depth: int) -> None:
+        read, written = self.lap(torch.arange(depth).view(1, depth))
+        if depth == PROMPT:
+            self.prefill.append(read)
+        self.decode.setdefault(depth, []).append(written)
+        if depth in self.read_bytes:
+            size = sum(self.read_bytes[depth].values())
+            self.plain_read.setdefault(depth, []).append(*read_seconds(size, 1))
 
     def figures(self) -> dict[str, Any]:
-        rate = (NEW_TOKENS - 1) / median(self.decode)
+        rates = {depth: (NEW_TOKENS - 1) / median(laps) for depth, laps in self.decode.items()}
         found: dict[str, Any] = {
             "prefill_tokens_per_second": PROMPT / median(self.prefill),
-            "decode_tokens_per_second": rate,
+            "decode_tokens_per_second": rates,
             "prefill_seconds": self.prefill,
             "decode_seconds": self.decode,
         }
-        if self.read_bytes:
-            size = sum(self.read_bytes.values())
-            plain = read_bandwidth(size)
-            about = {"bytes": self.read_bytes, "plain_read_bytes_per_second": plain}
-            found["bandwidth"] = about | {"share": size * rate / plain}
-        return found
+        return found | {"bandwidth": {depth: self.bandwidth(depth) for depth in self.plain_read}}
+
+    def bandwidth(self, depth: int) -> dict[str, Any]:
+        """The share of what a plain read of the same bytes, right after each lap, reached."""
+        pairs = zip(self.plain_read[depth], self.decode[depth], strict=True)
+        share = median(plain * (NEW_TOKENS - 1) / lap for plain, lap in pairs)
+        return {"bytes": self.read_bytes[depth], "plain_read_seconds": self.plain_read[depth], "share": share}
 
 
 SIZES: dict[str, Any] = {
@@ -138,16 +150,20 @@ def large_model(folder: Path) -> CompressedModel:
 
 def our_lanes(baseline: CompressedModel) -> list[Lane]:
     runtimes = Runtimes()
-    lanes = [lane_of("transformers float32", TorchRuntime(baseline), bytes_read(baseline, low_bit=False))]
+    lanes = [lane_of("transformers float32", TorchRuntime(baseline), by_depth(baseline, low_bit=False))]
     for name, model in {"float32": baseline, "int4": quantized(baseline, 4), "int8": quantized(baseline, 8)}.items():
-        lanes.append(lane_of(f"onnxruntime {name}", runtimes.onnx(model), bytes_read(model, low_bit=True)))
+        lanes.append(lane_of(f"onnxruntime {name}", runtimes.onnx(model), by_depth(model, low_bit=True)))
     return [*lanes, lane_of("onnxruntime int8 prompts", runtimes.onnx(quantized(baseline, 8), "dynamic_int8"))]
 
 
-def bytes_read(model: CompressedModel, *, low_bit: bool) -> dict[str, int]:
+def by_depth(model: CompressedModel, *, low_bit: bool) -> dict[int, dict[str, int]]:
+    return {depth: bytes_read(model, depth, low_bit=low_bit) for depth in DEPTHS}
+
+
+def bytes_read(model: CompressedModel, depth: int, *, low_bit: bool) -> dict[str, int]:
     """For a token in the middle of those that are written: of the matrices, and of the KV cache."""
     heads = widths_now(model.weights, model.facts).heads
-    cache = cache_per_token(heads, model.depth, PROMPT + NEW_TOKENS / 2)
+    cache = cache_per_token(heads, model.depth, depth + NEW_TOKENS / 2)
     return {"weights": read_per_token(model.layout(), low_bit=low_bit), "cache": cache}
 
 
@@ -157,14 +173,14 @@ def quantized(baseline: CompressedModel, bits: int, group_size: int = GROUP) -> 
     return shared_session().apply(step, baseline)
 
 
-def take_turns(lanes: list[Lane], rounds: int) -> None:
-    prompt = torch.arange(PROMPT).view(1, PROMPT)
-    for round_ in range(rounds + 1):
-        for lane in lanes:
-            read, written = lane.lap(prompt)
-            if round_:
-                lane.prefill.append(read)
-                lane.decode.append(written)
+def take_turns(lanes: list[Lane], rounds: int, depths: Sequence[int] = DEPTHS) -> None:
+    """The first lap of everybody warms up, and is forgotten."""
+    for lane in lanes:
+        lane.lap(torch.arange(PROMPT).view(1, PROMPT))
+    for _ in range(rounds):
+        for depth in depths:
+            for lane in lanes:
+                lane.take_turn(depth)
 
 
 def times(lanes: dict[str, Lane]) -> dict[str, float]:
@@ -174,14 +190,20 @@ def times(lanes: dict[str, Lane]) -> dict[str, float]:
     pairs += [("int4", "Q4_0"), ("int8", "Q8_0"), ("int8 prompts", "transformers float32")]
     for ours, other in pairs:
         if other in lanes:
-            mine = lanes[f"onnxruntime {ours}"]
-            for phase in ("decode", "prefill"):
-                laps = zip(getattr(lanes[other], phase), getattr(mine, phase), strict=True)
-                found[f"{phase}: {ours} over {other}"] = median(theirs / own for theirs, own in laps)
+            mine, its = lanes[f"onnxruntime {ours}"], lanes[other]
+            found[f"prefill: {ours} over {other}"] = times_as_fast(mine.prefill, its.prefill)
+            for depth in DEPTHS:
+                found[f"decode after {depth}: {ours} over {other}"] = times_as_fast(
+                    mine.decode[depth], its.decode[depth]
+                )
     return found
 
 
-def lane_of(name: str, runtime: Runtime, read_bytes: dict[str, int] | None = None) -> Lane:
+def times_as_fast(own: list[float], theirs: list[float]) -> float:
+    return median(before / now for before, now in zip(theirs, own, strict=True))
+
+
+def lane_of(name: str, runtime: Runtime, read_bytes: dict[int, dict[str, int]] | None = None) -> Lane:
     def lap(prompt: Tensor) -> tuple[float, float]:
         begun = time.perf_counter()
         greedy = Greedy(runtime, prompt, NEW_TOKENS)

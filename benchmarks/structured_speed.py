@@ -12,13 +12,23 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 
 from benchmarks.report import write
-from benchmarks.runtimes import NEW_TOKENS, PROMPT, SIZES, Lane, bytes_read, lane_of, large_model, quantized, take_turns
+from benchmarks.runtimes import (
+    NEW_TOKENS,
+    PROMPT,
+    SIZES,
+    Lane,
+    bytes_read,
+    lane_of,
+    large_model,
+    quantized,
+    take_turns,
+    times_as_fast,
+)
 from core.engine.model import CompressedModel
 from core.engine.runtimes import Runtime
 from core.engine.runtimes.onnx_graph import graph_of
@@ -68,7 +78,7 @@ def raced(models: dict[str, CompressedModel], bits: int | None, asked: argparse.
     for name, model in models.items():
         runtime, work[name] = made(model, bits, asked.threads)
         lanes[name], kernel = lane_of(name, runtime), runtime.kernel
-    take_turns(list(lanes.values()), asked.rounds)
+    take_turns(list(lanes.values()), asked.rounds, [PROMPT])
     found = {name: held_against(lanes, work, name) for name in models if name != "whole"}
     for name, phases in found.items():
         print(kernel, "|", name, {phase: round(judged["kept"], 3) for phase, judged in phases.items()}, flush=True)
@@ -84,7 +94,7 @@ def made(model: CompressedModel, bits: int | None, threads: int) -> tuple[Runtim
 
 
 def work_of(model: CompressedModel, *, low_bit: bool) -> dict[str, int]:
-    return {"prefill": multiplications(model), "decode": sum(bytes_read(model, low_bit=low_bit).values())}
+    return {"prefill": multiplications(model), "decode": sum(bytes_read(model, PROMPT, low_bit=low_bit).values())}
 
 
 def multiplications(model: CompressedModel) -> int:
@@ -101,13 +111,17 @@ def held_against(lanes: dict[str, Lane], work: dict[str, dict[str, int]], name: 
     """Of one pruned model: `kept` is measured over promised, 1 where the promise is kept to the letter."""
     found = {}
     for phase in PHASES:
-        whole, pruned = getattr(lanes["whole"], phase), getattr(lanes[name], phase)
+        whole, pruned = (seconds(lanes[which], phase) for which in ("whole", name))
         promised = work["whole"][phase] / work[name][phase]
-        measured = median(before / after for before, after in zip(whole, pruned, strict=True))
+        measured = times_as_fast(pruned, whole)
         kept = measured / promised
         judged = {"promised_times": promised, "measured_times": measured, "kept": kept, "fair": abs(kept - 1) <= FAIR}
         found[phase] = judged | {"seconds": {"whole": whole, "pruned": pruned}}
     return found
+
+
+def seconds(lane: Lane, phase: str) -> list[float]:
+    return lane.prefill if phase == "prefill" else lane.decode[PROMPT]
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def lap(model: Llama, prompt: list[int], new_tokens: int) -> dict[str, float]:
     begun = time.perf_counter()
     model.eval(prompt)
     read = time.perf_counter()
-    for token in prompt[: new_tokens - 1]:
+    for token in range(new_tokens - 1):
         model.eval([token])
     llama_cpp.llama_synchronize(model.ctx)
     return {"prefill": read - begun, "decode": time.perf_counter() - read}

@@ -18,14 +18,18 @@ def read_bandwidth(size: int) -> float:
 
 @lru_cache(maxsize=64)
 def _measured(size: int, threads: int) -> float:
-    """The quickest read: other work can only slow one down. Of memory that was written to, or the system would read one
-    and the same empty page again and again.
+    """The quickest read: other work can only slow one down."""
+    return size / min(read_seconds(size, READS))
+
+
+def read_seconds(size: int, reads: int) -> list[float]:
+    """Seconds of plain reads of so many bytes, after one that warms up. Of memory that was written to, or the system
+    would read one and the same empty page again and again.
     """
     buffer = torch.ones(size // 4)
     taken = []
-    for round_ in range(READS + 1):
+    for _ in range(reads + 1):
         begun = time.perf_counter()
         buffer.sum()
-        if round_:
-            taken.append(time.perf_counter() - begun)
-    return size / min(taken)
+        taken.append(time.perf_counter() - begun)
+    return taken[1:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from onnx import TensorProto
@@ -11,7 +11,7 @@ from onnx import TensorProto
 from core.engine.model import CompressedModel
 from core.engine.runtimes import CannotExpress
 from core.engine.runtimes.onnx_attention import AttentionNodes, epsilon_of, stored_matrix
-from core.engine.runtimes.onnx_linear import Linear, Matrix
+from core.engine.runtimes.onnx_linear import Linear, Matrix, joined
 from core.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
 from core.models.anatomy import Norm
 from core.models.families import GRAPHS
@@ -108,23 +108,38 @@ class Decoder:
         return Stream(stream.value, self._nodes.op("Add", [attended, self._mlp(layer, x)]))
 
     def _mlp(self, layer: int, x: str) -> str:
-        mlp, width = self._anatomy.mlp, self._width(layer)
-        up = self._matmul(layer, mlp.up, x, mlp.rows("up", width)[1])
+        mlp = self._anatomy.mlp
         if mlp.gate is None:
+            up = self._linear.multiply(x, self._rows(layer, mlp.up, "up"), self._anatomy.module(layer, mlp.up))
             return self._matmul(layer, mlp.output, self._activated(up))
-        gate = self._matmul(layer, mlp.gate, x, mlp.rows("gate", width)[1])
+        gate, up = self._gate_and_up(layer, mlp.gate, x)
         return self._matmul(layer, mlp.output, self._nodes.op("Mul", [self._activated(gate), up]))
+
+    def _gate_and_up(self, layer: int, gate: str, x: str) -> list[str]:
+        """Multiplied as one matrix where they can be one: x is rounded, and the threads are woken, once for both."""
+        parts = [self._rows(layer, gate, "gate"), self._rows(layer, self._anatomy.mlp.up, "up")]
+        names = [self._anatomy.module(layer, name) for name in (gate, self._anatomy.mlp.up)]
+        together = joined(parts)
+        if together is None:
+            return [self._linear.multiply(x, part, name) for part, name in zip(parts, names, strict=True)]
+        halves = [self._nodes.name(name) for name in names]
+        self._nodes.ops("Split", [self._linear.multiply(x, together, names[0])], halves, axis=-1, num_outputs=2)
+        return halves
+
+    def _rows(self, layer: int, name: str, part: Literal["gate", "up"]) -> Matrix:
+        """A part of the MLP, which may be some rows of a matrix only."""
+        full = self._anatomy.module(layer, name)
+        found, rows = stored_matrix(self._model, full), self._anatomy.mlp.rows(part, self._width(layer))[1]
+        if len(rows) == self._model.weights[f"{full}.weight"].shape[0]:
+            return found
+        return found.rows(np.arange(rows.start, rows.stop))
 
     def _width(self, layer: int) -> int:
         return self._model.weights[self._anatomy.weight(layer, self._anatomy.mlp.output)].shape[1]
 
-    def _matmul(self, layer: int, name: str, x: str, rows: range | None = None) -> str:
-        """x times a matrix of a block, or these rows of it."""
+    def _matmul(self, layer: int, name: str, x: str) -> str:
         full = self._anatomy.module(layer, name)
-        found = stored_matrix(self._model, full)
-        if rows is not None and len(rows) < self._model.weights[f"{full}.weight"].shape[0]:
-            found = found.rows(np.arange(rows.start, rows.stop))
-        return self._linear.multiply(x, found, full)
+        return self._linear.multiply(x, stored_matrix(self._model, full), full)
 
     def _activated(self, x: str) -> str:
         kind, domain, attributes = ACTIVATIONS[self._model.facts.activation]

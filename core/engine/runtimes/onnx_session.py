@@ -45,9 +45,9 @@ class OnnxRuntime:
     def feed(self, ids: Tensor) -> Tensor:
         """int64 [B, S] -> float32 [B, V]: logits after the last of these tokens. Raises RunFailed without room."""
         if not self._cache.length or len(ids) == 1:
-            return self._run(self._cache, ids, [ids.shape[1] - 1])[:, 0]
+            return self._run(self._cache, ids, [ids.shape[1] - 1])[:, 0].clone()
         # The operator takes several new tokens of several rows at the beginning only.
-        return [self._run(self._cache, column, [0])[:, 0] for column in ids.split(1, dim=1)][-1]
+        return [self._run(self._cache, column, [0])[:, 0].clone() for column in ids.split(1, dim=1)][-1]
 
     def reorder(self, rows: Tensor) -> None:
         """int64 [B]: row i of the cache is what row rows[i] was."""
@@ -58,21 +58,15 @@ class OnnxRuntime:
         return self._run(Cache(self._session, *ids.shape), ids, list(range(ids.shape[1])))
 
     def _run(self, cache: Cache, ids: Tensor, positions: list[int]) -> Tensor:
-        """[B, S] -> [B, positions, V]; the cache is that much longer."""
+        """[B, S] -> [B, positions, V], until the next step of that shape; the cache is that much longer."""
         session = self._prompts if ids.shape[1] >= LONG_PROMPT else self._session
         end = cache.length + ids.shape[1]
         if end > cache.room:
             raise RunFailed(f"The KV cache has room for {cache.room} tokens, and {end} were to be read.")
-        binding = cache.bound_to(session)
-        binding.bind_cpu_input("input_ids", np.ascontiguousarray(ids.cpu().numpy()))
-        binding.bind_cpu_input("positions", np.array(positions, np.int64))
-        binding.bind_cpu_input("last_position", np.full(len(ids), end - 1, np.int32))
-        binding.bind_cpu_input("total_length", np.array(end, np.int32))
-        logits = np.empty((len(ids), len(positions), self._vocabulary), np.float32)
-        binding.bind_ortvalue_output("logits", onnxruntime.OrtValue.ortvalue_from_numpy(logits))
-        session.run_with_iobinding(binding)
+        step = cache.step(session, (len(ids), ids.shape[1]), (len(ids), len(positions), self._vocabulary))
+        step.run(ids, positions, end)
         cache.length = end
-        return torch.from_numpy(logits)
+        return torch.from_numpy(step.logits)
 
 
 class Cache:
@@ -84,24 +78,47 @@ class Cache:
         self._arrays: dict[str, Array] = {
             name: np.zeros((batch, heads, room, size), np.float32) for name, (_, heads, _, size) in cells
         }
-        self._bindings: dict[int, Any] = {}
+        self._steps: dict[tuple[Any, ...], Step] = {}
 
-    def bound_to(self, session: Any) -> Any:
-        """A binding of the session to this memory, made once."""
-        if id(session) not in self._bindings:
-            self._bindings[id(session)] = self._bind(session.io_binding())
-        return self._bindings[id(session)]
+    def step(self, session: Any, ids: tuple[int, int], logits: tuple[int, int, int]) -> Step:
+        """Made once for every shape: token after token, nothing is bound anew."""
+        key = (id(session), ids, logits)
+        if key not in self._steps:
+            self._steps[key] = Step(session, self._arrays, ids, logits)
+        return self._steps[key]
 
     def reorder(self, rows: Array) -> None:
         for array in self._arrays.values():
             array[:, :, : self.length] = array[rows, :, : self.length]
 
-    def _bind(self, binding: Any) -> Any:
-        for name, array in self._arrays.items():
-            value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
-            binding.bind_ortvalue_input(name, value)
-            binding.bind_ortvalue_output(name.replace("past", "present"), value)
-        return binding
+
+class Step:
+    """Memory for the inputs and outputs of one shape, bound to a session and to a cache's arrays."""
+
+    def __init__(
+        self, session: Any, cells: dict[str, Array], ids: tuple[int, int], logits: tuple[int, int, int]
+    ) -> None:
+        self._session, self._binding = session, session.io_binding()
+        self._inputs: dict[str, Array] = {
+            "input_ids": np.empty(ids, np.int64),
+            "positions": np.empty(logits[1], np.int64),
+            "last_position": np.empty(ids[0], np.int32),
+            "total_length": np.empty((), np.int32),
+        }
+        self.logits: Array = np.empty(logits, np.float32)
+        for name, array in (self._inputs | cells).items():
+            self._binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+        outputs = {name.replace("past", "present"): array for name, array in cells.items()}
+        for name, array in (outputs | {"logits": self.logits}).items():
+            self._binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+
+    def run(self, ids: Tensor, positions: list[int], end: int) -> None:
+        """Read the tokens that stand before place `end`."""
+        self._inputs["input_ids"][...] = ids.cpu().numpy()
+        self._inputs["positions"][...] = positions
+        self._inputs["last_position"][...] = end - 1
+        self._inputs["total_length"][...] = end
+        self._session.run_with_iobinding(self._binding)
 
 
 def session_of(graph: Graph, threads: int) -> Any:
