@@ -41,11 +41,13 @@ def steps(session: Session, method: str, settings: list[dict[str, Any]]) -> dict
     recipes = [recipe_of(method, some) for some in settings]
     draft(session, recipes[0])  # statistics and factors are taken once
     timed = [(*draft(session, recipe), pass_seconds(session, recipe)) for recipe in recipes[1:]]
+    each = [dict(some) | {"passes": step / one} for some, (step, _, one) in zip(settings[1:], timed, strict=True)]
     found = {
         "steps": len(timed),
         "step_seconds": median(step for step, _, _ in timed),
         "pass_seconds": median(one for _, _, one in timed),
         "passes": median(step / one for step, _, one in timed),
+        "each": each,
         "stage_seconds": {name: median(stages[name] for _, stages, _ in timed) for name in timed[0][1]},
     }
     print(method, found, flush=True)
