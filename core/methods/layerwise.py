@@ -189,7 +189,7 @@ def searching() -> Any:
         label="Search for the ruler",
         plain="Try several rulers for every group and keep the best, instead of one that reaches every weight.",
         help="Scales of least error (to the power 2.5), weighted by the Hessian's diagonal, instead of the full range. "
-        "GPTQ at 2 and 3 bits fits them to its codes by least squares and solves again, three times.",
+        "GPTQ at 2 bits fits them to its codes by least squares and solves again, three times.",
         advanced=True,
     )
 
