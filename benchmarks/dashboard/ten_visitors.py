@@ -95,12 +95,7 @@ def paint(studio: StudioPage, bits: int, at: float) -> float:
 async def crowd(link: str, said: ClientState) -> AsyncIterator[list[WireVisitor]]:
     """They come one after the other, by a link to what the browser has on its screen."""
     async with AsyncExitStack() as stack:
-        others = []
-        for _ in range(VISITORS - 1):
-            own = ClientState()
-            own.CopyFrom(said)
-            others.append(await stack.enter_async_context(wire_visitor(link, own)))
-        yield others
+        yield [await stack.enter_async_context(wire_visitor(link, said)) for _ in range(VISITORS - 1)]
 
 
 async def slide_all(others: list[WireVisitor], begin: float) -> list[float]:

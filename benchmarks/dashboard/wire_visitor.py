@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from urllib.parse import urlsplit
 
 from streamlit.proto.AutoRerun_pb2 import AutoRerun  # noqa: TID251 - of Streamlit it knows the protocol alone
@@ -41,7 +42,7 @@ async def wire_visitor(link: str, said: ClientState) -> AsyncIterator[WireVisito
             yield visitor
         finally:
             listening.cancel()
-            visitor.stop_polling()
+            visitor.leave()
 
 
 class WireVisitor:
@@ -51,7 +52,7 @@ class WireVisitor:
         self.size = ""
         self.polls = 0
         self._socket = socket
-        self._said = said
+        self._said = deepcopy(said)  # each moves a slider of its own
         self._query = query
         self._polling: dict[str, asyncio.Task[None]] = {}
         self._sized = asyncio.Event()
@@ -72,20 +73,20 @@ class WireVisitor:
         async for message in self._socket:
             self._hear(ForwardMsg.FromString(message))
 
-    def stop_polling(self, *fragments: str) -> None:
-        for fragment in fragments or tuple(self._polling):
-            self._polling.pop(fragment).cancel()
+    def leave(self) -> None:
+        self._stop(tuple(self._polling))
 
     def _hear(self, message: ForwardMsg) -> None:
         match message.WhichOneof("type"):
             case "delta":
                 self._draw(message.delta.new_element.html.body)
             case "new_session" if not message.metadata.run.fragment_ids:  # the whole page says anew what is polled
-                self.stop_polling()
+                self._stop(tuple(self._polling))
             case "auto_rerun":
+                self._stop([message.auto_rerun.fragment_id])
                 self._polling[message.auto_rerun.fragment_id] = asyncio.create_task(self._poll(message.auto_rerun))
             case "stop_auto_rerun":
-                self.stop_polling(*message.stop_auto_rerun.fragment_ids)
+                self._stop(message.stop_auto_rerun.fragment_ids)
             case "page_info_changed":
                 self._query = message.page_info_changed.query_string
 
@@ -102,6 +103,10 @@ class WireVisitor:
             self.size, self._sized_at = found[1], time.perf_counter()
             self._sized.set()
 
+    def _stop(self, fragments: Iterable[str]) -> None:
+        for fragment in self._polling.keys() & fragments:
+            self._polling.pop(fragment).cancel()
+
     async def _poll(self, asked: AutoRerun) -> None:
         while True:
             await asyncio.sleep(asked.interval)
@@ -110,7 +115,6 @@ class WireVisitor:
 
     async def _ask(self, said: ClientState, fragment: str = "") -> None:
         """For the whole page, or for a fragment whose time has come."""
-        state = ClientState()
-        state.CopyFrom(said)
+        state = deepcopy(said)
         state.query_string, state.fragment_id, state.is_auto_rerun = self._query, fragment, bool(fragment)
         await self._socket.send(BackMsg(rerun_script=state).SerializeToString())
