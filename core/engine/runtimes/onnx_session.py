@@ -45,9 +45,9 @@ class OnnxRuntime:
     def feed(self, ids: Tensor) -> Tensor:
         """int64 [B, S] -> float32 [B, V]: logits after the last of these tokens. Raises RunFailed without room."""
         if not self._cache.length or len(ids) == 1:
-            return self._run(self._cache, ids, [ids.shape[1] - 1])[:, 0].clone()
+            return self._last(ids)
         # The operator takes several new tokens of several rows at the beginning only.
-        return [self._run(self._cache, column, [0])[:, 0].clone() for column in ids.split(1, dim=1)][-1]
+        return [self._last(column) for column in ids.split(1, dim=1)][-1]
 
     def reorder(self, rows: Tensor) -> None:
         """int64 [B]: row i of the cache is what row rows[i] was."""
@@ -55,9 +55,13 @@ class OnnxRuntime:
 
     def logits(self, ids: Tensor) -> Tensor:
         """int64 [B, S] -> float32 [B, S, V], in a cache of their own."""
-        return self._run(Cache(self._session, *ids.shape), ids, list(range(ids.shape[1])))
+        return torch.from_numpy(self._run(Cache(self._session, *ids.shape), ids, list(range(ids.shape[1]))))
 
-    def _run(self, cache: Cache, ids: Tensor, positions: list[int]) -> Tensor:
+    def _last(self, ids: Tensor) -> Tensor:
+        """[B, S] -> [B, V], after the last of these tokens."""
+        return torch.from_numpy(self._run(self._cache, ids, [ids.shape[1] - 1])[:, 0].copy())
+
+    def _run(self, cache: Cache, ids: Tensor, positions: list[int]) -> Array:
         """[B, S] -> [B, positions, V], until the next step of that shape; the cache is that much longer."""
         session = self._prompts if ids.shape[1] >= LONG_PROMPT else self._session
         end = cache.length + ids.shape[1]
@@ -66,7 +70,7 @@ class OnnxRuntime:
         step = cache.step(session, (len(ids), ids.shape[1]), (len(ids), len(positions), self._vocabulary))
         step.run(ids, positions, end)
         cache.length = end
-        return torch.from_numpy(step.logits)
+        return step.logits
 
 
 class Cache:
