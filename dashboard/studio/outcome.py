@@ -51,18 +51,15 @@ def outcome_of(session: State) -> Outcome:
 
 
 def estimate_of(session: State) -> tuple[Estimate | None, str]:
-    """Computed once for each recipe; again as long as the model was not measured, which anyone may do meanwhile."""
+    """Computed once for each recipe, and once more when the model has been measured, which anyone may do meanwhile."""
     recipe = session.recipe
-    key = recipe.content_hash
-    if key in session.estimates:
-        return session.estimates[key], ""
+    known = session.estimates.get(recipe.content_hash)
     try:
-        told = state.workspace().estimate(recipe)
+        if known is None or (known.why_not == NO_TABLE and state.workspace().sensitivity(recipe) is not None):
+            known = session.estimates[recipe.content_hash] = state.workspace().estimate(recipe)
     except CompresslabError as error:
         return None, "" if state.is_remote(recipe.model) else str(error)
-    if told.why_not != NO_TABLE:
-        session.estimates[key] = told
-    return told, ""
+    return known, ""
 
 
 def _job_of(session: State, wanted: str) -> int | None:
