@@ -73,17 +73,17 @@ def mend(
     """Let what remains of matrices that share an input make up for what they lost, if the method is to."""
     if not method.mend or statistics is None:
         return
-    for name, weight in zip(names, before, strict=True):
-        refined = refine(
-            model.weight(name),
-            weight,
-            model.masks[name],
-            statistics,
-            dampening=method.dampening,
-            steps=method.mend,
-            check=context.check,
-        )
-        model.settle({name: refined})
+    now = [model.weight(name) for name in names]
+    refined = refine(
+        torch.cat(now),
+        torch.cat(list(before)),
+        torch.cat([model.masks[name] for name in names]),
+        statistics,
+        dampening=method.dampening,
+        steps=method.mend,
+        check=context.check,
+    )
+    model.settle(dict(zip(names, refined.split([len(weight) for weight in now]), strict=True)))
 
 
 def _visits(
