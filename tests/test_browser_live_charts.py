@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from contextlib import suppress
+
+from playwright.sync_api import Page, TimeoutError, expect
 
 from core.recipe import Recipe
 from core.sweep import Sweep
@@ -10,6 +12,7 @@ from tests.dashboard_server import Dashboard, wait_for
 from tests.studio_page import PATIENCE, StudioPage, keyed
 
 UPDATES = 2
+DRAGS, SOON = 5, 3_000  # a box is lost when the page moves under the mouse; milliseconds for one to be drawn
 MANY = 10  # seeds: more points than are done before the browser is there
 LONG = "distill_logits,steps=5000,batch=1;calibration,samples=8,sequence_length=32"  # it learns until the end
 
@@ -18,13 +21,26 @@ _STATE = """(key) => {
   const plot = document.querySelector(`.st-key-${key} .js-plotly-plot`);
   const points = plot.data.reduce((sum, trace) => sum + trace.x.filter((x) => x !== null).length, 0);
   const { xaxis, yaxis } = plot._fullLayout;
-  return { same: Boolean(plot.watched), points, ranges: [...xaxis.range, ...yaxis.range] };
+  const free = Boolean(xaxis.autorange || yaxis.autorange);
+  return { same: Boolean(plot.watched), points, free, ranges: [...xaxis.range, ...yaxis.range] };
 }"""
+# Both axes stand still where the box put them; axes that are free also move with what is learnt meanwhile.
+_ZOOMED = "(now, before) => !now.free && now.ranges[0] !== before[0] && now.ranges[2] !== before[2]"
 
 
 def zoom(page: Page, key: str) -> list[float]:
     """A box drawn with the mouse over the middle of the chart; returns the ranges of both axes then."""
-    before = page.evaluate(_STATE, key)["ranges"]
+    for _ in range(DRAGS):
+        before = page.evaluate(_STATE, key)["ranges"]
+        drag(page, key)
+        with suppress(TimeoutError):
+            page.wait_for_function(f"(before) => ({_ZOOMED})(({_STATE})('{key}'), before)", arg=before, timeout=SOON)
+            ranges: list[float] = page.evaluate(_STATE, key)["ranges"]
+            return ranges
+    raise AssertionError("The box did not zoom both axes.")
+
+
+def drag(page: Page, key: str) -> None:
     area = keyed(page, key).locator(".nsewdrag").first
     area.scroll_into_view_if_needed()
     box = area.bounding_box()
@@ -33,11 +49,6 @@ def zoom(page: Page, key: str) -> list[float]:
     page.mouse.down()
     page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.75 * box["height"], steps=8)
     page.mouse.up()
-    page.wait_for_function(
-        f"(before) => JSON.stringify(({_STATE})('{key}').ranges) !== JSON.stringify(before)", arg=before
-    )
-    ranges: list[float] = page.evaluate(_STATE, key)["ranges"]
-    return ranges
 
 
 def wait_for_more(page: Page, key: str) -> None:

@@ -35,7 +35,7 @@ function mount(root, css, height) {
 
 // Points by their place in the whole: doubles are dropped. False when some are missing in between.
 function take(state, chart) {
-  if (state.stream !== chart.stream) Object.assign(state, { stream: chart.stream, lines: [] });
+  if (state.stream !== chart.stream) Object.assign(state, { stream: chart.stream, lines: [], zoomed: false });
   let whole = true;
   state.lines = chart.lines.map((line, i) => {
     const had = state.lines[i] ?? { x: [], y: [], error: [] };
@@ -141,8 +141,15 @@ function drawing(state, { chart, figure }) {
   return [traces, layoutOf(chart, lines)];
 }
 
+// plotly leaves a zoom alone only as long as it is given the range that it had been given when the zoom began.
+function hold(state, axis) {
+  if (state.zoomed) axis.range = state.given;
+  else state.given = axis.range;
+}
+
 async function draw(Plotly, state, data) {
   const [traces, layout] = drawing(state, data);
+  if (data.chart) hold(state, layout.yaxis);
   const config = { displaylogo: false, responsive: false, displayModeBar: false, doubleClick: "reset+autosize" };
   await Plotly.react(state.plot, traces, layout, config);
   watch(Plotly, state);
@@ -155,6 +162,12 @@ function watch(Plotly, state) {
     state.hover = { curveNumber: points[0].curveNumber, pointNumber: points[0].pointNumber };
   });
   state.plot.on("plotly_unhover", () => (state.hover = null));
+  state.plot.on("plotly_doubleclick", () => (state.resets = true)); // comes before the ranges that it brings back
+  state.plot.on("plotly_relayout", (edit) => {
+    const ranged = Object.keys(edit).some((name) => name.includes("axis.range"));
+    if (ranged || state.resets) state.zoomed = ranged && !state.resets;
+    state.resets = false;
+  });
   state.plot.on("plotly_click", ({ points }) => {
     const name = points.map((point) => point.customdata).find((name) => name); // a point's name is its customdata
     if (name && state.pick) state.pick(String(name));
