@@ -88,3 +88,7 @@ def test_a_run_that_learns_leaves_the_zoom_alone(studio: StudioPage) -> None:
     after = page.evaluate(_STATE, "chart_loss")
     assert after["same"], "the plot was made anew"
     assert after["ranges"] == zoomed
+    keyed(page, "chart_loss").locator(".nsewdrag").first.dblclick()
+    wait_for_more(page, "chart_loss")
+    low, high = page.evaluate(_STATE, "chart_loss")["ranges"][2:]
+    assert high - low > zoomed[3] - zoomed[2], "a double click lets the axis follow again"
