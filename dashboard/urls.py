@@ -54,16 +54,27 @@ def address_bar() -> AddressBar:
     return bar
 
 
+def _news() -> dict[str, str] | None:
+    """As `AddressBar.news`, the language taken over."""
+    params = address_bar().news()
+    if params is not None and params.get("lang") in LANGUAGES:
+        state.current().language = st.session_state["language"] = params["lang"]
+    return params
+
+
+def _write(params: dict[str, str]) -> None:
+    address_bar().write({"lang": state.current().language} | params)
+
+
 def read_studio() -> None:
     """The Studio's: first visit, reload, link, back button. Nothing where the URL is what was written last."""
-    params = address_bar().news()
+    params = _news()
     if params is not None:
         _read_studio(params)
 
 
 def _read_studio(params: dict[str, str]) -> None:
     session = state.current()
-    _read_language(params)
     session.job, session.texts = _number(params.get("job")), _number(params.get("texts"))
     _read_prompt(session.texts)
     session.live = params.get("live", "on") != "off"
@@ -73,46 +84,41 @@ def _read_studio(params: dict[str, str]) -> None:
 
 
 def read_history() -> None:
-    params = address_bar().news()
+    params = _news()
     if params is not None:
-        _read_language(params)
         state.current().selected = [run_id for run_id in params.get("run", "").split(",") if run_id]
 
 
 def write_history() -> None:
-    session = state.current()
-    address_bar().write({"lang": session.language} | ({"run": ",".join(session.selected)} if session.selected else {}))
+    selected = ",".join(state.current().selected)
+    _write({"run": selected} if selected else {})
 
 
 def read_layers() -> None:
     """The Studio's recipe, and what of it is looked at."""
-    params = address_bar().news()
+    params = _news()
     if params is not None:
         _read_studio(params)
         state.current().looking.take(params)
 
 
 def write_layers() -> None:
-    session = state.current()
-    address_bar().write(studio_params() | session.looking.params())
+    _write(studio_params() | state.current().looking.params())
 
 
 def read_explore() -> None:
-    params = address_bar().news()
+    params = _news()
     if params is not None:
-        _read_language(params)
         state.current().exploring.take(params)
 
 
 def write_explore() -> None:
-    session = state.current()
-    address_bar().write({"lang": session.language} | session.exploring.params())
+    _write(state.current().exploring.params())
 
 
 def read_compare() -> None:
-    params = address_bar().news()
+    params = _news()
     if params is not None:
-        _read_language(params)
         comparing = state.current().comparing
         before = comparing.texts
         comparing.take(params)
@@ -123,28 +129,24 @@ def read_compare() -> None:
 
 
 def write_compare() -> None:
-    session = state.current()
-    address_bar().write({"lang": session.language} | session.comparing.params())
+    _write(state.current().comparing.params())
 
 
 def read_models() -> None:
-    params = address_bar().news()
+    params = _news()
     if params is not None:
-        _read_language(params)
         st.session_state["hub_search"] = params.get("search", "")
 
 
 def write_models() -> None:
-    session = state.current()
     text = st.session_state.get("hub_search", "").strip()
-    address_bar().write({"lang": session.language} | ({"search": text} if text else {}))
+    _write({"search": text} if text else {})
 
 
 def read_present() -> None:
-    params = address_bar().news()
+    params = _news()
     if params is None:
         return
-    _read_language(params)
     showing = state.current().showing
     showing.model = params.get("model", showing.model)
     showing.mode = next((mode for mode in MODES if mode == params.get("mode")), showing.mode)
@@ -153,16 +155,10 @@ def read_present() -> None:
 
 
 def write_present() -> None:
-    session = state.current()
-    showing = session.showing
-    params = {"lang": session.language, "model": showing.model, "size": showing.size, "mode": showing.mode}
-    params |= {"prompt": str(showing.prompt)} | ({} if showing.asked is None else {"asked": str(showing.asked)})
-    address_bar().write({name: value for name, value in params.items() if value})
-
-
-def _read_language(params: dict[str, str]) -> None:
-    if params.get("lang") in LANGUAGES:
-        state.current().language = st.session_state["language"] = params["lang"]
+    showing = state.current().showing
+    params = {"model": showing.model, "size": showing.size, "mode": showing.mode, "prompt": str(showing.prompt)}
+    params |= {"asked": "" if showing.asked is None else str(showing.asked)}
+    _write({name: value for name, value in params.items() if value})
 
 
 def _read_recipe(params: dict[str, str]) -> None:
@@ -206,7 +202,7 @@ def _read_run(run_id: str | None) -> None:
 
 
 def write_studio() -> None:
-    address_bar().write(studio_params())
+    _write(studio_params())
 
 
 def studio_params() -> dict[str, str]:

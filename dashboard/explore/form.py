@@ -12,6 +12,7 @@ from core.sweep import MOST_AXES, Axis, Sweep, SweepStage
 from dashboard import formats, state, urls
 from dashboard.explore.axes import Choice, axis_text, choices, first_axes, typed, value_text
 from dashboard.explore.exploring import Plan
+from dashboard.one_of import one_of
 from dashboard.recipe_words import steps_text
 from dashboard.texts import Words, escaped
 
@@ -89,17 +90,15 @@ def _typable(choice: Choice) -> bool:
 def _stage(words: Words) -> None:
     exploring = state.current().exploring
     stages: tuple[SweepStage, ...] = get_args(SweepStage)
-    st.session_state.setdefault("sweep_stage", exploring.stage)
-    chosen = st.segmented_control(
+    exploring.stage = one_of(
         words("explore.stage"),
-        options=stages,
-        format_func=lambda stage: words(f"explore.stage.{stage}"),
+        stages,
+        exploring.stage,
+        lambda stage: words(f"explore.stage.{stage}"),
         key="sweep_stage",
-        required=True,
         width="stretch",
         help=words("explore.stage.help"),
     )
-    exploring.stage = chosen or exploring.stage
 
 
 # -- what it comes to ------------------------------------------------------------------------------------------

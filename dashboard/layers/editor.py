@@ -10,6 +10,7 @@ from dashboard import state, urls
 from dashboard.layers import exceptions
 from dashboard.layers.looking import SCOPES
 from dashboard.layers.shown import Shown
+from dashboard.one_of import one_of
 from dashboard.sketch import Block
 from dashboard.texts import Words, escaped
 
@@ -36,17 +37,15 @@ def editor(shown: Shown, words: Words) -> None:
 
 def _pattern(shown: Shown, words: Words) -> str:
     looking = state.current().looking
-    st.session_state.setdefault("exception_scope", looking.scope)
-    scope = st.segmented_control(
+    looking.scope = one_of(
         words("layers.scope"),
-        options=SCOPES,
-        format_func=lambda scope: words(f"layers.scope.{scope}"),
+        SCOPES,
+        looking.scope,
+        lambda scope: words(f"layers.scope.{scope}"),
         key="exception_scope",
-        required=True,
         width="stretch",
         label_visibility="collapsed",
     )
-    looking.scope = scope or looking.scope
     pattern = exceptions.pattern_of(shown.matrix, looking.scope)
     st.caption(escaped(pattern))
     return pattern

@@ -15,6 +15,7 @@ from dashboard.layers.editor import give
 from dashboard.layers.looking import ROWS
 from dashboard.layers.readings import sensitivity
 from dashboard.layers.shown import Shown
+from dashboard.one_of import one_of
 from dashboard.sketch import USUAL
 from dashboard.studio.fit import measure_first
 from dashboard.texts import Words, escaped
@@ -94,17 +95,16 @@ def _step(shown: Shown, words: Words) -> LayerMethod:
     looking = state.current().looking
     mine = {step.kind: step for step in reversed(shown.steps)}
     chosen = looking.kind or (shown.steps[0].kind if shown.steps else KINDS[0])
-    st.session_state.setdefault("sensitivity_kind", chosen)
-    asked = st.segmented_control(
+    kind = one_of(
         words("step.kind"),
-        options=KINDS,
-        format_func=lambda kind: words(f"kind.{kind}"),
+        KINDS,
+        chosen,
+        lambda kind: words(f"kind.{kind}"),
         key="sensitivity_kind",
         on_change=_forget_trial,
-        required=True,
         label_visibility="collapsed",
     )
-    kind = looking.kind = asked or chosen
+    looking.kind = kind
     step = mine.get(kind) or METHODS[USUAL[kind]]()
     assert isinstance(step, LayerMethod)
     return step
@@ -112,14 +112,12 @@ def _step(shown: Shown, words: Words) -> LayerMethod:
 
 def _rows(words: Words) -> None:
     looking = state.current().looking
-    st.session_state.setdefault("sensitivity_rows", looking.rows)
-    rows = st.segmented_control(
+    looking.rows = one_of(
         words("layers.rows"),
-        options=ROWS,
-        format_func=lambda rows: words(f"layers.rows.{rows}"),
+        ROWS,
+        looking.rows,
+        lambda rows: words(f"layers.rows.{rows}"),
         key="sensitivity_rows",
         on_change=_forget_trial,
-        required=True,
         label_visibility="collapsed",
     )
-    looking.rows = rows or looking.rows
