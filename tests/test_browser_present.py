@@ -205,11 +205,12 @@ def test_f_fills_the_screen_and_gives_it_back(room: StudioPage) -> None:
 
 def test_what_is_to_be_read_is_not_covered_by_the_tour(room: StudioPage) -> None:
     room.button("tour_start").click()
-    for covered in (room.page.locator(".pane.small"), None, None, room.page.locator(".pane.small")):
-        card = room.page.locator(".st-key-tour_above" if covered else ".st-key-tour_below")
-        expect(card).to_be_visible()
-        if covered:
-            above, below = card.bounding_box(), covered.bounding_box()
+    pane = room.page.locator(".pane.small")
+    for step, covers in enumerate((True, False, False, True), start=1):
+        card = room.page.locator(".st-key-tour_above" if covers else ".st-key-tour_below")
+        expect(card).to_contain_text(EN("present.tour.step", step=step, steps=5))
+        if covers:
+            above, below = card.bounding_box(), pane.bounding_box()
             assert above and below and above["y"] + above["height"] <= below["y"]
         room.page.keyboard.press("ArrowRight")
 

@@ -56,16 +56,16 @@ def tour_card(showing: Showing, words: Words) -> None:
                 key="tour_back",
                 shortcut="Left",
                 disabled=at == 0,
-                on_click=_to,
-                args=(at - 1,),
+                on_click=_go,
+                args=(-1,),
             )
             st.button(
                 words("present.tour.done" if last else "present.tour.next"),
                 key="tour_next",
                 type="primary",
                 shortcut="Right",
-                on_click=_end if last else _to,
-                args=() if last else (at + 1,),
+                on_click=_end if last else _go,
+                args=() if last else (1,),
             )
 
 
@@ -75,6 +75,13 @@ def follow(showing: Showing, prepared: Prepared) -> None:
         stops = {"whole": 0, "good": prepared.first_look, "smallest": len(prepared.sizes)}
         showing.go(prepared.ids[stops[STEPS[showing.tour].stop]])
         showing.toured = showing.tour
+
+
+def _go(steps: int) -> None:
+    """From where the tour is now: a second press in a hurry comes from a page drawn before the first was heard."""
+    showing = state.current().showing
+    if showing.tour is not None:
+        _to(min(max(showing.tour + steps, 0), len(STEPS) - 1))
 
 
 def _to(step: int) -> None:
