@@ -68,6 +68,7 @@ class StudioPage:
         expect(self.button("compress")).to_be_visible(timeout=PATIENCE)
         expect(self.sentence).to_be_visible(timeout=PATIENCE)
         expect(keyed(self.page, "prompt_row")).to_be_visible()
+        expect(self.page.get_by_test_id("stSkeleton")).to_have_count(0)  # widgets that load late have their height
 
     def param(self, name: str) -> str:
         """Of the address bar; "" where it is not there."""

@@ -101,9 +101,12 @@ def _device(words: Words) -> None:
     )
     state.change(state.set_base(device=device))
     hardware = state.last_hardware()
-    if hardware is not None:
-        reason = escaped(words.said(hardware.device_reason))
-        st.caption(words("device.chosen", device=escaped(hardware.device), dtype=hardware.dtype, reason=reason))
+    with st.container(key="device_chosen"):  # as high before as after: nothing moves when the first run is over
+        if hardware is None:
+            st.caption(words("device.to_choose"))
+        else:
+            reason = escaped(words.said(hardware.device_reason))
+            st.caption(words("device.chosen", device=escaped(hardware.device), dtype=hardware.dtype, reason=reason))
 
 
 # -- what it is measured on ------------------------------------------------------------------------------------

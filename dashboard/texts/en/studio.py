@@ -16,6 +16,7 @@ TEXTS: dict[str, str] = {
     "model.none": "Choose a model to begin.",
     "device": "Device",
     "device.help": "Where it computes. Auto takes the fastest device that is there.",
+    "device.to_choose": "The first run says here which device and number format it took, and why.",
     "device.chosen": "Last run: {device}, {dtype}. {reason}",
     "device.auto": "Auto",
     "device.cpu": "CPU",

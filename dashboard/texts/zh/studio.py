@@ -14,6 +14,7 @@ TEXTS: dict[str, str] = {
     "model.none": "先选一个模型。",
     "device": "设备",
     "device.help": "在哪里计算。自动会选用现有的最快设备。",
+    "device.to_choose": "第一次运行后，这里会说明选用了哪个设备和数值格式，以及原因。",
     "device.chosen": "上次运行：{device}，{dtype}。{reason}",
     "device.auto": "自动",
     "device.cpu": "CPU",
