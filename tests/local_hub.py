@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
+
+from tests.serving import serving
 
 COMMIT = "a" * 40
 PUSHED = "me/small"
@@ -37,13 +38,8 @@ class LocalHub(ThreadingHTTPServer):
 @contextmanager
 def local_hub(models: dict[str, Path]) -> Iterator[LocalHub]:
     hub = LocalHub(models)
-    thread = threading.Thread(target=hub.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(hub):
         yield hub
-    finally:
-        hub.shutdown()
-        hub.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from tests.serving import serving
 
 CLIENT_ID, CLIENT_SECRET = "compresslab", "between-the-two"
 PERSON = {"sub": "42", "name": "Ada <b>Lovelace</b>", "email": "ada@example.org"}
@@ -94,14 +95,8 @@ def running_provider() -> Iterator[Provider]:
     provider = Provider()
     server = ThreadingHTTPServer(("localhost", 0), _handler(provider))
     provider.url = f"http://localhost:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield provider
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
