@@ -7,7 +7,7 @@ from core.models.facts import ModelFacts
 from core.models.families import ANATOMIES
 from core.models.weights import WeightPlan
 
-pytest_plugins = ["tests.chromium", "tests.dashboard_server", "tests.exported", "tests.tiny_models"]
+pytest_plugins = ["tests.chromium", "tests.commands", "tests.dashboard_server", "tests.exported", "tests.tiny_models"]
 
 
 @pytest.fixture(autouse=True)

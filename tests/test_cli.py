@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core import jobs
-from core.commands.main import cli, main
+from core.commands.main import cli
 from core.commands.output import number, steps_of
 from core.jobs import RunJob
 from core.launcher import free_port
@@ -29,36 +29,11 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "core.commands"]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def store(own_home, monkeypatch):
     """Commands that would load torch get the fake session instead."""
     monkeypatch.setattr(Workspace, "_session", FakeSession())
     return Store(store_url())
-
-
-@pytest.fixture
-def call(store, capsys):
-    """Runs a command in this process: exit code, stdout, stderr."""
-
-    def run(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
-def answer(call):
-    """What a command answers with --json."""
-
-    def run(*words):
-        code, out, err = call(*words, "--json")
-        assert code == 0, err
-        return json.loads(out)
-
-    return run
 
 
 def one_sentence(text):

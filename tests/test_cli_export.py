@@ -5,23 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core.commands.main import main
 from core.exports.registry import FORMATS
 from core.recipe import Recipe
 from core.workspace import Workspace
-
-
-@pytest.fixture
-def call(own_home, capsys):
-    """Runs a command in this process: exit code, stdout, stderr."""
-
-    def run(*words):
-        capsys.readouterr()
-        code = main(["export", *(str(word) for word in words)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.fixture
@@ -31,26 +17,26 @@ def run_id(own_home, tiny_recipe):
 
 
 def test_every_format_is_listed_with_its_settings(call):
-    code, out, _ = call("--list", "--json")
+    code, out, _ = call("export", "--list", "--json")
     listed = {form["name"]: form for form in json.loads(out)["formats"]}
     assert code == 0 and set(listed) == set(FORMATS)
     assert [setting["name"] for setting in listed["transformers"]["settings"]] == ["dtype"]
-    code, out, _ = call("--list")
+    code, out, _ = call("export", "--list")
     assert code == 0 and all(name in out for name in FORMATS)
 
 
 def test_the_formats_of_a_run_are_listed_with_their_sizes(call, run_id):
-    code, out, _ = call("--list", run_id[:6], "--json")
+    code, out, _ = call("export", "--list", run_id[:6], "--json")
     offers = json.loads(out)["formats"]
     assert code == 0 and [offer["format"] for offer in offers] == list(FORMATS)
     assert all((offer["refusal"] is None) == (offer["estimated_bytes"] is not None) for offer in offers)
-    code, out, _ = call("--list", run_id)
+    code, out, _ = call("export", "--list", run_id)
     assert code == 0 and "MB" in out
 
 
 def test_several_formats_are_written_side_by_side(call, run_id, tmp_path):
     settings = ("--set", "transformers.dtype=float32", "--set", "onnx.activations=float32")
-    code, out, err = call(run_id[:6], "--format", "transformers,onnx", "--out", tmp_path, *settings, "--json")
+    code, out, err = call("export", run_id[:6], "--format", "transformers,onnx", "--out", tmp_path, *settings, "--json")
     assert code == 0, err
     answer = json.loads(out)
     assert answer["run"] == run_id and [e["format"] for e in answer["exports"]] == ["transformers", "onnx"]
@@ -60,13 +46,13 @@ def test_several_formats_are_written_side_by_side(call, run_id, tmp_path):
 
 
 def test_people_read_a_table(call, run_id, tmp_path):
-    code, out, _ = call(run_id, "--format", "transformers", "--out", tmp_path)
+    code, out, _ = call("export", run_id, "--format", "transformers", "--out", tmp_path)
     assert code == 0 and "opened by" in out and "transformers 5" in out
 
 
 def test_all_takes_those_that_take_the_run(call, run_id, tmp_path):
     offers = Workspace().export_offers(run_id)
-    code, out, err = call(run_id, "--format", "all", "--out", tmp_path, "--json")
+    code, out, err = call("export", run_id, "--format", "all", "--out", tmp_path, "--json")
     assert code == 0, err
     written = {export["format"] for export in json.loads(out)["exports"]}
     assert written == {offer.form.name for offer in offers if offer.refusal is None} and len(written) >= 2
@@ -84,7 +70,7 @@ def test_all_takes_those_that_take_the_run(call, run_id, tmp_path):
     ],
 )
 def test_a_bad_request_is_one_sentence(call, run_id, tmp_path, words, said):
-    code, out, err = call(run_id, *words, "--out", tmp_path / "out")
+    code, out, err = call("export", run_id, *words, "--out", tmp_path / "out")
     assert code == 2 and said in err and out == ""
     assert err.strip().count("\n") == 0 and err.endswith(".\n")
     assert not (tmp_path / "out").exists()

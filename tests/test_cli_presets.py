@@ -4,26 +4,12 @@ import json
 
 import pytest
 
-from core.commands.main import main
 from core.methods.quantize_gptq import QuantizeGptq
 from core.presets import TELLS
 from core.recipe import Recipe
 from core.results import RunRecord
 from core.workspace import Workspace
 from tests.test_dashboard_sizes import save_table
-
-
-@pytest.fixture
-def call(own_home, capsys):
-    """Runs a command in this process: exit code, stdout, stderr."""
-
-    def run(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 def test_every_preset_is_listed_with_what_it_would_choose(call):
