@@ -106,6 +106,32 @@ def test_time_left_is_unknown_at_first_and_honest_later(monkeypatch):
     assert told[-1].seconds_left == pytest.approx(20.0)
 
 
+def test_what_costs_more_than_expected_is_counted_in_the_time_left_and_takes_nothing_back(monkeypatch):
+    now, told = [0.0], []
+    monkeypatch.setattr("core.engine.progress.time.monotonic", lambda: now[0])
+    tracker = Tracker({"a": 1.0, "b": 1.0, "c": 2.0}, told.append)
+    tracker.begin("a")
+    now[0] = 10.0
+    tracker.begin("b")
+    assert tracker.extend(4.0) == pytest.approx(0.8)
+    now[0] = 11.0
+    tracker.advance(0.1, 1)
+    assert told[-1].fraction == told[-2].fraction == pytest.approx(0.25)
+    now[0] = 50.0
+    tracker.advance(0.8, 1)
+    assert told[-1].fraction == pytest.approx(5 / 8) and told[-1].seconds_left == pytest.approx(30.0)
+
+
+def test_the_time_left_knows_when_statistics_have_to_be_taken(tiny_recipe):
+    once = run(Session(), tiny_recipe("llama", {"quantize_gptq": {}}, metrics=["perplexity"]), "draft")[1]
+    again = run(Session(), tiny_recipe("llama", {"quantize_gptq": {}}, metrics=["perplexity"]), "draft")[1]
+    first, second = ([e.fraction for e in events if e.kind == "progress"] for events in (once, again))
+    assert first == sorted(first) and max(first) <= 1.0
+    at = [next(e.fraction for e in events if getattr(e, "stage", "") == "evaluate") for events in (once, again)]
+    assert at[0] > at[1]  # more of the whole lies before the evaluation where the statistics are not there yet
+    assert second == sorted(second)
+
+
 def test_losses_fall_and_are_kept(session, tiny_recipe):
     harsh = [
         {"prune_magnitude": {"sparsity": 0.7}},

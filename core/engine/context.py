@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.methods import Method
 
 T = TypeVar("T")
-MEASURING = 0.8  # of a step that has to take statistics first
+MEASURING, SEQUENTIAL = 1.5, 3.0  # what statistics cost for every token, in tokens that go through the model once
 SCORES = ("_token_scores", "_question_scores", "_answer_scores")
 
 
@@ -71,7 +71,8 @@ class StepContext:
     baseline: CompressedModel
     losses: list[LossPoint] = field(default_factory=list)
     reference: CompressedModel | None = None  # what the last step that renewed the model left; None: the baseline
-    _measured: float = 0.0  # share of the step's work that went into statistics
+    _measuring: float = 0.0  # the share of statistics in the step's work, and of both what is done
+    _measured: float = 0.0
 
     @property
     def seed(self) -> int:
@@ -88,7 +89,9 @@ class StepContext:
     def tell_measuring(self, share: float) -> None:
         """As `tell`, for statistics that have to be taken before the work at hand."""
         self.job.check()
-        self._measured = max(self._measured, MEASURING * share)
+        if not self._measuring:
+            self._measuring = self.job.tracker.extend(MEASURING * self.calibration().numel())
+        self._measured = max(self._measured, self._measuring * share)
         self.job.tracker.advance(self._measured, 1.0)
 
     def each(self, items: Sequence[T]) -> Iterator[T]:
@@ -107,6 +110,7 @@ class StepContext:
         how far the inputs are from what they were before this step.
         """
         if self.recipe.calibration.statistics == "sequential":
+            self.job.tracker.extend(SEQUENTIAL * self.calibration().numel())
             found = sequential_statistics(model, names, self.calibration(), self.tell, hessian=hessian, drift=drift)
         else:
             wanted = set(names)

@@ -18,9 +18,9 @@ class Tracker:
     def __init__(self, shares: dict[str, float], report: Report) -> None:
         self.seconds: dict[str, float] = {}
         self._report = report
-        self._shares = shares
+        self._shares = dict(shares)
         self._whole = sum(shares.values()) or 1.0
-        self._finished = 0.0
+        self._finished = self._furthest = 0.0
         self._stage = ""
         self._begun = self._stage_begun = time.monotonic()
         self._told = 0.0
@@ -31,6 +31,12 @@ class Tracker:
         self._stage, self._stage_begun = stage, time.monotonic()
         self.advance(0, 1, force=True)
 
+    def extend(self, cost: float) -> float:
+        """The stage at hand turns out to cost so much more; the share of it that this is, 0 to 1."""
+        self._whole += cost
+        share = self._shares[self._stage] = self._shares.get(self._stage, 0.0) + cost
+        return cost / max(share, 1e-9)
+
     def advance(self, done: float, total: float, *, force: bool = False) -> None:
         """Tell how far the stage is, at most ten times a second."""
         now = time.monotonic()
@@ -39,6 +45,7 @@ class Tracker:
         self._told = now
         share = self._shares.get(self._stage, 0.0)
         fraction = min(1.0, (self._finished + share * done / max(total, 1e-9)) / self._whole)
+        fraction = self._furthest = max(fraction, self._furthest)  # what costs more than expected never takes it back
         left = self._seconds_left(now, fraction)
         self._report(Progress(stage=self._stage, done=done, total=total, fraction=fraction, seconds_left=left))
 

@@ -30,7 +30,7 @@ class PruneSparsegpt(Pruner):
     summary: ClassVar[str] = "Sets weights to zero and lets the others make up for the loss."
     paper: ClassVar[str] = "Frantar & Alistarh 2023, arXiv:2301.00774"
 
-    mend: int = mending(10)
+    mend: int = mending(6)
     joint_bits: Literal[0, 2, 3, 4, 5, 6, 7, 8] = setting(
         0,
         unit="bit",
