@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -85,6 +85,17 @@ class StudioPage:
 
     def switch(self, step: str) -> None:
         keyed(self.page, f"step.{step}.on").locator("label").first.click()
+
+    def unfold(self, key: str) -> None:
+        """Open a popover; the page may move under a click while it is drawn anew, as it may under a person's."""
+        button = keyed(self.page, key).get_by_role("button").first
+        for _ in range(3):
+            if button.get_attribute("aria-expanded") != "true":
+                button.click()
+            with suppress(AssertionError):
+                expect(button).to_have_attribute("aria-expanded", "true", timeout=5_000)
+                return
+        raise AssertionError(f"The popover {key!r} does not open.")
 
     # -- what is shown --------------------------------------------------------------------
 
