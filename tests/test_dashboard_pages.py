@@ -260,6 +260,20 @@ def test_a_running_job_shows_its_stage_and_can_be_stopped(workspace: Workspace) 
     assert app.button(key="stop").disabled
 
 
+def test_a_draft_says_how_long_it_takes_where_it_takes_long(workspace: Workspace) -> None:
+    app = opened()
+    app.slider(key="step.quantize.bits").set_value(3).run()
+    workspace.store.beat("w", host="here", pid=1, device="cpu", state="busy")
+    job = workspace.store.claim("w")
+    assert job is not None and job.live
+    words = words_of("en")("draft.running")
+    for left, said_so in ((None, False), (1.5, False), (12.0, True)):
+        told = Progress(stage="quantize_gptq", done=1, total=4, fraction=0.25, seconds_left=left)
+        workspace.store.append_events(job.id, [to_json(told)])
+        (bar,) = healthy(app.run()).get("progress")
+        assert bar.proto.text.startswith(words) and ("about 12" in bar.proto.text) == said_so
+
+
 def test_a_reload_in_mid_job_brings_it_back(workspace: Workspace) -> None:
     first = opened(live="off", recipe="quantize_rtn")
     job = running(workspace, first)

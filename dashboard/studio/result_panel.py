@@ -21,6 +21,7 @@ from dashboard.verdict import make_verdict, verdict_html
 
 CHART_HEIGHT = 176
 CARD_HEIGHT = 236  # with its heading and border
+WORTH_SAYING = 3.0  # seconds: a draft takes about one, and longer where statistics have to be taken first
 
 
 def result_panel() -> None:
@@ -76,7 +77,9 @@ def _progress(session: State, job: JobRow, words: Words) -> None:
 def _draft_text(session: State, job: JobRow, words: Words) -> str:
     if job.state == "queued":
         return escaped(queue_text(job.id, words))
-    return words("draft.running")
+    progress = session.view(job.id).progress
+    left = progress.seconds_left if progress and (progress.seconds_left or 0) >= WORTH_SAYING else None
+    return " · ".join(filter(None, [words("draft.running"), formats.seconds_left(left, words.language)]))
 
 
 def _said(session: State, outcome: Outcome, words: Words) -> None:
