@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +20,7 @@ PUSHED = "me/small"
 
 class LocalHub(ThreadingHTTPServer):
     """`models` are folders by id; `asked` are the requests, in order; `made` is what was asked of new repositories,
-    and `pushed` what was committed, by id and path.
+    and `pushed` what was committed, by id and path. `halfway` is called in the middle of every file.
     """
 
     def __init__(self, models: dict[str, Path]) -> None:
@@ -29,6 +29,7 @@ class LocalHub(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.made: list[dict[str, Any]] = []
         self.pushed: dict[str, dict[str, bytes]] = {}
+        self.halfway: Callable[[str], None] = lambda name: None
 
     @property
     def url(self) -> str:
@@ -108,8 +109,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Repo-Commit", COMMIT)
         self.end_headers()
         if body:
+            half = len(whole) // 2
             with suppress(OSError):  # who asked has gone away
-                self.wfile.write(whole)
+                self.wfile.write(whole[:half])
+                self.server.halfway(file.name)
+                self.wfile.write(whole[half:])
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -60,11 +61,19 @@ def test_what_is_here_is_not_asked_for_again(hub: LocalHub):
     assert len(hub.asked) == asked
 
 
-def test_a_stopped_download_keeps_the_files_that_it_had_finished(hub: LocalHub, monkeypatch):
+def test_a_stopped_download_keeps_the_files_that_it_had_finished(hub: LocalHub, monkeypatch, tmp_path):
     monkeypatch.setattr(hub_models, "EVERY_SECONDS", 0)
+
+    def wait_for_another(name: str) -> None:
+        deadline = time.monotonic() + 60
+        while name == "model.safetensors" and not list(tmp_path.glob("cache/models--*/snapshots/*/tokenizer.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    hub.halfway = wait_for_another  # files come side by side: the largest waits for one to be finished
     told = []
     with pytest.raises(Cancelled):
-        hub_models.download(NAME, told.append, lambda: bool(told) and told[-1].done > 3_000_000)
+        hub_models.download(NAME, told.append, lambda: bool(told) and told[-1].done > 5_000_000)
     assert [model.whole for model in hub_models.cached()] == [False]
     hub.asked.clear()
     again = []
