@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -86,16 +86,11 @@ class StudioPage:
     def switch(self, step: str) -> None:
         keyed(self.page, f"step.{step}.on").locator("label").first.click()
 
-    def unfold(self, key: str) -> None:
-        """Open a popover; the page may move under a click while it is drawn anew, as it may under a person's."""
-        button = keyed(self.page, key).get_by_role("button").first
-        for _ in range(3):
-            if button.get_attribute("aria-expanded") != "true":
-                button.click()
-            with suppress(AssertionError):
-                expect(button).to_have_attribute("aria-expanded", "true", timeout=5_000)
-                return
-        raise AssertionError(f"The popover {key!r} does not open.")
+    def expand(self, key: str) -> None:
+        """Open a section, and wait until it has opened: at the end of the movement it is closed again for a frame."""
+        section = keyed(self.page, key)
+        section.locator("summary").first.click()
+        section.evaluate("e => Promise.all(e.getAnimations({ subtree: true }).map((one) => one.finished))")
 
     # -- what is shown --------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ from tests.dashboard_server import Dashboard, wait_for
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed, visitor
 
 MEASURED = 240.0  # seconds for three sizes, on a busy machine
-pytestmark = pytest.mark.timeout(1000)  # what prepares the page measures them, and writes 32 answers
 EVALUATION = {"max_tokens": 2048, "max_questions": 20}
 SPEED = {"repeats": 2, "new_tokens": 8}
 

@@ -101,7 +101,7 @@ def shows_what_was_measured(studio: StudioPage, dashboard: Dashboard) -> None:
 def test_both_models_write_word_by_word_and_the_first_difference_is_marked(studio: StudioPage) -> None:
     # A text of 300 tokens and the slower runtime: what is written sooner may come in one piece on a busy machine.
     studio.open("prune_magnitude,sparsity=0.6" + SMALL + ";recipe,runtime=torch", live="off")
-    studio.unfold("decoding")
+    keyed(studio.page, "decoding").get_by_role("button").first.click()
     length = keyed(studio.page, "decoding.max_new_tokens").locator("input")
     length.fill("440")
     length.press("Enter")

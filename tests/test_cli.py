@@ -320,7 +320,7 @@ def call_error(sentence, job):
 
 
 def process(*words, **options):
-    return subprocess.run([*COMMAND, *words], cwd=ROOT, capture_output=True, text=True, timeout=240, **options)
+    return subprocess.run([*COMMAND, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, **options)
 
 
 def test_help_is_quick_and_loads_no_torch():

@@ -117,6 +117,7 @@ def test_what_costs_more_than_expected_is_counted_in_the_time_left_and_takes_not
     now[0] = 11.0
     tracker.advance(0.1, 1)
     assert told[-1].fraction == told[-2].fraction == pytest.approx(0.25)
+    assert told[-1].seconds_left == pytest.approx(11.0 * (8 - 1.5) / 1.5)  # of what is really done: 1.5 of 8
     now[0] = 50.0
     tracker.advance(0.8, 1)
     assert told[-1].fraction == pytest.approx(5 / 8) and told[-1].seconds_left == pytest.approx(30.0)

@@ -110,8 +110,9 @@ class StepContext:
         how far the inputs are from what they were before this step.
         """
         if self.recipe.calibration.statistics == "sequential":
-            self.job.tracker.extend(SEQUENTIAL * self.calibration().numel())
-            found = sequential_statistics(model, names, self.calibration(), self.tell, hessian=hessian, drift=drift)
+            sequences = self.calibration()
+            self.job.tracker.extend(SEQUENTIAL * sequences.numel())
+            found = sequential_statistics(model, names, sequences, self.tell, hessian=hessian, drift=drift)
         else:
             wanted = set(names)
             kept = self.session.input_statistics(self, hessian=hessian).items()

@@ -44,10 +44,10 @@ class Tracker:
             return
         self._told = now
         share = self._shares.get(self._stage, 0.0)
-        fraction = min(1.0, (self._finished + share * done / max(total, 1e-9)) / self._whole)
-        fraction = self._furthest = max(fraction, self._furthest)  # what costs more than expected never takes it back
-        left = self._seconds_left(now, fraction)
-        self._report(Progress(stage=self._stage, done=done, total=total, fraction=fraction, seconds_left=left))
+        reached = min(1.0, (self._finished + share * done / max(total, 1e-9)) / self._whole)
+        self._furthest = max(reached, self._furthest)  # the bar never goes back where more is to be done than expected
+        left = self._seconds_left(now, reached)
+        self._report(Progress(stage=self._stage, done=done, total=total, fraction=self._furthest, seconds_left=left))
 
     def end(self) -> None:
         if self._stage:
