@@ -164,6 +164,7 @@ def test_a_blind_vote_is_counted_and_the_names_appear(room: StudioPage, prepared
     assert votes.tally(smallest.baseline_hash, smallest.compressed_hash).asked == before + 1
     room.page.keyboard.press("ArrowRight")
     expect(panes.get_by_role("heading")).to_have_text(["A", "B"])
+    assert votes.tally(smallest.baseline_hash, smallest.compressed_hash).asked == before + 1
 
 
 def test_nothing_of_the_engine_room_is_seen(room: StudioPage) -> None:

@@ -19,7 +19,7 @@ from dashboard.app_pages.compare import chip_colors
 from dashboard.chart_style import BASELINE as GREY
 from dashboard.chart_style import COMPRESSED, FURTHER
 from dashboard.compare.answers import differing_letters
-from dashboard.compare.blind import Round, choice_of, order_of, rounds_of
+from dashboard.compare.blind import rounds_of
 from dashboard.compare.comparing import Comparing
 from dashboard.compare.measures import numbers_frame, rows_of, table_html
 from dashboard.compare.members import Member, baseline_name, members_of
@@ -392,16 +392,6 @@ def test_pairs_are_different_answers_of_different_weights_decoded_alike(workspac
         ("baseline:storyteller", "run0000001"),
         ("baseline:storyteller", "run0000002"),
     }
-
-
-def test_the_order_is_shuffled_and_a_button_means_what_stands_there(workspace: Workspace) -> None:
-    kept(workspace)
-    first, second = members(workspace, "baseline:storyteller", "run0000001")
-    one = Round("p", first, second, ("x", "y"))
-    orders = {tuple(order_of(one, "me", turn)) for turn in range(20)}
-    assert orders == {(0, 1), (1, 0)}
-    assert (choice_of("A", [1, 0]), choice_of("B", [1, 0])) == ("second", "first")
-    assert (choice_of("same", [1, 0]), choice_of("bad", [0, 1])) == ("same", "bad")
 
 
 def test_without_answers_the_blind_test_leads_to_the_prompt_set(workspace: Workspace) -> None:

@@ -86,7 +86,7 @@ def _take_place(prepared: Prepared) -> None:
     showing = state.current().showing
     if place and 0 <= place["stop"] < len(prepared.ids):
         showing.size, showing.prompt = prepared.ids[place["stop"]], max(0, int(place["prompt"]))
-        showing.voted = False
+        showing.turn.voted = False
 
 
 # -- the foot --------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def _modes(showing: Showing, words: Words) -> None:
 def _take_mode() -> None:
     showing = state.current().showing
     showing.mode = st.session_state["present_mode"] or showing.mode
-    showing.tour, showing.voted = None, False
+    showing.tour, showing.turn.voted = None, False
 
 
 def _take_model() -> None:

@@ -11,15 +11,13 @@ from itertools import combinations
 import pandas as pd
 import streamlit as st
 
-from core.errors import CompresslabError
 from core.recorded_answers import RecordedAnswer
-from core.store.votes import Choice, Tally
+from core.store.votes import Tally
 from dashboard import state
+from dashboard.ballot import ballot
+from dashboard.blind_test import ENOUGH, Pair, shuffled
 from dashboard.compare.members import Member
 from dashboard.texts import Words
-
-ENOUGH = 5  # decided votes from which on an interval says something
-BUTTONS: dict[str, str] = {"A": "Left", "B": "Right", "same": "Up", "bad": "Down"}  # and the key that presses each
 
 
 @dataclass(frozen=True)
@@ -31,32 +29,26 @@ class Round:
     second: Member
     texts: tuple[str, str]
 
+    @property
+    def pair(self) -> Pair:
+        return Pair(self.first.weights_hash, self.second.weights_hash, self.prompt)
+
 
 def blind(members: Sequence[Member], words: Words) -> None:
     session = state.current()
-    comparing = session.comparing
     hashes = [member.weights_hash for member in members if member.weights_hash]
     rounds = rounds_of(members, state.workspace().recorded_answers(hashes), session.owner)
     if not rounds:
         _nothing_yet(words)
         return
-    one = rounds[comparing.turn % len(rounds)]
-    order = order_of(one, session.owner, comparing.turn)
-    st.html(_pair_html(one, order, comparing.voted, words))
-    with st.container(key="compare_ballot", horizontal=True, horizontal_alignment="center"):
-        if comparing.voted:
-            st.button(words("compare.blind.next"), key="compare_next", type="primary", shortcut="Right", on_click=_next)
-        else:
-            for name, key in BUTTONS.items():
-                st.button(
-                    words(f"compare.blind.{name.lower()}"),
-                    key=f"compare_vote_{name}",
-                    shortcut=key,
-                    on_click=_vote,
-                    args=(one, choice_of(name, order)),
-                )
+    turn = session.comparing.turn
+    one = rounds[turn.number % len(rounds)]
+    order = shuffled(session.owner, one.first.key, one.second.key, one.prompt, turn.number)
+    panes = st.container(key="compare_blind")
+    ballot(turn, one.pair, order, words, key="compare", said="compare.blind")
+    panes.html(_pair_html(one, order, turn.voted, words))
     # Nobody is told how it stands before the first vote: it would say which to look for.
-    if comparing.voted or comparing.turn:
+    if turn.voted or turn.number:
         with st.container(key="compare_tally"):
             st.dataframe(tally_frame(members, words), hide_index=True)
     else:
@@ -86,36 +78,6 @@ def rounds_of(members: Sequence[Member], recorded: Sequence[RecordedAnswer], own
     rounds = [found[key] for key in sorted(found)]
     random.Random(owner).shuffle(rounds)
     return rounds
-
-
-def order_of(one: Round, owner: str, turn: int) -> list[int]:
-    """[0, 1] or [1, 0]: the same whenever this turn is drawn again."""
-    order = [0, 1]
-    random.Random(f"{owner}.{one.first.key}.{one.second.key}.{one.prompt}.{turn}").shuffle(order)
-    return order
-
-
-def choice_of(button: str, order: Sequence[int]) -> Choice:
-    both: dict[str, Choice] = {"same": "same", "bad": "bad"}
-    return both.get(button) or ("first" if order["AB".index(button)] == 0 else "second")
-
-
-def _vote(one: Round, choice: Choice) -> None:
-    session = state.current()
-    if session.comparing.voted:
-        return  # a second press of the key before the page was drawn anew
-    try:
-        votes = state.workspace().store.votes
-        votes.add(one.first.weights_hash, one.second.weights_hash, one.prompt, choice, session.owner)
-    except CompresslabError as error:
-        session.problem = str(error)
-        return
-    session.comparing.voted = True
-
-
-def _next() -> None:
-    comparing = state.current().comparing
-    comparing.turn, comparing.voted = comparing.turn + 1, False
 
 
 def tally_frame(members: Sequence[Member], words: Words) -> pd.DataFrame:

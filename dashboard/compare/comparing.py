@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from dashboard.blind_test import Turn
+
 View = Literal["answers", "numbers", "recipes", "prompts", "blind"]
 VIEWS: tuple[View, ...] = get_args(View)
 MOST = 6
@@ -21,13 +23,12 @@ class Comparing:
     texts: int | None = None  # the generation that is shown
     batch: int | None = None  # the prompt set that is shown
     race: int = 0  # counts the races
-    turn: int = 0  # of the blind test
-    voted: bool = False  # in this turn
+    turn: Turn = field(default_factory=Turn)  # of the blind test
 
     def choose(self, members: list[str]) -> None:
         """Texts of others stay until new ones are written: the page says of whom they are."""
         if members != self.members:
-            self.members, self.texts, self.batch, self.turn, self.voted = members[:MOST], None, None, 0, False
+            self.members, self.texts, self.batch, self.turn = members[:MOST], None, None, Turn()
 
     def take(self, params: Mapping[str, str]) -> None:
         members = list(dict.fromkeys(name for name in params.get("runs", "").split(",") if name))

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from html import escape
 
 import streamlit as st
 
-from core.errors import CompresslabError
-from core.results import RunSummary
-from core.store.votes import Choice, Tally
+from core.store.votes import Tally
 from dashboard import state
+from dashboard.ballot import ballot
+from dashboard.blind_test import ENOUGH, Pair, shuffled
 from dashboard.components.stage import Prompt
 from dashboard.present.prepared import Prepared
 from dashboard.present.view import Showing
 from dashboard.texts import Words
-
-ENOUGH = 5  # decided votes from which on an interval says something
-KEYS: dict[str, str] = {"A": "Left", "B": "Right", "same": "Up", "bad": "Down"}
 
 
 def guess_panel(showing: Showing, prepared: Prepared, stop: int, words: Words) -> None:
@@ -30,33 +26,17 @@ def guess_panel(showing: Showing, prepared: Prepared, stop: int, words: Words) -
     if not asked:
         st.info(words("present.guess.alike" if prepared.prompts else "present.unwritten"))
         return
-    prompt = asked[showing.round % len(asked)]
-    order = shuffled(state.current().owner, record.run_id, showing.round)
+    turn = showing.turn
+    prompt = asked[turn.number % len(asked)]
+    order = shuffled(state.current().owner, record.run_id, turn.number)
+    pair = Pair(record.baseline_hash, record.compressed_hash, prompt.prompt)
     texts = [_text(prompt, 0), _text(prompt, stop)]
     with st.container(key="guess"):
-        st.html(_panes_html(prompt.prompt, [texts[i] for i in order], _names(order, showing.voted, words)))
-        with st.container(key="ballot", horizontal=True, horizontal_alignment="center"):
-            if showing.voted:
-                st.button(
-                    words("present.guess.next"), key="next_pair", type="primary", shortcut="Right", on_click=_next
-                )
-            else:
-                _ballot(record, prompt.prompt, order, words)
-        tally = state.workspace().store.votes.tally(record.baseline_hash, record.compressed_hash)
-        st.caption(tally_text(tally, words) if showing.voted else words("present.guess.how"))
-
-
-def shuffled(owner: str, run_id: str, turn: int) -> list[int]:
-    """[0, 1] or [1, 0]: the order of baseline and small model, the same whenever this round is drawn."""
-    order = [0, 1]
-    random.Random(f"{owner}.{run_id}.{turn}").shuffle(order)
-    return order
-
-
-def choice_of(button: str, order: Sequence[int]) -> Choice:
-    """What a button means: the first is the baseline, the second the small model."""
-    both: dict[str, Choice] = {"same": "same", "bad": "bad"}
-    return both.get(button) or ("first" if order["AB".index(button)] == 0 else "second")
+        panes = st.container(key="guess_panes")
+        ballot(turn, pair, order, words, key="guess", said="present.guess")
+        panes.html(_panes_html(prompt.prompt, [texts[i] for i in order], _names(order, turn.voted, words)))
+        tally = state.workspace().store.votes.tally(pair.first, pair.second)
+        st.caption(tally_text(tally, words) if turn.voted else words("present.guess.how"))
 
 
 def tally_text(tally: Tally, words: Words) -> str:
@@ -67,34 +47,6 @@ def tally_text(tally: Tally, words: Words) -> str:
         return said
     low, _, high = tally.share()
     return f"{said} {words('present.guess.sure', low=round(100 * low), high=round(100 * high))}"
-
-
-def _ballot(record: RunSummary, prompt: str, order: Sequence[int], words: Words) -> None:
-    for name, key in KEYS.items():
-        st.button(
-            words(f"present.guess.{name.lower()}"),
-            key=f"vote_{name}",
-            shortcut=key,
-            on_click=_vote,
-            args=(record.baseline_hash, record.compressed_hash, prompt, choice_of(name, order)),
-        )
-
-
-def _vote(first: str, second: str, prompt: str, choice: Choice) -> None:
-    session = state.current()
-    if session.showing.voted:
-        return  # a second press of the key before the page was drawn anew
-    try:
-        state.workspace().store.votes.add(first, second, prompt, choice, session.owner)
-    except CompresslabError as error:
-        session.problem = str(error)
-        return
-    session.showing.voted = True
-
-
-def _next() -> None:
-    showing = state.current().showing
-    showing.round, showing.voted = showing.round + 1, False
 
 
 def _differ(prompt: Prompt, stop: int) -> bool:

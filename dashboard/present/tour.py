@@ -47,8 +47,7 @@ def tour_card(showing: Showing, words: Words) -> None:
     at = showing.tour
     last = at == len(STEPS) - 1
     with st.container(key="tour_above" if STEPS[at].highlight == "panes" else "tour_below"):
-        st.caption(words("present.tour.step", step=at + 1, steps=len(STEPS)))
-        st.markdown(words(f"present.tour.{STEPS[at].name}"))
+        told = st.container()  # filled last: who sees the step can go on at once
         with st.container(horizontal=True, horizontal_alignment="right"):
             st.button(words("present.tour.end"), key="tour_end", type="tertiary", shortcut="Escape", on_click=_end)
             st.button(
@@ -67,6 +66,8 @@ def tour_card(showing: Showing, words: Words) -> None:
                 on_click=_end if last else _go,
                 args=() if last else (1,),
             )
+        told.caption(words("present.tour.step", step=at + 1, steps=len(STEPS)))
+        told.markdown(words(f"present.tour.{STEPS[at].name}"))
 
 
 def follow(showing: Showing, prepared: Prepared) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from dashboard.blind_test import Turn
 
 Mode = Literal["read", "ask", "guess"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -25,8 +27,7 @@ class Showing:
     watching: bool = False  # work on this page's sizes or answers was under way when it was last drawn
     question: str = ""  # of one's own
     asked: int | None = None  # the generation that answers it
-    round: int = 0  # of the blind test
-    voted: bool = False  # in this round
+    turn: Turn = field(default_factory=Turn)  # of the blind test
 
     def go(self, size: str, prompt: int | None = None) -> None:
         """The page moves the stage."""
