@@ -70,9 +70,14 @@ class StudioPage:
         expect(keyed(self.page, "prompt_row")).to_be_visible()
         expect(self.page.get_by_test_id("stSkeleton")).to_have_count(0)  # widgets that load late have their height
 
-    def param(self, name: str) -> str:
-        """Of the address bar; "" where it is not there."""
-        return parse_qs(urlsplit(self.page.url).query).get(name, [""])[0]
+    def param(self, name: str, like: str = ".") -> str:
+        """Of the address bar, which is written last: waits until the pattern `like` is found in it."""
+
+        def said(url: str) -> str:
+            return parse_qs(urlsplit(url).query).get(name, [""])[0]
+
+        self.page.wait_for_url(lambda url: bool(re.search(like, said(url))))
+        return said(self.page.url)
 
     # -- the controls ---------------------------------------------------------------------
 

@@ -137,13 +137,14 @@ def test_the_history_shows_a_run_and_opens_it_in_the_studio(studio: StudioPage, 
     for card in CARDS:
         studio.expect_stage(card, "final")
     expect(studio.slider("quantize.bits")).to_have_value("3")
-    assert studio.param("run") == finished_run
+    studio.param("run", f"^{finished_run}$")
 
 
 def test_a_deleted_run_can_be_brought_back(studio: StudioPage, dashboard: Dashboard, finished_run: str) -> None:
     studio.page.goto(f"{studio.url}/history?run={finished_run}")
     studio.button("delete_run").click()
     expect(studio.page.get_by_text(EN("history.deleted", run=finished_run))).to_be_visible()
+    expect(row(studio)).to_have_count(0)
     assert finished_run not in [run.run_id for run in dashboard.workspace.runs()]
     studio.button("undo_delete").click()
     expect(row(studio)).to_be_attached()
