@@ -19,6 +19,7 @@ from dashboard import forms, state
 from dashboard.present.view import MODES
 from dashboard.sketch import Sketch, from_short, to_short
 from dashboard.texts import LANGUAGES
+from dashboard.url_number import url_number
 
 SETTLING_SECONDS = 3.0  # a rerun asked for before the browser has seen the new URL still carries an older one
 
@@ -75,7 +76,7 @@ def read_studio() -> None:
 
 def _read_studio(params: dict[str, str]) -> None:
     session = state.current()
-    session.job, session.texts = _number(params.get("job")), _number(params.get("texts"))
+    session.job, session.texts = url_number(params.get("job")), url_number(params.get("texts"))
     _read_prompt(session.texts)
     session.live = params.get("live", "on") != "off"
     st.session_state["live"] = session.live
@@ -150,8 +151,8 @@ def read_present() -> None:
     showing = state.current().showing
     showing.model = params.get("model", showing.model)
     showing.mode = next((mode for mode in MODES if mode == params.get("mode")), showing.mode)
-    showing.asked = _number(params.get("asked"))
-    showing.go(params.get("size", showing.size), _number(params.get("prompt")))
+    showing.asked = url_number(params.get("asked"))
+    showing.go(params.get("size", showing.size), url_number(params.get("prompt")))
 
 
 def write_present() -> None:
@@ -215,7 +216,3 @@ def studio_params() -> dict[str, str]:
     if not session.live:
         params["live"] = "off"
     return params
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None

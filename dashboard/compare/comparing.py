@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from dashboard.blind_test import Turn
+from dashboard.url_number import url_number
 
 View = Literal["answers", "numbers", "recipes", "prompts", "blind"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -35,15 +36,11 @@ class Comparing:
         if members:
             self.choose(members)
         self.view = next((view for view in VIEWS if view == params.get("view")), self.view)
-        self.texts = _number(params.get("texts")) or self.texts
-        self.batch = _number(params.get("set")) or self.batch
+        self.texts = url_number(params.get("texts")) or self.texts
+        self.batch = url_number(params.get("set")) or self.batch
 
     def params(self) -> dict[str, str]:
         """What a reload, and a colleague's link, must bring back."""
         found = {"runs": ",".join(self.members), "view": "" if self.view == "answers" else self.view}
         found |= {"texts": str(self.texts or ""), "set": str(self.batch or "")}
         return {name: value for name, value in found.items() if value}
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from core.sweep import SweepStage, Value
 from dashboard.explore.readings import MEASURES
+from dashboard.url_number import url_number
 
 RUNS = "runs"  # in place of a sweep: all final runs of the model
 MOST_COMPARED = 6
@@ -41,7 +42,7 @@ class Exploring:
 
     @property
     def sweep(self) -> int | None:
-        return int(self.source) if self.source.isdigit() else None
+        return url_number(self.source)
 
     def look_at(self, source: str) -> None:
         if source != self.source:
@@ -56,7 +57,7 @@ class Exploring:
     def take(self, params: Mapping[str, str]) -> None:
         """An address that names no sweep, as the back button may bring, leaves what is looked at."""
         source = params.get("sweep", "")
-        if source.isdigit() or source == RUNS:
+        if url_number(source) is not None or source == RUNS:
             self.look_at(source)
             self.point = params.get("point")
         for name, about in (("quality", "quality"), ("cost", "cost")):
