@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from core.settings import Settings, setting
+from core.settings import MOST_SEED, Settings, setting
 
 RuntimeChoice = Literal["auto", "torch", "onnxruntime"]
 
@@ -63,7 +63,7 @@ class Decoding(Settings):
     seed: int = setting(
         0,
         ge=0,
-        le=2**31 - 1,
+        le=MOST_SEED,
         step=1,
         label="Seed",
         plain="The same seed gives the same luck.",

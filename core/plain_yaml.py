@@ -18,7 +18,8 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in (INT, FLOAT)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(INT, re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
+# Longer ones count as a number with a fraction: Python refuses to read thousands of digits as a whole one.
+_Loader.add_implicit_resolver(INT, re.compile(r"^[-+]?[0-9]{1,300}$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
     FLOAT,
     re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),

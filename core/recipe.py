@@ -15,7 +15,7 @@ from core.generation_request import RuntimeChoice
 from core.methods import Method
 from core.metrics import Metric
 from core.registry import METHODS, METRICS
-from core.settings import Settings
+from core.settings import MOST_SEED, Settings
 from core.texts import Calibration, Evaluation
 
 TEXTS: dict[str, type[Settings]] = {"calibration": Calibration, "evaluation": Evaluation}
@@ -67,8 +67,8 @@ class Recipe(BaseModel):
         if not isinstance(fields.get("model", ""), str):
             raise BadInput("model must be a name, a folder or a Hub id.")
         seed = fields.get("seed", 0)
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise BadInput(f"seed is {seed!r}; it takes a whole number of at least 0.")
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MOST_SEED:
+            raise BadInput(f"seed is {seed!r}; it takes a whole number from 0 to {MOST_SEED}.")
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:

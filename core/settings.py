@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from core.errors import BadInput
 
 ControlKind = Literal["integer", "number", "choice", "flag", "text", "list", "mapping"]
+MOST_SEED = 2**31 - 1
 
 
 def setting(

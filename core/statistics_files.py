@@ -71,7 +71,7 @@ def room() -> int:
     """Bytes that all statistics together may take. Raises BadInput for a setting that is no number."""
     asked = os.environ.get(ROOM)
     if asked is not None:
-        if not asked.strip().isdigit():
+        if not asked.strip().isdecimal():
             raise BadInput(f"{ROOM} is {asked!r}; it takes a number of bytes.")
         return int(asked)
     taken = sum(entry.bytes for entry in entries())

@@ -91,7 +91,7 @@ def test_estimate_tells_bytes(answer, call):
         (["--set", "shrink.bits=3"], "no method or metric 'shrink'"),
         (["--set", "bits"], "is not NAME.SETTING=VALUE"),
         (["--device", "tpu"], "takes one of auto, cpu, cuda, mps"),
-        (["--seed", "-1"], "takes a whole number of at least 0"),
+        (["--seed", "-1"], "takes a whole number from 0 to 2147483647"),
         (["--model", "/no/such/folder"], "There is no folder /no/such/folder"),
         (["nowhere.yaml"], "no recipe file nowhere.yaml"),
         (["."], "can't be read"),

@@ -57,6 +57,8 @@ def test_assign_changes_a_step_or_adds_it():
         ("device: tpu", "one of auto, cpu, cuda, mps"),
         ("seed: -1", "seed is -1"),
         ("seed: yes", "seed is True"),
+        (f"seed: {2**31}", "takes a whole number from 0 to 2147483647"),
+        (f"seed: {'9' * 5000}", "seed is inf"),
         ("model: 3", "model must be a name"),
         ("calibration: {samples: 0}", "calibration.samples is 0"),
     ],

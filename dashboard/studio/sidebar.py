@@ -11,6 +11,7 @@ from core.labelled import check_examples
 from core.metrics import Metric
 from core.models.facts import ModelFacts
 from core.recipe import DEVICES, RUNTIMES, Recipe
+from core.settings import MOST_SEED
 from core.texts import check_file
 from dashboard import forms, state
 from dashboard.formats import file_size, parameters
@@ -126,7 +127,13 @@ def _measured_on(words: Words, facts: ModelFacts | None) -> None:
         _check(lambda: check_file(calibration.text))
         metrics = tuple(_metric(metric, words) for metric in base.metrics)
         seed = st.number_input(
-            words("recipe.seed"), min_value=0, step=1, key="seed", help=words("recipe.seed.help"), format="%d"
+            words("recipe.seed"),
+            min_value=0,
+            max_value=MOST_SEED,
+            step=1,
+            key="seed",
+            help=words("recipe.seed.help"),
+            format="%d",
         )
         runtime = st.selectbox(
             words("runtime"),

@@ -19,7 +19,7 @@ SENTENCES: dict[str, str] = {
     "A recipe has no {}; it has {}.": "配方没有 {0} 这一项；它有：{1}。",
     "{} is {}; it takes one of {}.": "{0} 是 {1}；应为以下之一：{2}。",
     "model must be a name, a folder or a Hub id.": "model 应为名称、文件夹或 Hub 上的名字。",
-    "seed is {}; it takes a whole number of at least 0.": "seed 是 {}；应为不小于 0 的整数。",
+    "seed is {}; it takes a whole number from 0 to {}.": "seed 是 {}；应为 0 到 {} 的整数。",
     " at line {}": "（第 {} 行）",
     "The recipe is not valid YAML{}: {}.": "配方不是有效的 YAML{0}：{1}。",
     "{} is not NAME.SETTING=VALUE, for example quantize_rtn.bits=3.": "{} 不是“名称.设置=值”的形式，例如 quantize_rtn.bits=3。",
