@@ -127,7 +127,7 @@ def allowed(control: Control) -> str:
     noun = {"integer": "a whole number", "number": "a number"}.get(control.kind, "a text")
     low, high = control.minimum, control.maximum
     if low is not None and high is not None:
-        return f"{noun} from {low:g} to {high:g}"
+        return f"{noun} from {low:.12g} to {high:.12g}"
     if low is not None:
-        return f"{noun} of at least {low:g}"
-    return noun if high is None else f"{noun} of at most {high:g}"
+        return f"{noun} of at least {low:.12g}"
+    return noun if high is None else f"{noun} of at most {high:.12g}"
