@@ -6,7 +6,7 @@ drawn (undo, open, URL), `form` draws them and returns what they say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import yaml
 from core import plain_yaml
 from core.errors import BadInput
 from core.settings import Control, Settings
+from dashboard.section import section
 from dashboard.texts import ControlWords, Words, escaped
 
 S = TypeVar("S", bound=Settings)
@@ -32,6 +33,12 @@ def fill(place: str, settings: Settings) -> None:
     """Make the widgets say what `settings` say. Only before they are drawn, or in a callback."""
     for control in settings.controls():
         st.session_state[widget_key(place, control)] = shown(control, getattr(settings, control.name))
+
+
+def forget(place: str, controls: Iterable[Control]) -> None:
+    """Drawn again, their widgets say what the settings say then."""
+    for control in controls:
+        st.session_state.pop(widget_key(place, control), None)
 
 
 def shown(control: Control, value: Any) -> Any:
@@ -67,9 +74,12 @@ def form(place: str, owner: str, settings: S, words: Words, limits: Mapping[str,
             values[control.name] = _widget(place, owner, control, values[control.name], words)
     advanced = [control for control in controls if control.advanced]
     if advanced:
-        with st.expander(words("form.advanced"), key=f"{place}.advanced"):
-            for control in advanced:
-                values[control.name] = _widget(place, owner, control, values[control.name], words)
+        with section(words("form.advanced"), key=f"{place}.advanced") as is_open:
+            if is_open:
+                for control in advanced:
+                    values[control.name] = _widget(place, owner, control, values[control.name], words)
+            else:
+                forget(place, advanced)
     try:
         return type(settings).parse(values, owner)
     except BadInput as error:  # what is being typed is not whole yet: the settings stay as they were

@@ -91,11 +91,11 @@ class StudioPage:
     def switch(self, step: str) -> None:
         keyed(self.page, f"step.{step}.on").locator("label").first.click()
 
-    def expand(self, key: str) -> None:
-        """Open a section, and wait until it has opened: at the end of the movement it is closed again for a frame."""
+    def turn(self, key: str) -> None:
+        """Open or close a section, and wait until it does not move any more."""
         section = keyed(self.page, key)
         section.locator("summary").first.click()
-        section.evaluate("e => Promise.all(e.getAnimations({ subtree: true }).map((one) => one.finished))")
+        section.evaluate("e => Promise.allSettled(e.getAnimations({ subtree: true }).map((one) => one.finished))")
 
     # -- what is shown --------------------------------------------------------------------
 

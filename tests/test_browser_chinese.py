@@ -42,7 +42,7 @@ def test_a_refused_file_says_why_in_chinese(studio: StudioPage, tmp_path: Path) 
     bad = tmp_path / "mine.jsonl"
     bad.write_text('{"prompt": "Who?"}\n', encoding="utf-8")
     studio.open(lang="zh")
-    studio.expand("measured_on")
+    studio.turn("measured_on")
     studio.button("own_text").click()
     keyed(studio.page, "own_purpose").get_by_text(ZH("own.questions"), exact=True).click()
     uploader = studio.page.get_by_test_id("stFileUploader")

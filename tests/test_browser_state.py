@@ -48,7 +48,7 @@ def test_a_reload_in_mid_job_brings_the_same_view_and_the_job_goes_on(studio: St
     studio.wait_until_drawn()
     studio.expect_status(LEARNING)
     learns(studio)
-    expect(keyed(studio.page, "step.distill.batch")).to_have_count(1)
+    expect(keyed(studio.page, "step.distill.steps")).to_have_count(1)
     after = dashboard.workspace.job(job)
     assert after.state == "running" and after.started == before.started
     dashboard.workspace.cancel(job)

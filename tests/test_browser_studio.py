@@ -55,6 +55,20 @@ def test_a_slider_repaints_the_estimate_and_then_brings_a_draft(studio: StudioPa
     assert studio.page.evaluate("window.sameVisit")
 
 
+def test_a_section_that_was_closed_says_again_what_was_set_in_it(studio: StudioPage) -> None:
+    studio.open("quantize_rtn,bits=4" + SMALL, live="off")
+    group = studio.slider("quantize.group_size")
+    expect(group).to_have_count(0)  # drawn only where it is seen
+    studio.turn("step.quantize.advanced")
+    group.press("Home")
+    studio.param("recipe", "group_size=0")
+    expect(group).to_be_visible()
+    studio.turn("step.quantize.advanced")
+    expect(group).to_have_count(0)
+    studio.turn("step.quantize.advanced")
+    expect(group).to_have_value("0")
+
+
 def test_the_latest_slider_wins(studio: StudioPage, dashboard: Dashboard) -> None:
     studio.open("quantize_rtn,bits=8;evaluation,max_tokens=200000")
     thumb = studio.slider("quantize.bits")

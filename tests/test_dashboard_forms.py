@@ -74,9 +74,20 @@ def draw(owner: str, values: dict, limits: dict) -> None:  # type: ignore[type-a
 
 def drawn(owner: str, values: dict[str, Any] | None = None, limits: dict[str, float] | None = None) -> AppTest:
     app = AppTest.from_function(draw, kwargs={"owner": owner, "values": values or {}, "limits": limits or {}})
+    app.session_state["here.advanced"] = True
     app.run(timeout=30)
     assert not app.exception
     return app
+
+
+def test_a_closed_section_keeps_its_settings_and_says_them_when_it_is_opened_again() -> None:
+    app = drawn("quantize_rtn")
+    app.text_input(key="here.ignore").set_value("lm_head").run()
+    assert app.session_state["result"].ignore == ("lm_head",)
+    app.session_state["here.advanced"] = False
+    app.run()
+    assert "here.ignore" not in [widget.key for widget in app.text_input]
+    assert "here.ignore" not in app.session_state
 
 
 @pytest.mark.parametrize("owner", OWNERS)

@@ -146,8 +146,31 @@ def test_a_step_gets_another_method_a_place_and_an_end(workspace: Workspace) -> 
 
 def test_a_file_that_is_not_there_is_refused_where_it_is_named(workspace: Workspace) -> None:
     app = opened()
+    app.session_state["measured_on"] = True
+    app.run()
     app.text_input(key="evaluation.text").set_value("/no/such/file.txt").run()
     assert "There is no file /no/such/file.txt" in said(app)
+
+
+def test_what_stands_in_a_closed_section_is_the_recipes(workspace: Workspace) -> None:
+    """It is not drawn; opened again it says what the recipe says then, undone changes included."""
+    app = opened(model="storyteller", recipe="quantize_rtn;recipe,seed=7,runtime=torch")
+
+    def turn(is_open: bool) -> list[object]:
+        app.session_state["measured_on"] = is_open
+        healthy(app.run())
+        return [widget.value for widget in (*app.number_input, *app.selectbox) if widget.key in ("seed", "runtime")]
+
+    assert turn(False) == [] and param(app, "recipe") == "quantize_rtn;recipe,seed=7,runtime=torch"
+    assert turn(True) == [7, "torch"]
+    app.number_input(key="seed").set_value(9).run()
+    app.selectbox(key="runtime").set_value("auto").run()
+    assert turn(False) == [] and param(app, "recipe") == "quantize_rtn;recipe,seed=9"
+    assert turn(True) == [9, "auto"]
+    turn(False)
+    for _ in range(2):
+        app.button(key="undo").click().run()
+    assert turn(True) == [7, "torch"] and param(app, "recipe") == "quantize_rtn;recipe,seed=7,runtime=torch"
 
 
 def test_without_a_worker_the_page_says_so_and_goes_on(workspace: Workspace) -> None:

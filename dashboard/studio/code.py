@@ -6,13 +6,16 @@ import streamlit as st
 
 from core.recipe import Recipe
 from dashboard.recipe_code import as_command, as_python
+from dashboard.section import section
 from dashboard.texts import Words
 
 HEIGHT = 240  # pixels
 
 
 def recipe_code(recipe: Recipe, words: Words) -> None:
-    with st.expander(words("recipe.code"), key="yaml"):
+    with section(words("recipe.code"), key="yaml") as is_open:
+        if not is_open:
+            return
         yaml, python, command = st.tabs([words(f"recipe.code.{form}") for form in ("yaml", "python", "command")])
         yaml.caption(words("recipe.code.yaml.help"))
         yaml.code(recipe.to_yaml(), language="yaml", height=HEIGHT)

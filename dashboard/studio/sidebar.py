@@ -16,6 +16,7 @@ from core.texts import check_file
 from dashboard import forms, state
 from dashboard.formats import file_size, parameters
 from dashboard.quick_button import quick_button
+from dashboard.section import section
 from dashboard.studio import actions, presets
 from dashboard.studio.code import recipe_code
 from dashboard.studio.fit import fit_to_size
@@ -115,35 +116,50 @@ def _device(words: Words) -> None:
 
 def _measured_on(words: Words, facts: ModelFacts | None) -> None:
     base = state.current().sketch.base
-    with st.expander(words("recipe.measured_on"), key="measured_on"):
-        own_text(facts, words)
-        st.markdown(f"**{words('recipe.evaluation')}**")
-        evaluation = forms.form("evaluation", "evaluation", base.evaluation, words)
-        _check(lambda: check_file(evaluation.text))
-        if facts is not None:
-            _check(lambda: check_examples(evaluation.questions, facts))
-        st.markdown(f"**{words('recipe.calibration')}**")
-        calibration = forms.form("calibration", "calibration", base.calibration, words)
-        _check(lambda: check_file(calibration.text))
-        metrics = tuple(_metric(metric, words) for metric in base.metrics)
-        seed = st.number_input(
-            words("recipe.seed"),
-            min_value=0,
-            max_value=MOST_SEED,
-            step=1,
-            key="seed",
-            help=words("recipe.seed.help"),
-            format="%d",
-        )
-        runtime = st.selectbox(
-            words("runtime"),
-            options=RUNTIMES,
-            format_func=lambda name: words(f"runtime.{name}"),
-            key="runtime",
-            help=words("runtime.help"),
-        )
-    fields = {"evaluation": evaluation, "calibration": calibration, "metrics": metrics, "seed": int(seed)}
-    state.change(state.set_base(**fields, runtime=runtime))
+    with section(words("recipe.measured_on"), key="measured_on") as is_open:
+        if is_open:
+            state.change(state.set_base(**_texts_and_timing(base, facts, words)))
+            return
+        forms.forget("evaluation", base.evaluation.controls())
+        forms.forget("calibration", base.calibration.controls())
+        for metric in base.metrics:
+            forms.forget(f"metric.{metric.name}", metric.controls())
+        for key in ("seed", "runtime"):
+            st.session_state.pop(key, None)
+
+
+def _texts_and_timing(base: Recipe, facts: ModelFacts | None, words: Words) -> dict[str, object]:
+    """Fields of the recipe, as the widgets show them."""
+    own_text(facts, words)
+    st.markdown(f"**{words('recipe.evaluation')}**")
+    evaluation = forms.form("evaluation", "evaluation", base.evaluation, words)
+    _check(lambda: check_file(evaluation.text))
+    if facts is not None:
+        _check(lambda: check_examples(evaluation.questions, facts))
+    st.markdown(f"**{words('recipe.calibration')}**")
+    calibration = forms.form("calibration", "calibration", base.calibration, words)
+    _check(lambda: check_file(calibration.text))
+    metrics = tuple(_metric(metric, words) for metric in base.metrics)
+    st.session_state.setdefault("seed", base.seed)
+    seed = st.number_input(
+        words("recipe.seed"),
+        min_value=0,
+        max_value=MOST_SEED,
+        step=1,
+        key="seed",
+        help=words("recipe.seed.help"),
+        format="%d",
+    )
+    st.session_state.setdefault("runtime", base.runtime)
+    runtime = st.selectbox(
+        words("runtime"),
+        options=RUNTIMES,
+        format_func=lambda name: words(f"runtime.{name}"),
+        key="runtime",
+        help=words("runtime.help"),
+    )
+    texts = {"evaluation": evaluation, "calibration": calibration}
+    return {**texts, "metrics": metrics, "seed": int(seed), "runtime": runtime}
 
 
 def _check(file: Callable[[], None]) -> None:
