@@ -80,7 +80,7 @@ def drawn(owner: str, values: dict[str, Any] | None = None, limits: dict[str, fl
     return app
 
 
-def test_a_closed_section_keeps_its_settings_and_says_them_when_it_is_opened_again() -> None:
+def test_a_closed_section_is_not_drawn_and_its_widgets_are_forgotten() -> None:
     app = drawn("quantize_rtn")
     app.text_input(key="here.ignore").set_value("lm_head").run()
     assert app.session_state["result"].ignore == ("lm_head",)
