@@ -96,9 +96,9 @@ def _limited(control: Control, limits: Mapping[str, float]) -> Control:
 
 def _widget(place: str, owner: str, control: Control, value: Any, words: Words) -> Any:
     key = widget_key(place, control)
-    st.session_state[key] = _within(control, st.session_state.get(key, shown(control, value)))
+    _hold(key, control, value)
     told = words.control(owner, control)
-    common: dict[str, Any] = {"label": told.label, "key": key, "help": told.help}
+    common: dict[str, Any] = {"label": told.label, "key": key, "help": told.help, "persist_state": "session"}
     if control.kind == "flag":
         return st.toggle(**common)
     if control.kind == "choice":
@@ -108,6 +108,18 @@ def _widget(place: str, owner: str, control: Control, value: Any, words: Words) 
     if control.kind in ("text", "list"):
         return typed(control, st.text_input(**common)) or control.default
     return _number(control, common, told)
+
+
+def _hold(key: str, control: Control, value: Any) -> None:
+    """Assign the widget's value where it has none that it can show, and only there: what is assigned is sent to the
+    browser, where it would take back what the hand has done in the meantime. Between visits `persist_state` keeps it.
+    """
+    held = st.session_state.get(key, shown(control, value))
+    fitting = _within(control, held)
+    mark = f"{key}.drawn"  # with another range it is another widget
+    known = key in st.session_state and st.session_state.get(mark) == control
+    if not known or (type(fitting), fitting) != (type(held), held):  # a slider of shares refuses 1
+        st.session_state[key], st.session_state[mark] = fitting, control
 
 
 def _number(control: Control, common: dict[str, Any], told: ControlWords) -> Any:

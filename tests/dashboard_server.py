@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from tests.studio_page import StudioPage, visitor
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120.0
 END_SECONDS = 20.0
+AT_WORK, AT_REST = 0.02, 0.18  # seconds of what is slowed
 T = TypeVar("T")
 
 
@@ -84,6 +86,30 @@ def running_dashboard(home: Path) -> Iterator[Dashboard]:
     with started_dashboard(home) as dashboard:
         wait_for(dashboard.ready, START_SECONDS, lambda: f"No worker got ready.\n{dashboard.log()}")
         yield dashboard
+
+
+@contextmanager
+def slowed(process: psutil.Process) -> Iterator[None]:
+    """It works a tenth of the time: however slow the page is, it can be watched at work, and stopped in the middle."""
+    over = threading.Event()
+    process.suspend()
+
+    def turns() -> None:
+        with suppress(psutil.Error):  # it may end meanwhile
+            while not over.wait(AT_REST):
+                process.resume()
+                time.sleep(AT_WORK)
+                process.suspend()
+
+    thread = threading.Thread(target=turns)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        with suppress(psutil.Error):
+            process.resume()
 
 
 @contextmanager

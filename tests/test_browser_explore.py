@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from core.recipe import Recipe
 from core.sweep import Sweep
 from dashboard.texts import words_of
-from tests.dashboard_server import Dashboard, wait_for
+from tests.dashboard_server import Dashboard, slowed, wait_for
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed, visitor
 
 SMALL = ";evaluation,max_tokens=1024,max_questions=10;calibration,samples=8,sequence_length=64"
@@ -72,12 +72,13 @@ def test_a_grid_is_launched_and_drawn_while_it_is_measured(studio: StudioPage, d
     studio.page.get_by_role("link", name=EN("page.explore")).click()
     launch = studio.button("launch")
     expect(launch).to_have_text(EN("explore.launch", count=POINTS))
-    launch.click()
     status = keyed(studio.page, "sweep_status")
-    expect(status).to_contain_text("running", timeout=PATIENCE)
-    expect(studio.page).to_have_url(re.compile("sweep=1"))
-    expect(marks(studio.page, "pareto").first).to_be_attached(timeout=PATIENCE)
-    studio.page.evaluate("document.querySelector('.st-key-chart_pareto .js-plotly-plot').kept = true")
+    with slowed(dashboard.child):
+        launch.click()
+        expect(status).to_contain_text("running", timeout=PATIENCE)
+        expect(studio.page).to_have_url(re.compile("sweep=1"))
+        expect(marks(studio.page, "pareto").first).to_be_attached(timeout=PATIENCE)
+        studio.page.evaluate("document.querySelector('.st-key-chart_pareto .js-plotly-plot').kept = true")
     expect(status).to_contain_text(EN("explore.count.done", count=POINTS), timeout=2 * PATIENCE)
     expect(chart(studio.page, "heat").locator("[role=img]")).to_have_accessible_name(
         re.compile(f"{POINTS} of {POINTS} points measured")
@@ -129,10 +130,12 @@ def test_nothing_is_wider_than_a_phone(explore: StudioPage, finished: int) -> No
 def test_a_sweep_that_is_stopped_goes_on(studio: StudioPage, dashboard: Dashboard) -> None:
     sweeps = dashboard.workspace.sweeps
     number = sweeps.submit(Sweep.over(small(), ["quantize.bits=5,6,7,8", "seed=3,4,5,6,7"]))
-    go(studio, sweep=str(number))
-    studio.button("stop_sweep").click()
+    with slowed(dashboard.child):
+        go(studio, sweep=str(number))
+        studio.button("stop_sweep").click()
     expect(keyed(studio.page, "sweep_status")).to_contain_text("stopped", timeout=PATIENCE)
     assert not [row for row in sweeps.points(number) if row.state == "queued"]
-    studio.button("resume_sweep").click()
-    expect(studio.button("stop_sweep")).to_be_visible(timeout=PATIENCE)
+    with slowed(dashboard.child):
+        studio.button("resume_sweep").click()
+        expect(studio.button("stop_sweep")).to_be_visible(timeout=PATIENCE)
     sweeps.delete(number)

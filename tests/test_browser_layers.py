@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dashboard.texts import words_of
-from tests.dashboard_server import Dashboard, wait_for
+from tests.dashboard_server import Dashboard, slowed, wait_for
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed
 from tests.test_dashboard_sizes import save_table
 
@@ -76,9 +76,10 @@ def test_every_chart_says_what_it_shows_in_chinese_too(studio: StudioPage) -> No
 
 def test_a_model_that_was_not_measured_is_measured_from_here(studio: StudioPage, dashboard: Dashboard) -> None:
     go(studio, "quantize_rtn")
-    studio.button("measure_sensitivity").click()
-    expect(studio.button("stop_sensitivity")).to_be_visible(timeout=PATIENCE)
-    studio.button("stop_sensitivity").click()
+    with slowed(dashboard.child):
+        studio.button("measure_sensitivity").click()
+        expect(studio.button("stop_sensitivity")).to_be_visible(timeout=PATIENCE)
+        studio.button("stop_sensitivity").click()
     expect(studio.button("measure_sensitivity")).to_be_visible(timeout=PATIENCE)
     jobs = dashboard.workspace.jobs
     wait_for(lambda: not any(job.kind == "sensitivity" for job in jobs()), PATIENCE / 1000, dashboard.log)

@@ -13,7 +13,7 @@ from tests.studio_page import PATIENCE, StudioPage, keyed
 
 UPDATES = 2
 DRAGS, SOON = 5, 3_000  # a box is lost when the page moves under the mouse; milliseconds for one to be drawn
-MANY = 10  # seeds: more points than are done before the browser is there
+MANY = 30  # seeds: more points than are done before the browser is there
 LONG = "distill_logits,steps=5000,batch=1;calibration,samples=8,sequence_length=32"  # it learns until the end
 
 _MARK = "(key) => (document.querySelector(`.st-key-${key} .js-plotly-plot`).watched = true)"

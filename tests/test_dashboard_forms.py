@@ -23,6 +23,10 @@ from dashboard.texts import words_of
 OWNERS: dict[str, type[Settings]] = {**METHODS, **METRICS, **TEXTS, "decoding": Decoding}
 
 
+def units(kind: type[Settings]) -> set[str]:
+    return {control.unit for control in kind.controls()}
+
+
 def control(kind: type[Settings], name: str) -> Control:
     return next(control for control in kind.controls() if control.name == name)
 
@@ -69,7 +73,10 @@ def draw(owner: str, values: dict, limits: dict) -> None:  # type: ignore[type-a
     from dashboard.texts import words_of
     from tests.test_dashboard_forms import OWNERS
 
-    st.session_state["result"] = form("here", owner, OWNERS[owner].parse(values, owner), words_of("zh"), limits)
+    limits = st.session_state.get("limits", limits)
+    words = words_of(st.session_state.get("language", "zh"))
+    if not st.session_state.get("elsewhere"):
+        st.session_state["result"] = form("here", owner, OWNERS[owner].parse(values, owner), words, limits)
 
 
 def drawn(owner: str, values: dict[str, Any] | None = None, limits: dict[str, float] | None = None) -> AppTest:
@@ -93,6 +100,50 @@ def test_a_closed_section_is_not_drawn_and_its_widgets_are_forgotten() -> None:
 @pytest.mark.parametrize("owner", OWNERS)
 def test_a_form_says_what_it_was_given(owner: str) -> None:
     assert drawn(owner).session_state["result"] == OWNERS[owner]()
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_what_is_drawn_again_leaves_the_widgets_to_the_hand_that_moves_them(owner: str) -> None:
+    """A value that is sent takes back what was done since: presses on a slider were lost in this way."""
+    app = drawn(owner)
+    assert sent(app) == len(OWNERS[owner]().controls())
+    app.run()
+    assert not app.exception and sent(app) == 0
+
+
+def sent(app: AppTest) -> int:
+    """Widgets whose value goes to the browser."""
+    return sum(bool(getattr(getattr(element, "proto", None), "set_value", False)) for element in app.main)
+
+
+def test_what_was_set_before_a_visit_elsewhere_is_there_again() -> None:
+    app = drawn("prune_magnitude")
+    app.slider(key="here.sparsity").set_value(0.5).run()
+    app.session_state["elsewhere"] = True
+    app.run()
+    assert not app.slider
+    app.session_state["elsewhere"] = False
+    app.run()
+    assert app.session_state["result"] == PruneMagnitude(sparsity=0.5)
+
+
+@pytest.mark.parametrize("owner", [name for name, kind in OWNERS.items() if "layers" in units(kind)])
+def test_another_model_keeps_what_it_can_bear(owner: str) -> None:
+    name = next(control.name for control in OWNERS[owner].controls() if control.unit == "layers")
+    app = drawn(owner, limits={"layers": 12})
+    next(slider for slider in [*app.slider, *app.select_slider] if slider.key == f"here.{name}").set_value(5).run()
+    for layers, kept in ((8, 5), (4, 4)):
+        app.session_state["limits"] = {"layers": layers}
+        app.run()
+        assert not app.exception and getattr(app.session_state["result"], name) == kept
+
+
+def test_another_language_changes_no_choice() -> None:
+    app = drawn("quantize_rtn")
+    app.select_slider(key="here.group_size").set_value(0).run()
+    app.session_state["language"] = "en"
+    app.run()
+    assert not app.exception and app.session_state["result"] == QuantizeRtn(group_size=0)
 
 
 def test_a_form_shows_what_is_not_the_default() -> None:

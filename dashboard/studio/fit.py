@@ -45,7 +45,9 @@ def _budget(words: Words) -> None:
         st.caption(words("fit.nothing"))
         return
     stops = budgets(told.baseline_bytes)
-    st.session_state["budget"] = stop_for(told.compressed_bytes, stops)
+    stop = stop_for(told.compressed_bytes, stops)
+    if st.session_state.get("budget") != stop:  # what is assigned takes back what the hand did in the meantime
+        st.session_state["budget"] = stop
     st.select_slider(
         words("fit.budget"),
         options=stops,
