@@ -25,7 +25,7 @@ from tests.studio_page import StudioPage, visitor
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120.0
 END_SECONDS = 20.0
-AT_WORK, AT_REST = 0.02, 0.18  # seconds of what is slowed
+AT_WORK, AT_REST = 0.05, 0.15  # seconds of what is slowed
 T = TypeVar("T")
 
 
@@ -90,7 +90,7 @@ def running_dashboard(home: Path) -> Iterator[Dashboard]:
 
 @contextmanager
 def slowed(process: psutil.Process) -> Iterator[None]:
-    """It works a tenth of the time: however slow the page is, it can be watched at work, and stopped in the middle."""
+    """It works a quarter of the time: however slow the page is, it can be watched at work, and stopped in the middle."""
     over = threading.Event()
     process.suspend()
 
