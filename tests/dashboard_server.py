@@ -90,7 +90,7 @@ def running_dashboard(home: Path) -> Iterator[Dashboard]:
 
 @contextmanager
 def slowed(process: psutil.Process) -> Iterator[None]:
-    """It works a quarter of the time: however slow the page is, it can be watched at work, and stopped in the middle."""
+    """It works a quarter of the time: however slow the page is, it can be watched and stopped in the middle."""
     over = threading.Event()
     process.suspend()
 
