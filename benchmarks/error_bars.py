@@ -1,7 +1,8 @@
 """Whether paired error bars are right: how often the 95 % interval of a part of the text holds the ratio of all of it.
 
-Parts are drawn in two ways: windows at random, with replacement, and one stretch of the text, which is what a draft
-reads. For every setting both are drawn 50 times, a quarter of the text each.
+`python -m benchmarks.error_bars [--model FOLDER --calibration FILE --evaluation FILE]`: the bundled model, and another
+one where it is named. Parts are drawn in two ways: windows at random, with replacement, and one stretch of the text,
+which is what a draft reads. For every setting both are drawn 50 times, a quarter of the text each.
 """
 
 from __future__ import annotations
@@ -34,17 +35,23 @@ DRAWS, SHARE, NORMAL_95 = 50, 0.25, 1.96
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--model", default="storyteller")
+    options.add_argument("--model")
     options.add_argument("--calibration", default="bundled")
     options.add_argument("--evaluation", default="bundled")
     chosen = options.parse_args()
-    texts = {"calibration": {"text": chosen.calibration}, "evaluation": {"text": chosen.evaluation}}
-    base = Recipe.from_dict({"model": chosen.model, "metrics": ["perplexity"], **texts})
-    base = base.assign("evaluation.max_tokens=262144")
+    models = {"storyteller": coverage_of("storyteller", "bundled", "bundled")}
+    if chosen.model:
+        models[Path(chosen.model).name] = coverage_of(chosen.model, chosen.calibration, chosen.evaluation)
+    print(write("error_bars", {"draws": DRAWS, "models": models}))
+
+
+def coverage_of(model: str, calibration: str, evaluation: str) -> dict[str, Any]:
+    texts = {"calibration": {"text": calibration}, "evaluation": {"text": evaluation, "max_tokens": 262144}}
+    base = Recipe.from_dict({"model": model, "metrics": ["perplexity"], **texts})
     session = Session()
     found = [coverage(session, base, assignments) for assignments in SETTINGS]
     ways = {way: float(np.mean([setting[way] for setting in found])) for way in ("random", "stretch")}
-    print(write("error_bars", {"model": Path(chosen.model).name, "draws": DRAWS, "mean": ways, "settings": found}))
+    return {"mean": ways, "settings": found}
 
 
 def coverage(session: Session, recipe: Recipe, assignments: list[str]) -> dict[str, Any]:
