@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from benchmarks.dashboard.stopwatch import settle
 from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard
 from tests.studio_page import StudioPage, keyed
@@ -41,7 +42,7 @@ def test_a_refused_link_says_why_in_chinese(studio: StudioPage) -> None:
 def test_a_refused_file_says_why_in_chinese(studio: StudioPage, tmp_path: Path) -> None:
     bad = tmp_path / "mine.jsonl"
     bad.write_text('{"prompt": "Who?"}\n', encoding="utf-8")
-    studio.open(lang="zh")
+    studio.open(lang="zh", live="off")
     studio.turn("measured_on")
     studio.button("own_text").click()
     keyed(studio.page, "own_purpose").get_by_text(ZH("own.questions"), exact=True).click()
@@ -49,5 +50,7 @@ def test_a_refused_file_says_why_in_chinese(studio: StudioPage, tmp_path: Path) 
     expect(uploader.locator("button").first).to_be_visible()
     drawn = uploader.get_by_test_id("stFileUploaderDropzone").locator("button p")
     assert "选择文件" in drawn.evaluate("e => getComputedStyle(e, '::after').content")
+    expect(studio.page.get_by_text(ZH("own.questions.help"))).to_be_visible()
+    settle(studio.page)
     uploader.locator("input[type=file]").set_input_files(bad)
     expect(studio.page.get_by_text("mine.jsonl 第 1 行 需要 prompt、choices 和 answer 三个键。")).to_be_visible()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
+from benchmarks.dashboard.stopwatch import settle
 from core.recipe import Recipe
 from tests.dashboard_server import Dashboard, wait_for
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed, visitor
@@ -131,6 +132,7 @@ def test_a_pasted_set_is_answered_kept_as_a_file_and_judged_blind(one: StudioPag
     keyed(page, "compare_view").get_by_text(EN("compare.view.blind")).click()
     expect(page.locator(".blind-pane h3")).to_have_text(["A", "B"])
     page.locator(".blind-pane p").first.click()  # away from the views, which arrow keys change too
+    settle(page)
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".blind-pane h3").first).to_have_text(re.compile(r"^A: .+"))
     expect(keyed(page, "compare_tally")).to_be_visible()

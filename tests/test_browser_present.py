@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
+from benchmarks.dashboard.stopwatch import settle
 from core.recipe import Recipe
 from core.workspace import Workspace
 from dashboard.present.ladder import ladder
@@ -74,6 +75,12 @@ def top(part: Locator) -> float:
 
 def height(part: Locator) -> float:
     return float(part.evaluate("e => e.getBoundingClientRect().height"))
+
+
+def press(one: StudioPage, key: str) -> None:
+    """A key that presses a button, as a person does: after looking at what is there."""
+    settle(one.page)
+    one.page.keyboard.press(key)
 
 
 def marks(one: StudioPage) -> Locator:
@@ -149,12 +156,12 @@ def test_the_tour_is_driven_by_keys(room: StudioPage, prepared: Dashboard) -> No
     expect(card).to_contain_text(EN("present.tour.step", step=1, steps=5))
     room.page.evaluate("document.activeElement?.blur()")
     for step in range(2, 6):
-        room.page.keyboard.press("ArrowRight")
+        press(room, "ArrowRight")
         expect(card).to_contain_text(EN("present.tour.step", step=step, steps=5))
         if step == 4:
             expect(slider(room)).to_have_value(str(stops(prepared.workspace) - 1))
             expect(room.page.locator(".texts.lit")).to_be_visible()
-    room.page.keyboard.press("Escape")
+    press(room, "Escape")
     expect(card).to_have_count(0)
     expect(room.page.locator(".lit")).to_have_count(0)
 
@@ -167,10 +174,10 @@ def test_a_blind_vote_is_counted_and_the_names_appear(room: StudioPage, prepared
     expect(panes.get_by_role("heading")).to_have_text(["A", "B"])
     votes = prepared.workspace.store.votes
     before = votes.tally(smallest.baseline_hash, smallest.compressed_hash).asked
-    room.page.keyboard.press("ArrowLeft")
+    press(room, "ArrowLeft")
     expect(panes.get_by_role("heading").filter(has_text=EN("present.stage.small"))).to_have_count(1)
     assert votes.tally(smallest.baseline_hash, smallest.compressed_hash).asked == before + 1
-    room.page.keyboard.press("ArrowRight")
+    press(room, "ArrowRight")
     expect(panes.get_by_role("heading")).to_have_text(["A", "B"])
     assert votes.tally(smallest.baseline_hash, smallest.compressed_hash).asked == before + 1
 
@@ -223,7 +230,7 @@ def test_what_is_to_be_read_is_not_covered_by_the_tour(room: StudioPage) -> None
             wait_for(
                 lambda card=card: top(card) + height(card) <= top(pane), SETTLED, lambda: f"{top(pane)} is covered."
             )
-        room.page.keyboard.press("ArrowRight")
+        press(room, "ArrowRight")
 
 
 def test_from_a_phone_the_other_pages_can_be_reached(prepared: Dashboard, browser: Browser) -> None:
