@@ -38,6 +38,20 @@ _OBSERVE = """(read) => {
   frame();
 }"""
 
+# No run of the script is under way, and nothing in the page has changed for so long.
+_QUIET = """(milliseconds) => new Promise((done) => {
+  let timer;
+  const quiet = () => {
+    const still = document.querySelector(".stApp")?.dataset.testScriptState === "notRunning";
+    still ? (observer.disconnect(), done()) : wait();
+  };
+  const wait = () => (clearTimeout(timer), (timer = setTimeout(quiet, milliseconds)));
+  const observer = new MutationObserver(wait);
+  observer.observe(document.body, { childList: true, subtree: true, characterData: true });
+  wait();
+})"""
+QUIET_MILLISECONDS = 300
+
 
 class StudioPage:
     """`errors` is what the page complained of: exceptions and console errors."""
@@ -139,6 +153,11 @@ class StudioPage:
         searching = re.search(r"/[a-z]+/_stcore/(health|host-config)$", message.location["url"])
         if message.type == "error" and not searching:
             self.errors.append(message.text)
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has drawn all that it was going to draw: a person looks before the hand moves."""
+    page.evaluate(_QUIET, QUIET_MILLISECONDS)
 
 
 def cell(table: Locator, text: str) -> Locator:

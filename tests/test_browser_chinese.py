@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from benchmarks.dashboard.stopwatch import settle
 from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard
-from tests.studio_page import StudioPage, keyed
+from tests.studio_page import StudioPage, keyed, settle
 
 ZH = words_of("zh")
 PAGES = ("compare", "explore", "layers", "history", "models", "present")

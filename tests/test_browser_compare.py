@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from benchmarks.dashboard.stopwatch import settle
 from core.recipe import Recipe
 from tests.dashboard_server import Dashboard, wait_for
-from tests.studio_page import EN, PATIENCE, StudioPage, keyed, visitor
+from tests.studio_page import EN, PATIENCE, StudioPage, keyed, settle, visitor
 
 MEASURED = 240.0  # seconds for two runs, on a busy machine
 BITS = (4, 2)
@@ -124,6 +123,7 @@ def test_a_pasted_set_is_answered_kept_as_a_file_and_judged_blind(one: StudioPag
     expect(page.get_by_text(EN("compare.set.count", prompts=2, members=3))).to_be_visible()
     one.button("compare_set_go").click()
     expect(page.get_by_text("of 2 answers letter by letter").first).to_be_visible(timeout=PATIENCE)
+    settle(page)
     with page.expect_download() as download:
         keyed(page, "compare_set_csv").get_by_role("button").click()
     saved = download.value.path().read_text(encoding="utf-8")

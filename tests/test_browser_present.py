@@ -8,17 +8,15 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from benchmarks.dashboard.stopwatch import settle
 from core.recipe import Recipe
 from core.workspace import Workspace
 from dashboard.present.ladder import ladder
 from dashboard.present.sizes import sizes_of
 from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard, slowed, wait_for
-from tests.studio_page import EN, PATIENCE, StudioPage, keyed, visitor
+from tests.studio_page import EN, PATIENCE, StudioPage, keyed, settle, visitor
 
 MEASURED = 240.0  # seconds for three sizes, on a busy machine
-SETTLED = 10.0  # seconds for a page to stand still
 EVALUATION = {"max_tokens": 2048, "max_questions": 20}
 SPEED = {"repeats": 2, "new_tokens": 8}
 
@@ -69,14 +67,6 @@ def slider(one: StudioPage) -> Locator:
     return one.page.get_by_role("slider")
 
 
-def top(part: Locator) -> float:
-    return float(part.evaluate("e => e.getBoundingClientRect().top"))
-
-
-def height(part: Locator) -> float:
-    return float(part.evaluate("e => e.getBoundingClientRect().height"))
-
-
 def press(one: StudioPage, key: str) -> None:
     """A key that presses a button, as a person does: after looking at what is there."""
     settle(one.page)
@@ -116,12 +106,20 @@ def test_a_moved_slider_answers_in_the_same_moment(room: StudioPage, prepared: D
     server = prepared.server
     server.suspend()
     try:
-        slider(room).evaluate(
-            "input => { input.value = input.max; input.dispatchEvent(new Event('input', { bubbles: true })); }"
+        waited = slider(room).evaluate(
+            """input => new Promise((done) => {
+              const name = input.getRootNode().querySelector(".name"), before = name.textContent;
+              const begin = performance.now();
+              input.value = input.max;
+              input.dispatchEvent(new Event("input", { bubbles: true }));
+              const waited = () => done(performance.now() - begin);
+              const look = () => (name.textContent === before ? requestAnimationFrame(look) : waited());
+              look();
+            })"""
         )
-        expect(room.page.locator(".name")).not_to_have_text(EN("present.baseline.name"))
     finally:
         server.resume()
+    assert waited < 100
 
 
 def test_up_and_down_change_the_question_and_typing_does_not(room: StudioPage) -> None:
@@ -193,6 +191,7 @@ def test_a_report_and_a_table_are_handed_out(room: StudioPage, prepared: Dashboa
     shown = sizes_of(prepared.workspace.runs(), "storyteller")
     first, last = shown[0].record, shown[-1].record
     room.page.goto(f"{room.url}/history?run={first.run_id},{last.run_id}")
+    settle(room.page)
     with room.page.expect_download() as report:
         room.button("report").click()
     assert re.fullmatch(r"compresslab-\w+-\w+\.html", report.value.suggested_filename)
@@ -207,14 +206,13 @@ def test_a_report_and_a_table_are_handed_out(room: StudioPage, prepared: Dashboa
 def test_f_fills_the_screen_and_gives_it_back(room: StudioPage) -> None:
     header = room.page.get_by_test_id("stHeader")
     pane = room.page.locator(".pane.small")
-    before = height(pane)
+    before = pane.bounding_box()
     for key, full in (("f", True), ("F", False)):
         room.page.keyboard.press(key)
         room.page.wait_for_function("full => Boolean(document.fullscreenElement) === full", arg=full)
         expect(header).to_be_hidden() if full else expect(header).to_be_visible()
-        wait_for(
-            lambda full=full: (height(pane) > before + 20) == full, SETTLED, lambda: f"{height(pane)} after {before}"
-        )
+        after = pane.bounding_box()
+        assert before and after and (after["height"] > before["height"] + 20) == full
     show(room, "?mode=ask")
     keyed(room.page, "present_question").get_by_role("textbox").press_sequentially("five foxes")
     assert not room.page.evaluate("Boolean(document.fullscreenElement)")
@@ -227,9 +225,8 @@ def test_what_is_to_be_read_is_not_covered_by_the_tour(room: StudioPage) -> None
         card = room.page.locator(".st-key-tour_above" if covers else ".st-key-tour_below")
         expect(card).to_contain_text(EN("present.tour.step", step=step, steps=5))
         if covers:
-            wait_for(
-                lambda card=card: top(card) + height(card) <= top(pane), SETTLED, lambda: f"{top(pane)} is covered."
-            )
+            above, below = card.bounding_box(), pane.bounding_box()
+            assert above and below and above["y"] + above["height"] <= below["y"]
         press(room, "ArrowRight")
 
 

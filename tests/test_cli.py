@@ -400,7 +400,7 @@ def a_worker(own_home):
     started = subprocess.Popen([*COMMAND, "worker"], cwd=ROOT, stderr=subprocess.DEVNULL)
     yield started
     started.terminate()
-    assert started.wait(timeout=60) == 0
+    assert started.wait(timeout=15) == 0
 
 
 def test_a_real_job_goes_through_worker_and_child(a_worker, tiny_yaml, own_home):
@@ -412,7 +412,7 @@ def test_a_real_job_goes_through_worker_and_child(a_worker, tiny_yaml, own_home)
     assert store.job(said["job"]).state == "done"
     assert {"progress", "draft", "measured"} <= {event.kind for _, event in store.events(said["job"])}
     failing = jobs.submit(store, RunJob(recipe={"model": "/no/such/folder"}, run_id="r2"))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 20
     while not store.job(failing).over and time.monotonic() < deadline:
         time.sleep(0.05)
     assert "There is no folder" in store.job(failing).error
@@ -447,7 +447,7 @@ def test_the_dashboard_starts_and_ends_server_and_worker_together(own_home):
         assert f"http://localhost:{port}" in started.stderr.readline()
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         assert opener.open(f"http://localhost:{port}/").status == 200
-        store, deadline = Store(store_url()), time.monotonic() + 120
+        store, deadline = Store(store_url()), time.monotonic() + 30
         while not store.workers() and time.monotonic() < deadline:
             time.sleep(0.1)
         first = store.workers()[0].pid
@@ -457,7 +457,7 @@ def test_the_dashboard_starts_and_ends_server_and_worker_together(own_home):
             time.sleep(0.1)
     finally:
         started.send_signal(signal.SIGTERM)
-        started.communicate(timeout=60)
+        started.communicate(timeout=20)
     assert started.returncode == 0
     assert store.workers(stale=True) == []
     assert free_port(port) == port

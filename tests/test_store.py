@@ -320,7 +320,7 @@ def test_an_up_to_date_store_opens_without_alembic_and_at_once(url):
     Store(url)
     code = (
         "import sys, time; from core.store import Store; Store(sys.argv[1]);"
-        "t = time.process_time(); Store(sys.argv[1]); assert time.process_time() - t < 0.5;"
+        "t = time.perf_counter(); Store(sys.argv[1]); assert time.perf_counter() - t < 0.5;"
         "assert 'alembic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, url], cwd=ROOT, check=True)

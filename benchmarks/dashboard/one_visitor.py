@@ -8,10 +8,10 @@ from typing import Any
 
 from playwright.sync_api import Browser, expect
 
-from benchmarks.dashboard.stopwatch import arm, arrival, expect_arrival, read, settle
+from benchmarks.dashboard.stopwatch import arm, arrival, expect_arrival, read
 from benchmarks.report import spread
 from tests.dashboard_server import Dashboard, wait_for
-from tests.studio_page import StudioPage, keyed, visitor
+from tests.studio_page import StudioPage, keyed, settle, visitor
 
 ESTIMATES, CLICKS, RELOADS = 30, 6, 3
 GROUPS = (0, 128)  # with every bit width, each a recipe that was not measured before

@@ -6,11 +6,11 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from benchmarks.dashboard.stopwatch import arm, arrival, expect_arrival, read, settle
+from benchmarks.dashboard.stopwatch import arm, arrival, expect_arrival, read
 from benchmarks.report import spread
 from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard
-from tests.studio_page import StudioPage, visitor
+from tests.studio_page import StudioPage, settle, visitor
 
 VISITS, ROUNDS = 4, 2
 # What only this page has, and what stands there when it can be used.

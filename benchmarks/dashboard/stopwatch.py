@@ -24,19 +24,6 @@ _ARRIVAL = """(() => {
   const frame = () => (look() ? (window.arrived = performance.now()) : requestAnimationFrame(frame));
   requestAnimationFrame(frame);
 })()"""
-# No run of the script is under way, and nothing in the page has changed for so long.
-_QUIET = """(milliseconds) => new Promise((done) => {
-  let timer;
-  const quiet = () => {
-    const still = document.querySelector(".stApp")?.dataset.testScriptState === "notRunning";
-    still ? (observer.disconnect(), done()) : wait();
-  };
-  const wait = () => (clearTimeout(timer), (timer = setTimeout(quiet, milliseconds)));
-  const observer = new MutationObserver(wait);
-  observer.observe(document.body, { childList: true, subtree: true, characterData: true });
-  wait();
-})"""
-QUIET_MILLISECONDS = 300
 
 
 def arm(page: Page, event: str, awaited: dict[str, str]) -> None:
@@ -59,8 +46,3 @@ def arrival(page: Page) -> float:
     """Seconds since the navigation."""
     page.wait_for_function("window.arrived")
     return float(page.evaluate("window.arrived")) / 1000
-
-
-def settle(page: Page) -> None:
-    """Wait until the page has drawn all that it was going to draw: a person looks before the hand moves."""
-    page.evaluate(_QUIET, QUIET_MILLISECONDS)

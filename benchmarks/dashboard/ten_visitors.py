@@ -18,13 +18,12 @@ from streamlit.proto.BackMsg_pb2 import BackMsg  # noqa: TID251 - to hear what t
 from streamlit.proto.ClientState_pb2 import ClientState  # noqa: TID251
 
 from benchmarks.dashboard.one_visitor import LONG, end_jobs, size_is_new, slide, turns
-from benchmarks.dashboard.stopwatch import settle
 from benchmarks.dashboard.wire_visitor import WireVisitor, wire_visitor
 from benchmarks.report import spread
 from core.recipe import Recipe
 from dashboard.sketch import from_short
 from tests.dashboard_server import Dashboard, wait_for
-from tests.studio_page import StudioPage, visitor
+from tests.studio_page import StudioPage, settle, visitor
 
 VISITORS, ROUNDS = 10, 30
 INTERVAL_SECONDS = 2.0  # between two moves of one visitor

@@ -7,12 +7,12 @@ from typing import Any
 from playwright.sync_api import Browser
 
 from benchmarks.dashboard.pages import NAMES, drawn
-from benchmarks.dashboard.stopwatch import arm, read, settle
+from benchmarks.dashboard.stopwatch import arm, read
 from benchmarks.report import spread
 from core.recipe import Recipe
 from core.results import RunRecord
 from tests.dashboard_server import Dashboard, wait_for
-from tests.studio_page import StudioPage, keyed, visitor
+from tests.studio_page import StudioPage, keyed, settle, visitor
 
 RUNS, VISITS = 1000, 5
 PATIENCE_SECONDS = 240.0  # for a real run
