@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from compresslab.engine.session import Session
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import RunRecord
+
 from benchmarks.report import write
-from core.engine.session import Session
-from core.recipe import Recipe
-from core.results import RunRecord
 
 STEPS = 150
 SETTINGS: dict[str, list[dict[str, Any]]] = {

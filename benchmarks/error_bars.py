@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from compresslab import Recipe
+from compresslab.engine.context import Job, MeasureContext
+from compresslab.engine.measuring.intervals import log_ratio
+from compresslab.engine.measuring.scores import Array, TokenScores
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
 
 from benchmarks.report import write
-from core import Recipe
-from core.engine.context import Job, MeasureContext
-from core.engine.progress import Tracker
-from core.engine.scores import Array, TokenScores
-from core.engine.session import Session
-from core.engine.statistics import log_ratio
 
 SETTINGS = (
     ["quantize_rtn.bits=3"],

@@ -11,10 +11,10 @@ from math import log
 from pathlib import Path
 from typing import Any
 
+from compresslab import Recipe, Workspace
 from scipy.stats import spearmanr
 
 from benchmarks.report import write
-from core import Recipe, Workspace
 
 GPTQ, RTN = "quantize_gptq", "quantize_rtn"
 WANDA, SPARSEGPT, MAGNITUDE = "prune_wanda", "prune_sparsegpt", "prune_magnitude"

@@ -12,13 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from compresslab import Recipe, Workspace
+from compresslab.errors import BadInput, CompresslabError
+from compresslab.exports.registry import FORMATS
+from compresslab.records.results import RunRecord
+from compresslab.registry import METHODS
+from compresslab.work.exporting import Offer
+
 from benchmarks.report import write
-from core import Recipe, Workspace
-from core.errors import BadInput, CompresslabError
-from core.exporting import Offer
-from core.exports.registry import FORMATS
-from core.registry import METHODS
-from core.results import RunRecord
 
 SETTINGS = ["evaluation.max_tokens=8192", "calibration.samples=128"]
 VARIANTS = (

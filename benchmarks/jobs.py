@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 
+from compresslab import Recipe, Workspace
+
 from benchmarks.report import spread, write
-from core import Recipe, Workspace
 
 ROUNDS = 5
 COLD = """

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from compresslab import Recipe, Workspace
+
 from benchmarks.report import write
-from core import Recipe, Workspace
 
 EVALUATION = ["evaluation.max_questions=600", "evaluation.max_tokens=32768"]
 LADDER = [

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from compresslab import Recipe
+from compresslab.engine.context import Job
+from compresslab.engine.inputs.cache import hessian_bytes
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.files.paths import BUNDLED_MODEL
+from compresslab.recipes.plan import OFFLOAD, memory_need, offloaded_need
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.report import write
-from core import Recipe
-from core.engine.context import Job
-from core.engine.progress import Tracker
-from core.engine.session import Session
-from core.engine.statistics_cache import hessian_bytes
-from core.paths import BUNDLED_MODEL
-from core.plan import OFFLOAD, memory_need, offloaded_need
 
 SIZES: dict[str, Any] = {
     "hidden_size": 1024,

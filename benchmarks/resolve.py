@@ -17,12 +17,12 @@ from statistics import median
 from typing import Any
 
 import torch
+from compresslab.engine.solvers.optimal_brain import Solved, Target, solve
+from compresslab.engine.solvers.rounding import fit
+from compresslab.models.weights import Grid
 from torch import Tensor
 
 from benchmarks.report import write
-from core.engine.grids import fit
-from core.engine.solve import Solved, Target, solve
-from core.models.weights import Grid
 
 LAYERS, HIDDEN, WIDE = 12, 768, 3072
 GRID = Grid(4, 64, True)

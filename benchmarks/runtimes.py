@@ -25,23 +25,23 @@ from statistics import median
 from typing import Any
 
 import torch
+from compresslab import Recipe
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.runtimes import Runtime
+from compresslab.engine.runtimes.bandwidth import read_seconds
+from compresslab.engine.runtimes.choosing import Runtimes
+from compresslab.engine.runtimes.decoding import Greedy
+from compresslab.engine.runtimes.torch_runtime import TorchRuntime
+from compresslab.engine.session import Session, shared_session
+from compresslab.exports.registry import FORMATS
+from compresslab.files.paths import BUNDLED_MODEL
+from compresslab.methods.quantize_rtn import QuantizeRtn
+from compresslab.models.narrowing import widths_now
+from compresslab.models.traffic import cache_per_token, read_per_token
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.report import write
-from core import Recipe
-from core.engine.model import CompressedModel
-from core.engine.runtimes import Runtime
-from core.engine.runtimes.bandwidth import read_seconds
-from core.engine.runtimes.choosing import Runtimes
-from core.engine.runtimes.decoding import Greedy
-from core.engine.runtimes.torch_runtime import TorchRuntime
-from core.engine.session import Session, shared_session
-from core.exports.registry import FORMATS
-from core.methods.quantize_rtn import QuantizeRtn
-from core.models.narrowing import widths_now
-from core.models.traffic import cache_per_token, read_per_token
-from core.paths import BUNDLED_MODEL
 
 PROMPT, NEW_TOKENS, ROUNDS = 512, 33, 9
 DEPTHS = (16, PROMPT)  # tokens before those that are written: the KV cache of the deeper text is read with every one

@@ -10,13 +10,14 @@ import time
 from statistics import median
 from typing import Any
 
+from compresslab import Recipe
+from compresslab.engine.context import Job
+from compresslab.engine.measuring.scores import log_probabilities
+from compresslab.engine.measuring.sources import DRAFT_SHARE
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+
 from benchmarks.report import write
-from core import Recipe
-from core.engine.context import Job
-from core.engine.progress import Tracker
-from core.engine.scores import log_probabilities
-from core.engine.session import Session
-from core.engine.sources import DRAFT_SHARE
 
 BITS = [{"bits": bits, "group_size": size} for size in (64, 32, 128) for bits in (4, 3, 2)]
 SPARSITIES = [{"sparsity": round(0.2 + 0.05 * n, 2)} for n in range(9)]

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from compresslab import Recipe, Workspace
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.session import shared_session
+from compresslab.exports.transformers import Transformers
+from compresslab.methods.prune_channels import PruneChannels
+from compresslab.records.results import RunRecord
 from transformers import AutoModelForCausalLM
 
 from benchmarks.report import write
-from core import Recipe, Workspace
-from core.engine.model import CompressedModel
-from core.engine.session import shared_session
-from core.exports.transformers import Transformers
-from core.methods.prune_channels import PruneChannels
-from core.results import RunRecord
 
 EVALUATION = {"max_tokens": 16384}
 # What is measured: share of the MLP channels, share of the heads.

@@ -15,6 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.runtimes import Runtime
+from compresslab.engine.runtimes.onnx_graph import graph_of
+from compresslab.engine.runtimes.onnx_session import OnnxRuntime
+from compresslab.engine.runtimes.torch_runtime import TorchRuntime
+from compresslab.engine.session import shared_session
+from compresslab.methods.prune_channels import PruneChannels
+from compresslab.models.narrowing import widths_now
 
 from benchmarks.report import write
 from benchmarks.runtimes import (
@@ -29,14 +37,6 @@ from benchmarks.runtimes import (
     take_turns,
     times_as_fast,
 )
-from core.engine.model import CompressedModel
-from core.engine.runtimes import Runtime
-from core.engine.runtimes.onnx_graph import graph_of
-from core.engine.runtimes.onnx_session import OnnxRuntime
-from core.engine.runtimes.torch_runtime import TorchRuntime
-from core.engine.session import shared_session
-from core.methods.prune_channels import PruneChannels
-from core.models.narrowing import widths_now
 
 ROUNDS = 9
 FAIR = 0.15  # of the promise: farther off it is not kept

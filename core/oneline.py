@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from core.errors import BadInput
-from core.methods import Method
-from core.methods.distill_logits import DistillLogits
-from core.recipe import Recipe
-from core.registry import METHODS
+from compresslab.errors import BadInput
+from compresslab.methods.distill_logits import DistillLogits
+from compresslab.recipes.method import Method
+from compresslab.recipes.recipe import Recipe
+from compresslab.registry import METHODS
 
 if TYPE_CHECKING:
-    from core.engine.model import CompressedModel
-    from core.results import Measurement
+    from compresslab.engine.models.model import CompressedModel
+    from compresslab.records.results import Measurement
 
 
 def prune(model: str | CompressedModel, *, method: str = "magnitude", **settings: Any) -> CompressedModel:
@@ -38,7 +38,7 @@ def distill(
 
     Without a student the teacher itself is the start, for example with `student_layers=4`.
     """
-    from core.engine.session import shared_session
+    from compresslab.engine.session import shared_session
 
     step = DistillLogits.parse(settings, DistillLogits.name)
     return shared_session().apply(step, student if student is not None else teacher, teacher=teacher)
@@ -46,7 +46,7 @@ def distill(
 
 def evaluate(model: str | CompressedModel, recipe: Recipe | None = None) -> list[Measurement]:
     """Every measurement of the recipe (all metrics unless given), beside the model's own baseline."""
-    from core.engine.session import shared_session
+    from compresslab.engine.session import shared_session
 
     return shared_session().evaluate(model, recipe or Recipe())
 
@@ -60,6 +60,6 @@ def _step(name: str, settings: dict[str, Any]) -> Method:
 
 
 def _apply(model: str | CompressedModel, step: Method) -> CompressedModel:
-    from core.engine.session import shared_session
+    from compresslab.engine.session import shared_session
 
     return shared_session().apply(step, model)

@@ -7,10 +7,9 @@ so a new setting is one line in the class that uses it.
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin
 
+from compresslab.errors import BadInput
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-
-from core.errors import BadInput
 
 ControlKind = Literal["integer", "number", "choice", "flag", "text", "list", "mapping"]
 MOST_SEED = 2**31 - 1

@@ -7,35 +7,36 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import exporting, jobs, layer_profile, sensitivity_store, statistics_files
-from core.allocation import allocate
-from core.errors import BadInput
-from core.estimate import Estimate, estimate
-from core.events import Event
-from core.exporting import Offer
-from core.generation_request import GenerateRequest
-from core.jobs import DownloadJob, ExportJob, GenerateJob, ProfileJob, RunJob, SensitivityJob, new_run_id
-from core.layer_profile import LayerProfile
-from core.models import hub
-from core.models.facts import ModelFacts, read_facts
-from core.models.hub import Cached, Found
-from core.models.packed_layout import file_bytes
-from core.models.source import BUNDLED, downloaded, locate
-from core.paths import store_url
-from core.plan import Fit, Plan, fit, make_plan
-from core.presets import Goal, Preset, choose
-from core.recipe import Recipe
-from core.recorded_answers import RecordedAnswer, recorded_answers
-from core.results import ExportRecord, Measurement, RunRecord, RunSummary, Stage
-from core.sensitivity_table import SensitivityTable
-from core.statistics_files import StatisticsEntry
-from core.store import JobRow, Store, WorkerRow
-from core.store.runs import Annotation
-from core.sweep import Sweep, SweepStage
-from core.sweeps import Sweeps
+from compresslab.errors import BadInput
+from compresslab.files.paths import store_url
+from compresslab.models import hub
+from compresslab.models.facts import ModelFacts, read_facts
+from compresslab.models.hub import Cached, Found
+from compresslab.models.packed_layout import file_bytes
+from compresslab.models.source import BUNDLED, downloaded, locate
+from compresslab.planning.allocation import allocate
+from compresslab.planning.estimate import Estimate, estimate
+from compresslab.planning.presets import Goal, Preset, choose
+from compresslab.profiles import layer_profile, sensitivity_store, statistics_files
+from compresslab.profiles.layer_profile import LayerProfile
+from compresslab.profiles.sensitivity_table import SensitivityTable
+from compresslab.profiles.statistics_files import StatisticsEntry
+from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.recipes.plan import Fit, Plan, fit, make_plan
+from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.sweep import Sweep, SweepStage
+from compresslab.records.events import Event
+from compresslab.records.results import ExportRecord, Measurement, RunRecord, RunSummary, Stage
+from compresslab.store import JobRow, Store, WorkerRow
+from compresslab.store.recorded_answers import RecordedAnswer, recorded_answers
+from compresslab.store.runs import Annotation
+from compresslab.work import exporting, jobs
+from compresslab.work.exporting import Offer
+from compresslab.work.jobs import DownloadJob, ExportJob, GenerateJob, ProfileJob, RunJob, SensitivityJob, new_run_id
+from compresslab.work.sweeps import Sweeps
 
 if TYPE_CHECKING:
-    from core.engine.session import Session
+    from compresslab.engine.session import Session
 
 Report = Callable[[Event], None]
 
@@ -121,7 +122,7 @@ class Workspace:
 
     @cached_property
     def _session(self) -> Session:
-        from core.engine.session import Session
+        from compresslab.engine.session import Session
 
         return Session()
 

@@ -7,9 +7,8 @@ import importlib
 from pathlib import Path
 
 import streamlit as st
-
-from dashboard import sign_in, state
-from dashboard.app_pages import compare, explore, history, layers, models, present, studio
+from compresslab_dashboard import sign_in, state
+from compresslab_dashboard.app_pages import compare, explore, history, layers, models, present, studio
 
 STYLES = tuple(Path(__file__).with_name(f"{name}.css") for name in ("style", "pages", "compare"))
 OF_LANGUAGE = {"zh": Path(__file__).with_name("streamlit_zh.css")}  # for what Streamlit says in English alone

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from core.store.votes import Choice
-from dashboard import state
-from dashboard.blind_test import BUTTONS, Pair, Turn, choice_of
-from dashboard.texts import Words
+from compresslab.errors import CompresslabError
+from compresslab.store.votes import Choice
+from compresslab_dashboard import state
+from compresslab_dashboard.blind_test import BUTTONS, Pair, Turn, choice_of
+from compresslab_dashboard.texts import Words
 
 
 def ballot(turn: Turn, pair: Pair, order: Sequence[int], words: Words, *, key: str, said: str) -> None:

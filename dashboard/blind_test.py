@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.store.votes import Choice
+from compresslab.store.votes import Choice
 
 ENOUGH = 5  # decided votes from which on an interval says something
 BUTTONS: dict[str, str] = {"A": "Left", "B": "Right", "same": "Up", "bad": "Down"}  # and the key that presses each

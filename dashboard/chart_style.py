@@ -9,8 +9,7 @@ import html
 from typing import Any
 
 import plotly.graph_objects as go
-
-from dashboard.texts import Words
+from compresslab_dashboard.texts import Words
 
 # Each has a contrast of at least 3:1 on the light and on the dark background, so that figures need not know the theme.
 BASELINE = "#85888D"

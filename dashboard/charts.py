@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import plotly.graph_objects as go
-
-from core.estimate import Estimate
-from core.results import LossPoint, Measurement, RunSummary, Variant
-from dashboard import formats
-from dashboard.chart_style import (
+from compresslab.planning.estimate import Estimate
+from compresslab.records.results import LossPoint, Measurement, RunSummary, Variant
+from compresslab_dashboard import formats
+from compresslab_dashboard.chart_style import (
     BASELINE,
     COMPRESSED,
     FURTHER,
@@ -31,8 +30,8 @@ from dashboard.chart_style import (
     styled,
     whole_steps,
 )
-from dashboard.recipe_words import model_text
-from dashboard.texts import Words
+from compresslab_dashboard.recipe_words import model_text
+from compresslab_dashboard.texts import Words
 
 _SPEEDS = ("decode", "prefill", "ttft")
 _SPEED_METRICS = {

@@ -6,12 +6,11 @@ from html import escape
 from typing import Literal
 
 import pandas as pd
-
-from core.exporting import Offer
-from core.models.facts import read_facts
-from core.results import ExportRecord, RunRecord
-from dashboard import formats
-from dashboard.texts import Words, escaped
+from compresslab.models.facts import read_facts
+from compresslab.records.results import ExportRecord, RunRecord
+from compresslab.work.exporting import Offer
+from compresslab_dashboard import formats
+from compresslab_dashboard.texts import Words, escaped
 
 Kind = Literal["baseline", "estimate", "written"]
 SURE = 1e-3  # a relative difference of logits below this is told as "the same answers"

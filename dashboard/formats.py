@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from core.results import Measurement
+from compresslab.records.results import Measurement
 
 UNKNOWN = "–"
 THIN = "\u202f"  # narrow no-break space: a number and its unit never part at a line's end

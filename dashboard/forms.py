@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 
 import streamlit as st
 import yaml
-
-from core import plain_yaml
-from core.errors import BadInput
-from core.settings import Control, Settings
-from dashboard.section import section
-from dashboard.texts import ControlWords, Words, escaped
+from compresslab.errors import BadInput
+from compresslab.files import plain_yaml
+from compresslab.settings import Control, Settings
+from compresslab_dashboard.section import section
+from compresslab_dashboard.texts import ControlWords, Words, escaped
 
 S = TypeVar("S", bound=Settings)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from dashboard import language, sign_in, state
-from dashboard.texts import escaped
+from compresslab.errors import CompresslabError
+from compresslab_dashboard import language, sign_in, state
+from compresslab_dashboard.texts import escaped
 
 
 def foot() -> None:

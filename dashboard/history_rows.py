@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
-
-from core.results import Measurement, RunRecord, RunSummary
-from core.store import JobRow
-from core.store.runs import Annotation
-from dashboard import charts, formats
-from dashboard.recipe_words import model_text, steps_text
-from dashboard.texts import Words
+from compresslab.records.results import Measurement, RunRecord, RunSummary
+from compresslab.store import JobRow
+from compresslab.store.runs import Annotation
+from compresslab_dashboard import charts, formats
+from compresslab_dashboard.recipe_words import model_text, steps_text
+from compresslab_dashboard.texts import Words
 
 COLUMNS = (
     "date model recipe size perplexity perplexity_error accuracy flipped speed seconds tags note device versions run"

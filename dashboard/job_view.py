@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from core.events import Draft, Event, Loss, Measured, Notice, PaneDone, PaneStarted, Progress, Token
-from core.results import LossPoint, Measurement, Variant
+from compresslab.records.events import Draft, Event, Loss, Measured, Notice, PaneDone, PaneStarted, Progress, Token
+from compresslab.records.results import LossPoint, Measurement, Variant
 
 
 @dataclass

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from dashboard import state
-from dashboard.texts import LANGUAGES
+from compresslab_dashboard import state
+from compresslab_dashboard.texts import LANGUAGES
 
 
 def switch() -> None:

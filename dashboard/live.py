@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.errors import BadInput
-from core.store import JobRow
-from dashboard import state
-from dashboard.state import State
+from compresslab.errors import BadInput
+from compresslab.store import JobRow
+from compresslab_dashboard import state
+from compresslab_dashboard.state import State
 
 POLL_SECONDS = 0.2  # verdict, progress and charts
 TEXT_POLL_SECONDS = 0.1  # words that appear one by one

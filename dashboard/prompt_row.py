@@ -6,11 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
-
-from core.texts import example_prompts
-from dashboard import forms, state
-from dashboard.quick_button import quick_button
-from dashboard.texts import Words
+from compresslab.data.texts import example_prompts
+from compresslab_dashboard import forms, state
+from compresslab_dashboard.quick_button import quick_button
+from compresslab_dashboard.texts import Words
 
 PROMPT_HEIGHT = 68  # two lines
 

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from core.recipe import TEXTS, Recipe
-from core.settings import Settings
+from compresslab.recipes.recipe import TEXTS, Recipe
+from compresslab.settings import Settings
 
 WHOLE = ("seed", "device", "dtype", "runtime")
 

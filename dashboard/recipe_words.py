@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dashboard.texts import Words
+from compresslab_dashboard.texts import Words
 
 
 def model_text(model: str) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-
-from core.results import RunSummary
-from dashboard import report, state
-from dashboard.texts import Words
+from compresslab.records.results import RunSummary
+from compresslab_dashboard import report, state
+from compresslab_dashboard.texts import Words
 
 
 def report_button(records: Sequence[RunSummary], words: Words, *, disabled: bool = False) -> None:

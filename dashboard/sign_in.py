@@ -7,12 +7,11 @@ import urllib.request
 from pathlib import Path
 
 import streamlit as st
+from compresslab.errors import BadInput
+from compresslab.work import sign_in
+from compresslab_dashboard import language
+from compresslab_dashboard.texts import Words, escaped
 from streamlit.errors import StreamlitAuthError
-
-from core import sign_in
-from core.errors import BadInput
-from dashboard import language
-from dashboard.texts import Words, escaped
 
 STYLE = Path(__file__).with_name("sign_in.css")
 PROVIDER_SECONDS = 5.0

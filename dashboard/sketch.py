@@ -10,13 +10,12 @@ from typing import Any, Self, get_args
 from urllib.parse import quote, unquote
 
 import yaml
-
-from core import plain_yaml
-from core.errors import BadInput
-from core.methods import Kind, Method
-from core.recipe import TEXTS, Recipe
-from core.registry import METHODS
-from core.settings import Settings
+from compresslab.errors import BadInput
+from compresslab.files import plain_yaml
+from compresslab.recipes.method import Kind, Method
+from compresslab.recipes.recipe import TEXTS, Recipe
+from compresslab.registry import METHODS
+from compresslab.settings import Settings
 
 KINDS: tuple[Kind, ...] = get_args(Kind)  # in the order in which steps usually stand
 # The best quality among those whose warm step takes less than a second on the bundled model.

@@ -10,26 +10,25 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
-
-from core.errors import BadInput
-from core.estimate import Estimate
-from core.generation_request import Decoding
-from core.models.source import BUNDLED, locate
-from core.paths import store_url
-from core.recipe import Recipe
-from core.registry import METHODS
-from core.results import Hardware, RunRecord
-from core.store import JobRow
-from core.texts import example_prompts
-from core.workspace import Workspace
-from dashboard import forms
-from dashboard.compare.comparing import Comparing
-from dashboard.explore.exploring import Exploring
-from dashboard.job_view import JobView
-from dashboard.layers.looking import Looking
-from dashboard.present.view import Showing
-from dashboard.sketch import Sketch
-from dashboard.texts import LANGUAGES, Words, words_of
+from compresslab.data.texts import example_prompts
+from compresslab.errors import BadInput
+from compresslab.files.paths import store_url
+from compresslab.models.source import BUNDLED, locate
+from compresslab.planning.estimate import Estimate
+from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import Hardware, RunRecord
+from compresslab.registry import METHODS
+from compresslab.store import JobRow
+from compresslab.workspace import Workspace
+from compresslab_dashboard import forms
+from compresslab_dashboard.compare.comparing import Comparing
+from compresslab_dashboard.explore.exploring import Exploring
+from compresslab_dashboard.job_view import JobView
+from compresslab_dashboard.layers.looking import Looking
+from compresslab_dashboard.present.view import Showing
+from compresslab_dashboard.sketch import Sketch
+from compresslab_dashboard.texts import LANGUAGES, Words, words_of
 
 FIRST_STEPS = ("quantize_gptq",)  # what a first visit finds switched on: 4 bits, small at once and hardly worse
 UNDO_DEPTH = 50

@@ -10,16 +10,15 @@ import time
 from dataclasses import dataclass, field
 
 import streamlit as st
-
-from core.errors import BadInput
-from core.generation_request import Decoding
-from core.models.source import BUNDLED
-from core.recipe import Recipe
-from dashboard import forms, state
-from dashboard.present.view import MODES
-from dashboard.sketch import Sketch, from_short, to_short
-from dashboard.texts import LANGUAGES
-from dashboard.url_number import url_number
+from compresslab.errors import BadInput
+from compresslab.models.source import BUNDLED
+from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.recipe import Recipe
+from compresslab_dashboard import forms, state
+from compresslab_dashboard.present.view import MODES
+from compresslab_dashboard.sketch import Sketch, from_short, to_short
+from compresslab_dashboard.texts import LANGUAGES
+from compresslab_dashboard.url_number import url_number
 
 SETTLING_SECONDS = 3.0  # a rerun asked for before the browser has seen the new URL still carries an older one
 

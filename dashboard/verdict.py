@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from core.estimate import NO_TABLE, Estimate
-from core.prediction import Prediction
-from core.results import Kernel, Measurement, Stage
-from dashboard import formats
-from dashboard.charts import Pace, disk_bytes, find, paces
-from dashboard.texts import Words
+from compresslab.planning.estimate import NO_TABLE, Estimate
+from compresslab.planning.prediction import Prediction
+from compresslab.records.results import Kernel, Measurement, Stage
+from compresslab_dashboard import formats
+from compresslab_dashboard.charts import Pace, disk_bytes, find, paces
+from compresslab_dashboard.texts import Words
 
 CLEAR = 1.0  # percent of perplexity: a wider error says nothing about quality yet
 NOTICEABLE = 0.02  # sizes and speeds closer than this are called the same

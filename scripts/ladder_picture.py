@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+from compresslab_dashboard.chart_style import BASELINE, COMPRESSED, FURTHER
 from plotly.subplots import make_subplots
-
-from dashboard.chart_style import BASELINE, COMPRESSED, FURTHER
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "ladder.json"
 PAPER, INK, QUIET, LINE = "#FBFAF6", "#22252A", "#5D6167", "#DBD6CA"

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from dashboard.texts import words_of
 from scripts.browser import find_or_install
 from scripts.ladder_picture import RESULTS, ladder_page
 from tests.chromium import FLAGS

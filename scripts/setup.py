@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "compresslab-setup"
+NAMES = VENV / "names"
 CONSTRAINTS = ROOT / "constraints.txt"
 VERSION = ".".join(str(part) for part in sys.version_info[:2])
 
@@ -47,7 +48,7 @@ def require_python() -> None:
 def fingerprint() -> str:
     """What the environment depends on. The folder counts too: console scripts hold their own path."""
     digest = hashlib.sha256(f"{VERSION}\n{VENV}\n".encode())
-    for file in (ROOT / "pyproject.toml", CONSTRAINTS):
+    for file in (ROOT / "pyproject.toml", ROOT / "setup.py", CONSTRAINTS):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -76,6 +77,15 @@ def install() -> None:
     print("Installing the packages: a few minutes and about 2 GB, this once.", flush=True)
     run(PYTHON, "-m", "pip", "install", f"torch=={pinned('torch')}")
     run(PYTHON, "-m", "pip", "install", "-e", ".[dev]", "-c", CONSTRAINTS)
+    link_names()
+
+
+def link_names() -> None:
+    """The import names as links to their folders: mypy does not look where an editable install points."""
+    NAMES.mkdir(exist_ok=True)
+    for name, folder in (("compresslab", "core"), ("compresslab_dashboard", "dashboard")):
+        (NAMES / name).unlink(missing_ok=True)
+        (NAMES / name).symlink_to(ROOT / folder)
 
 
 def pinned(package: str) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.generation_request import Decoding
-from core.registry import METHODS, METRICS
-from core.settings import Control, Settings, allowed
-from core.texts import Calibration, Evaluation
+from compresslab.data.texts import Calibration, Evaluation
+from compresslab.recipes.generation_request import Decoding
+from compresslab.registry import METHODS, METRICS
+from compresslab.settings import Control, Settings, allowed
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "methods.md"
 HEAD = """# Methods, metrics and their settings

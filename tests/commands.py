@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from core.commands.main import main
+from compresslab.commands.main import main
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -1,11 +1,10 @@
 """Shared by all tests: a data folder of their own, so that nobody's runs are touched."""
 
 import pytest
-
-from core.models.anatomy import Heads
-from core.models.facts import ModelFacts
-from core.models.families import ANATOMIES
-from core.models.weights import WeightPlan
+from compresslab.models.anatomy import Heads
+from compresslab.models.facts import ModelFacts
+from compresslab.models.families import ANATOMIES
+from compresslab.models.weights import WeightPlan
 
 pytest_plugins = ["tests.chromium", "tests.commands", "tests.dashboard_server", "tests.exported", "tests.tiny_models"]
 

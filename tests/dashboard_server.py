@@ -17,9 +17,9 @@ from typing import TypeVar
 
 import psutil
 import pytest
+from compresslab.workspace import Workspace
 from playwright.sync_api import Browser
 
-from core.workspace import Workspace
 from tests.studio_page import StudioPage, visitor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,11 +44,11 @@ class Dashboard:
 
     @property
     def worker(self) -> psutil.Process:
-        return self._process("core.worker")
+        return self._process("compresslab.work.worker")
 
     @property
     def child(self) -> psutil.Process:
-        return self._process("core.child")
+        return self._process("compresslab.work.child")
 
     def ready(self) -> bool:
         """A worker that has loaded the model and has nothing to do."""
@@ -119,7 +119,7 @@ def started_dashboard(home: Path) -> Iterator[Dashboard]:
     port = free_port()
     with (home / "launcher.log").open("wb") as log:
         launcher = subprocess.Popen(
-            [sys.executable, "-m", "core.commands", "dashboard", "--no-browser", "--port", str(port)],
+            [sys.executable, "-m", "compresslab.commands", "dashboard", "--no-browser", "--port", str(port)],
             cwd=ROOT,
             env={**os.environ, "COMPRESSLAB_HOME": str(home), "COMPRESSLAB_STORE": ""},
             stdout=log,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.recipe import Recipe
-from core.results import Measurement, RunRecord
-from core.sweep import Value
-from dashboard.explore.dots import Dot
-from dashboard.explore.readings import Reading
-from dashboard.explore.scene import Scene, SceneAxis
+from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.sweep import Value
+from compresslab.records.results import Measurement, RunRecord
+from compresslab_dashboard.explore.dots import Dot
+from compresslab_dashboard.explore.readings import Reading
+from compresslab_dashboard.explore.scene import Scene, SceneAxis
+
 from tests.fake_session import HARDWARE
 
 GPTQ = Recipe.from_dict({"steps": ["quantize_gptq"]})

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from compresslab.engine.context import Job
+from compresslab.engine.exporting import contents_of
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.exports import Format
 from torch import Tensor
-
-from core.engine.context import Job
-from core.engine.exporting import contents_of
-from core.engine.model import CompressedModel
-from core.engine.progress import Tracker
-from core.engine.session import Session
-from core.exports import Format
 
 IDS = torch.arange(48).reshape(2, 24) * 7 % 320
 

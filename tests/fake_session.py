@@ -4,9 +4,9 @@ import os
 import sys
 import time
 
-from core.errors import BadInput, Cancelled, RunFailed
-from core.events import Notice, PaneDone, PaneStarted, Progress, Token
-from core.results import Hardware, Measurement, RunRecord
+from compresslab.errors import BadInput, Cancelled, RunFailed
+from compresslab.records.events import Notice, PaneDone, PaneStarted, Progress, Token
+from compresslab.records.results import Hardware, Measurement, RunRecord
 
 HARDWARE = Hardware(
     device="cpu",

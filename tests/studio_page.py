@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import parse_qs, quote, urlsplit
 
+from compresslab.models.source import BUNDLED
+from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
-
-from core.models.source import BUNDLED
-from dashboard.texts import words_of
 
 EN = words_of("en")
 SETTLING = 30_000  # milliseconds for what the dashboard does by itself, on a busy machine

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from compresslab_dashboard.url_number import url_number
 from streamlit.testing.v1 import AppTest
 
-from dashboard.url_number import url_number
 from tests.test_dashboard_pages import healthy
 
 STUDIO = ("model", "recipe", "job", "run", "texts", "live", "lang")
@@ -43,4 +43,4 @@ def test_nonsense_in_an_address_breaks_no_page(own_home: object, page: str, nons
 def draw(page: str) -> None:
     import importlib
 
-    importlib.import_module(f"dashboard.app_pages.{page}").page()
+    importlib.import_module(f"compresslab_dashboard.app_pages.{page}").page()

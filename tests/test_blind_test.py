@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from compresslab.store.votes import Tally
+from compresslab.workspace import Workspace
+from compresslab_dashboard.blind_test import BUTTONS, Turn, choice_of, shuffled
 from streamlit.testing.v1 import AppTest
-
-from core.store.votes import Tally
-from core.workspace import Workspace
-from dashboard.blind_test import BUTTONS, Turn, choice_of, shuffled
 
 
 def test_the_order_is_drawn_anew_for_every_turn_and_never_while_it_is_shown() -> None:
@@ -32,10 +31,9 @@ def app(own_home: Any) -> AppTest:
 
 def draw() -> None:
     import streamlit as st
-
-    from dashboard import state
-    from dashboard.ballot import ballot
-    from dashboard.blind_test import Pair
+    from compresslab_dashboard import state
+    from compresslab_dashboard.ballot import ballot
+    from compresslab_dashboard.blind_test import Pair
 
     pair = Pair("aaaa1111", "small0001", "One day")
     ballot(st.session_state["turn"], pair, [0, 1], state.words(), key="test", said="compare.blind")

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from compresslab_dashboard.texts import words_of
 from playwright.sync_api import expect
 
-from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard
 from tests.studio_page import StudioPage, keyed, settle
 

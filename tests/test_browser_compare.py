@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from compresslab.recipes.recipe import Recipe
 from playwright.sync_api import Browser, expect
 
-from core.recipe import Recipe
 from tests.dashboard_server import Dashboard, wait_for
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed, settle, visitor
 

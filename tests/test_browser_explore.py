@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.sweep import Sweep
+from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from core.recipe import Recipe
-from core.sweep import Sweep
-from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard, slowed, wait_for
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed, visitor
 

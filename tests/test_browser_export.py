@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from compresslab.exports.onnx import SCRIPT
+from compresslab.exports.registry import FORMATS
+from compresslab.work.exporting import CARD, RECORD, folder_name
 from playwright.sync_api import Locator, expect
 
-from core.exporting import CARD, RECORD, folder_name
-from core.exports.onnx import SCRIPT
-from core.exports.registry import FORMATS
 from tests.dashboard_server import Dashboard
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed
 

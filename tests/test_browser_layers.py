@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Locator, Page, expect
 
-from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard, slowed, wait_for
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed
 from tests.test_dashboard_sizes import save_table

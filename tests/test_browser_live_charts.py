@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.sweep import Sweep
 from playwright.sync_api import Page, TimeoutError, expect
 
-from core.recipe import Recipe
-from core.sweep import Sweep
 from tests.dashboard_server import Dashboard, wait_for
 from tests.studio_page import PATIENCE, StudioPage, keyed
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from compresslab.recipes.recipe import Recipe
+from compresslab.workspace import Workspace
+from compresslab_dashboard.present.ladder import ladder
+from compresslab_dashboard.present.sizes import sizes_of
+from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, Locator, expect
 
-from core.recipe import Recipe
-from core.workspace import Workspace
-from dashboard.present.ladder import ladder
-from dashboard.present.sizes import sizes_of
-from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard, slowed, wait_for
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed, settle, visitor
 

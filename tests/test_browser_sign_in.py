@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from compresslab.work.launcher import LOCAL
+from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from core.launcher import LOCAL
-from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard, free_port, started_dashboard, wait_for
 from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, PERSON, Provider, running_provider
 from tests.studio_page import EN, PATIENCE, keyed

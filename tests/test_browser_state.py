@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from compresslab.recipes.recipe import Recipe
+from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, Locator, expect
 
-from core.recipe import Recipe
-from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard, wait_for
 from tests.studio_page import CARDS, EN, PATIENCE, StudioPage, cell, keyed, visitor
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.sweep import Sweep
 from playwright.sync_api import Browser, expect
 
-from core.recipe import Recipe
-from core.sweep import Sweep
 from tests.dashboard_server import running_dashboard, slowed, wait_for
 from tests.studio_page import EN, PATIENCE, keyed, visitor
 

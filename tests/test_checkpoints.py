@@ -4,15 +4,15 @@ import json
 
 import pytest
 import torch
+from compresslab.engine.measuring.scores import log_probabilities
+from compresslab.engine.models.checkpoint import load_baseline
+from compresslab.engine.models.device import Choice
+from compresslab.errors import BadInput
+from compresslab.models.facts import read_facts
+from compresslab.models.source import INDEX, WEIGHTS
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from core.engine.checkpoint import load_baseline
-from core.engine.device import Choice
-from core.engine.scores import log_probabilities
-from core.errors import BadInput
-from core.models.facts import read_facts
-from core.models.source import INDEX, WEIGHTS
 from tests.tiny_models import CONFIGS, FAMILIES, write_checkpoint
 
 BATCH = torch.arange(2 * 24).view(2, 24) % 300

@@ -11,22 +11,22 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from compresslab.commands.main import cli
+from compresslab.commands.output import number, steps_of
+from compresslab.files.paths import store_url
+from compresslab.methods.distill_logits import DistillLogits
+from compresslab.recipes.recipe import Recipe
+from compresslab.registry import METHODS
+from compresslab.store import Store
+from compresslab.work import jobs
+from compresslab.work.jobs import RunJob
+from compresslab.work.launcher import free_port
+from compresslab.workspace import Workspace
 
-from core import jobs
-from core.commands.main import cli
-from core.commands.output import number, steps_of
-from core.jobs import RunJob
-from core.launcher import free_port
-from core.methods.distill_logits import DistillLogits
-from core.paths import store_url
-from core.recipe import Recipe
-from core.registry import METHODS
-from core.store import Store
-from core.workspace import Workspace
 from tests.fake_session import FakeSession, record
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = [sys.executable, "-m", "core.commands"]
+COMMAND = [sys.executable, "-m", "compresslab.commands"]
 
 
 @pytest.fixture(autouse=True)
@@ -297,7 +297,7 @@ def test_follow_reports_how_the_job_ended(store, call, monkeypatch):
                 store.save_run(record(row.run_id), row.id)
             store.finish(row.id, state, error)
 
-        monkeypatch.setattr("core.commands.main.time.sleep", work)
+        monkeypatch.setattr("compresslab.commands.main.time.sleep", work)
 
     ends("done")
     code, out, err = call("submit", "--follow", "--json")
@@ -324,7 +324,7 @@ def process(*words, **options):
 
 
 def test_help_is_quick_and_loads_no_torch():
-    code = "import sys; from core.commands.main import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    code = "import sys; from compresslab.commands.main import main; main(['--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
     spent = os.times().children_user
     assert process("--help").returncode == 0

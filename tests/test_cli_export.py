@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-
-from core.exports.registry import FORMATS
-from core.recipe import Recipe
-from core.workspace import Workspace
+from compresslab.exports.registry import FORMATS
+from compresslab.recipes.recipe import Recipe
+from compresslab.workspace import Workspace
 
 
 @pytest.fixture

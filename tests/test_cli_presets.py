@@ -3,12 +3,12 @@
 import json
 
 import pytest
+from compresslab.methods.quantize_gptq import QuantizeGptq
+from compresslab.planning.presets import TELLS
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import RunRecord
+from compresslab.workspace import Workspace
 
-from core.methods.quantize_gptq import QuantizeGptq
-from core.presets import TELLS
-from core.recipe import Recipe
-from core.results import RunRecord
-from core.workspace import Workspace
 from tests.test_dashboard_sizes import save_table
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-from core.estimate import Estimate
-from core.results import Hardware, LossPoint, Measurement, RunRecord
-from dashboard import chart_style, charts
-from dashboard.components import static, window
-from dashboard.job_view import DraftPoint
-from dashboard.texts import LANGUAGES, Words, words_of
-from dashboard.verdict import make_verdict, verdict_html
+from compresslab.planning.estimate import Estimate
+from compresslab.records.results import Hardware, LossPoint, Measurement, RunRecord
+from compresslab_dashboard import chart_style, charts
+from compresslab_dashboard.components import static, window
+from compresslab_dashboard.job_view import DraftPoint
+from compresslab_dashboard.texts import LANGUAGES, Words, words_of
+from compresslab_dashboard.verdict import make_verdict, verdict_html
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = words_of("en")

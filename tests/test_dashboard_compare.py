@@ -6,28 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compresslab.data.texts import example_prompts
+from compresslab.errors import BadInput
+from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import PaneDone, PaneStarted, Token, to_json
+from compresslab.records.results import Measurement, RunRecord
+from compresslab.workspace import Workspace
+from compresslab_dashboard.app_pages.compare import chip_colors
+from compresslab_dashboard.chart_style import BASELINE as GREY
+from compresslab_dashboard.chart_style import COMPRESSED, FURTHER
+from compresslab_dashboard.compare.answers import differing_letters
+from compresslab_dashboard.compare.blind import rounds_of
+from compresslab_dashboard.compare.comparing import Comparing
+from compresslab_dashboard.compare.measures import numbers_frame, rows_of, table_html
+from compresslab_dashboard.compare.members import Member, baseline_name, members_of
+from compresslab_dashboard.compare.prompt_set import MOST_PROMPTS, answers_frame, decoded, read_prompts
+from compresslab_dashboard.compare.recipes import difference
+from compresslab_dashboard.csv_text import csv_bytes
+from compresslab_dashboard.job_view import JobView, PaneText
+from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
-from core.errors import BadInput
-from core.events import PaneDone, PaneStarted, Token, to_json
-from core.generation_request import GenerateRequest
-from core.recipe import Recipe
-from core.results import Measurement, RunRecord
-from core.texts import example_prompts
-from core.workspace import Workspace
-from dashboard.app_pages.compare import chip_colors
-from dashboard.chart_style import BASELINE as GREY
-from dashboard.chart_style import COMPRESSED, FURTHER
-from dashboard.compare.answers import differing_letters
-from dashboard.compare.blind import rounds_of
-from dashboard.compare.comparing import Comparing
-from dashboard.compare.measures import numbers_frame, rows_of, table_html
-from dashboard.compare.members import Member, baseline_name, members_of
-from dashboard.compare.prompt_set import MOST_PROMPTS, answers_frame, decoded, read_prompts
-from dashboard.compare.recipes import difference
-from dashboard.csv_text import csv_bytes
-from dashboard.job_view import JobView, PaneText
-from dashboard.texts import words_of
 from tests.test_dashboard_pages import healthy, param, record, said, visible
 from tests.test_report import write_answers
 from tests.tiny_models import write_checkpoint
@@ -68,10 +68,9 @@ def compare(**params: str) -> AppTest:
 
 def draw() -> None:
     import streamlit as st
-
-    from dashboard import state
-    from dashboard.app_pages import compare as page
-    from dashboard.app_pages import studio
+    from compresslab_dashboard import state
+    from compresslab_dashboard.app_pages import compare as page
+    from compresslab_dashboard.app_pages import studio
 
     state.keep_pages({"studio": st.Page(studio.page, url_path="studio")})
     page.page()

@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 
 import pytest
+from compresslab.methods.quantize_gptq import QuantizeGptq
+from compresslab.planning.estimate import Estimate
+from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.sweep import Sweep
+from compresslab.work import jobs
+from compresslab.work.jobs import RunJob
+from compresslab.workspace import Workspace
+from compresslab_dashboard import formats
+from compresslab_dashboard.explore import foreseen
+from compresslab_dashboard.explore.axes import choices, first_axes, scene_axis, typed, value_text
+from compresslab_dashboard.explore.exploring import MOST_COMPARED, Exploring
+from compresslab_dashboard.texts import LANGUAGES, words_of
 from streamlit.testing.v1 import AppTest
 
-from core import jobs
-from core.estimate import Estimate
-from core.jobs import RunJob
-from core.methods.quantize_gptq import QuantizeGptq
-from core.recipe import Recipe
-from core.sweep import Sweep
-from core.workspace import Workspace
-from dashboard import formats
-from dashboard.explore import foreseen
-from dashboard.explore.axes import choices, first_axes, scene_axis, typed, value_text
-from dashboard.explore.exploring import MOST_COMPARED, Exploring
-from dashboard.texts import LANGUAGES, words_of
 from tests.explore_scenes import EVIL, GPTQ, record
 from tests.test_dashboard_pages import healthy, param, said, visible
 from tests.test_dashboard_sizes import save_table
@@ -53,7 +53,7 @@ def test_what_is_chosen_at_first_can_be_run(recipe: Recipe, workspace: Workspace
 
 
 def test_every_choice_of_every_method_is_a_sweep_and_has_words() -> None:
-    from core.registry import METHODS
+    from compresslab.registry import METHODS
 
     for name in METHODS:
         base = Recipe.from_dict({"steps": [name]})
@@ -81,7 +81,7 @@ def test_typed_values_are_numbers_in_order() -> None:
 
 
 def draw_explore() -> None:
-    from dashboard.app_pages import explore
+    from compresslab_dashboard.app_pages import explore
 
     explore.page()
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from compresslab.records.results import RunRecord, WeightReport
+from compresslab.workspace import Workspace
+from compresslab_dashboard.chart_style import COMPRESSED, FURTHER, tint
+from compresslab_dashboard.explore import charts, sentences
+from compresslab_dashboard.explore.dots import Dot, front, known_measures, run_dots
+from compresslab_dashboard.explore.parallel import parallel
+from compresslab_dashboard.explore.pareto import FAINT, pareto
+from compresslab_dashboard.explore.readings import MOST_KEPT, Reading, Readings, reading
+from compresslab_dashboard.explore.scene import Scene, dot_text, number_text, told
+from compresslab_dashboard.explore.table import points_table
+from compresslab_dashboard.texts import LANGUAGES, words_of
 
-from core.results import RunRecord, WeightReport
-from core.workspace import Workspace
-from dashboard.chart_style import COMPRESSED, FURTHER, tint
-from dashboard.explore import charts, sentences
-from dashboard.explore.dots import Dot, front, known_measures, run_dots
-from dashboard.explore.parallel import parallel
-from dashboard.explore.pareto import FAINT, pareto
-from dashboard.explore.readings import MOST_KEPT, Reading, Readings, reading
-from dashboard.explore.scene import Scene, dot_text, number_text, told
-from dashboard.explore.table import points_table
-from dashboard.texts import LANGUAGES, words_of
 from tests.explore_scenes import BITS, EVIL, GPTQ, METHOD, RATE, dot, grid, record
 
 EN = words_of("en")

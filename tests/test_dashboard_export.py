@@ -7,17 +7,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from compresslab.exports.registry import FORMATS
+from compresslab.files.paths import run_folder
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import Progress, to_json
+from compresslab.records.results import ExportRecord, Measurement, RunRecord
+from compresslab.work.exporting import CARD, folder_name
+from compresslab.workspace import Workspace
+from compresslab_dashboard import exported
+from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
-
-from core.events import Progress, to_json
-from core.exporting import CARD, folder_name
-from core.exports.registry import FORMATS
-from core.paths import run_folder
-from core.recipe import Recipe
-from core.results import ExportRecord, Measurement, RunRecord
-from core.workspace import Workspace
-from dashboard import exported
-from dashboard.texts import words_of
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
 EN = words_of("en")
@@ -47,7 +46,7 @@ def record(ran: tuple[Path, RunRecord], home: Path) -> RunRecord:
 def opened(record: RunRecord, page: str = "studio", **params: str) -> AppTest:
     """The Studio with the finished run on the screen."""
     app = AppTest.from_file(str(APP), default_timeout=60)
-    from dashboard.sketch import to_short
+    from compresslab_dashboard.sketch import to_short
 
     recipe = Recipe.from_dict(record.recipe)
     given = {"model": recipe.model, "recipe": to_short(recipe), "run": record.run_id, "live": "off"} | params
@@ -137,7 +136,7 @@ def test_a_failed_export_says_why(record: RunRecord) -> None:
 
 def test_what_can_not_even_begin_says_why_beside_its_button(record: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(record)
-    monkeypatch.setattr("core.exporting.shutil.disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    monkeypatch.setattr("compresslab.work.exporting.shutil.disk_usage", lambda _: SimpleNamespace(free=1_000_000))
     app.button(key="export_write.gptq").click().run()
     assert any("choose another place" in error.value for error in app.error)
     assert not [job for job in Workspace().jobs() if job.payload.get("format") == "gptq"]

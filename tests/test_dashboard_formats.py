@@ -3,10 +3,9 @@
 import math
 
 import pytest
-
-from core.results import Measurement
-from dashboard import formats
-from dashboard.formats import THIN
+from compresslab.records.results import Measurement
+from compresslab_dashboard import formats
+from compresslab_dashboard.formats import THIN
 
 
 def tidy(text: str) -> str:

@@ -6,19 +6,18 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from compresslab.errors import BadInput
+from compresslab.methods.distill_logits import DistillLogits
+from compresslab.methods.prune_magnitude import PruneMagnitude
+from compresslab.methods.quantize_rtn import QuantizeRtn
+from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.recipe import TEXTS, Recipe
+from compresslab.registry import METHODS, METRICS
+from compresslab.settings import Control, Settings
+from compresslab_dashboard.forms import places, scale, slider_format
+from compresslab_dashboard.sketch import Sketch, from_short, to_short
+from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
-
-from core.errors import BadInput
-from core.generation_request import Decoding
-from core.methods.distill_logits import DistillLogits
-from core.methods.prune_magnitude import PruneMagnitude
-from core.methods.quantize_rtn import QuantizeRtn
-from core.recipe import TEXTS, Recipe
-from core.registry import METHODS, METRICS
-from core.settings import Control, Settings
-from dashboard.forms import places, scale, slider_format
-from dashboard.sketch import Sketch, from_short, to_short
-from dashboard.texts import words_of
 
 OWNERS: dict[str, type[Settings]] = {**METHODS, **METRICS, **TEXTS, "decoding": Decoding}
 
@@ -68,9 +67,9 @@ def test_shares_are_read_in_percent_and_others_with_their_unit() -> None:
 
 def draw(owner: str, values: dict, limits: dict) -> None:  # type: ignore[type-arg]  # its text runs alone
     import streamlit as st
+    from compresslab_dashboard.forms import form
+    from compresslab_dashboard.texts import words_of
 
-    from dashboard.forms import form
-    from dashboard.texts import words_of
     from tests.test_dashboard_forms import OWNERS
 
     limits = st.session_state.get("limits", limits)

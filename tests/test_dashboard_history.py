@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from compresslab.errors import BadInput
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import RunRecord
+from compresslab.store.runs import Annotation
+from compresslab.workspace import Workspace
+from compresslab_dashboard.csv_text import csv_bytes
+from compresslab_dashboard.history_rows import change_text, everything, matching, runs_table
+from compresslab_dashboard.texts import words_of
 from sqlalchemy import Engine, event
 from streamlit.testing.v1 import AppTest
 
-from core.errors import BadInput
-from core.recipe import Recipe
-from core.results import RunRecord
-from core.store.runs import Annotation
-from core.workspace import Workspace
-from dashboard.csv_text import csv_bytes
-from dashboard.history_rows import change_text, everything, matching, runs_table
-from dashboard.texts import words_of
 from tests.test_dashboard_pages import FOUR_BITS, healthy, measured, record, said
 
 MOST_STATEMENTS = 12
@@ -39,7 +39,7 @@ def history(**params: str) -> AppTest:
 
 
 def draw_history() -> None:
-    from dashboard.app_pages import history
+    from compresslab_dashboard.app_pages import history
 
     history.page()
 

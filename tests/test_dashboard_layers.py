@@ -5,25 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from compresslab.methods.prune_magnitude import PruneMagnitude
+from compresslab.methods.quantize_rtn import QuantizeRtn
+from compresslab.models.packed_layout import file_bytes
+from compresslab.planning.allocation import SPARSITIES
+from compresslab.profiles import layer_profile
+from compresslab.profiles.layer_profile import LayerProfile, MatrixProfile
+from compresslab.recipes.layerwise import LayerMethod
+from compresslab.recipes.recipe import Recipe
+from compresslab.work.jobs import ProfileJob, parse
+from compresslab.workspace import Workspace
+from compresslab_dashboard.layers import charts, exceptions
+from compresslab_dashboard.layers.exceptions import ALONE, AS_STEP
+from compresslab_dashboard.layers.looking import Scope
+from compresslab_dashboard.layers.readings import cells, layer_bytes, most_and_least, sensitivity
+from compresslab_dashboard.sketch import from_short
+from compresslab_dashboard.studio.fit import budgets
+from compresslab_dashboard.texts import LANGUAGES, words_of
 from streamlit.testing.v1 import AppTest
 
-from core import layer_profile
-from core.allocation import SPARSITIES
-from core.jobs import ProfileJob, parse
-from core.layer_profile import LayerProfile, MatrixProfile
-from core.methods.layerwise import LayerMethod
-from core.methods.prune_magnitude import PruneMagnitude
-from core.methods.quantize_rtn import QuantizeRtn
-from core.models.packed_layout import file_bytes
-from core.recipe import Recipe
-from core.workspace import Workspace
-from dashboard.layers import charts, exceptions
-from dashboard.layers.exceptions import ALONE, AS_STEP
-from dashboard.layers.looking import Scope
-from dashboard.layers.readings import cells, layer_bytes, most_and_least, sensitivity
-from dashboard.sketch import from_short
-from dashboard.studio.fit import budgets
-from dashboard.texts import LANGUAGES, words_of
 from tests.test_dashboard_pages import healthy, param, said
 from tests.test_dashboard_sizes import save_table
 
@@ -42,7 +42,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 def draw_layers() -> None:
     """The page by itself: AppTest can't go to a page of a navigation."""
-    from dashboard.app_pages import layers
+    from compresslab_dashboard.app_pages import layers
 
     layers.page()
 

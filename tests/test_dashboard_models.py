@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import streamlit as st
+from compresslab.files.paths import BUNDLED_MODEL
+from compresslab.models import hub as hub_models
+from compresslab.records.events import Progress, to_json
+from compresslab.workspace import Workspace
 from huggingface_hub import constants
 from streamlit.testing.v1 import AppTest
 
-from core.events import Progress, to_json
-from core.models import hub as hub_models
-from core.paths import BUNDLED_MODEL
-from core.workspace import Workspace
 from tests.local_hub import local_hub
 
 NAME = "someone/storyteller"
@@ -31,7 +31,7 @@ def app() -> AppTest:
 
 
 def draw() -> None:
-    from dashboard.app_pages import models
+    from compresslab_dashboard.app_pages import models
 
     models.page()
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from compresslab.data.texts import calibration_text
 from streamlit.testing.v1 import AppTest
-
-from core.texts import calibration_text
 
 
 def draw() -> None:
     import streamlit as st
-
-    from dashboard import state
-    from dashboard.studio.own_text import own_text
+    from compresslab_dashboard import state
+    from compresslab_dashboard.studio.own_text import own_text
 
     own_text(state.workspace().facts("storyteller"), state.words())
     st.text(state.current().recipe.calibration.text, help=None)

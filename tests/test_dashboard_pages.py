@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import Draft, Loss, Notice, PaneDone, PaneStarted, Progress, Token, to_json
+from compresslab.records.results import Hardware, Measurement, RunRecord
+from compresslab.workspace import Workspace
+from compresslab_dashboard.job_view import JobView
+from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
-
-from core.events import Draft, Loss, Notice, PaneDone, PaneStarted, Progress, Token, to_json
-from core.recipe import Recipe
-from core.results import Hardware, Measurement, RunRecord
-from core.workspace import Workspace
-from dashboard.job_view import JobView
-from dashboard.texts import words_of
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
 FOUR_BITS = Recipe.from_dict({"steps": ["quantize_rtn"]})
@@ -107,8 +106,8 @@ def visible(app: AppTest) -> str:
 
 def test_no_page_imports_torch() -> None:
     code = (
-        "import sys, dashboard.app_pages.studio, dashboard.app_pages.history, dashboard.app_pages.present;"
-        "import dashboard.verdict, dashboard.report;"
+        "import sys; from compresslab_dashboard.app_pages import history, present, studio;"
+        "from compresslab_dashboard import report, verdict;"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run(

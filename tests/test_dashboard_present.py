@@ -8,22 +8,22 @@ import time
 from typing import Any
 
 import pytest
+from compresslab.data.texts import example_prompts
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import Measurement, RunRecord
+from compresslab.store.votes import Tally
+from compresslab.workspace import Workspace
+from compresslab_dashboard.present import guess, ladder
+from compresslab_dashboard.present.plain import plain, size_name, untouched
+from compresslab_dashboard.present.prepared import prepare
+from compresslab_dashboard.present.sizes import MOST_SIZES, Size, models_with_sizes, sizes_of
+from compresslab_dashboard.present.tour import STEPS
+from compresslab_dashboard.present.view import BASELINE, Showing
+from compresslab_dashboard.texts import words_of
+from compresslab_dashboard.texts.en import present as english
+from compresslab_dashboard.texts.zh import present as chinese
 from streamlit.testing.v1 import AppTest
 
-from core.recipe import Recipe
-from core.results import Measurement, RunRecord
-from core.store.votes import Tally
-from core.texts import example_prompts
-from core.workspace import Workspace
-from dashboard.present import guess, ladder
-from dashboard.present.plain import plain, size_name, untouched
-from dashboard.present.prepared import prepare
-from dashboard.present.sizes import MOST_SIZES, Size, models_with_sizes, sizes_of
-from dashboard.present.tour import STEPS
-from dashboard.present.view import BASELINE, Showing
-from dashboard.texts import words_of
-from dashboard.texts.en import present as english
-from dashboard.texts.zh import present as chinese
 from tests.test_dashboard_pages import healthy, measured, param, record, said
 from tests.test_report import write_answers
 
@@ -78,7 +78,7 @@ def present(**params: str) -> AppTest:
 
 
 def draw() -> None:
-    from dashboard.app_pages import present
+    from compresslab_dashboard.app_pages import present
 
     present.page()
 

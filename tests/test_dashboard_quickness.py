@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import RunRecord, RunSummary
+from compresslab.workspace import Workspace
+from compresslab_dashboard import live, state
 from pydantic import BaseModel
 from streamlit.testing.v1 import AppTest
 
-from core.recipe import Recipe
-from core.results import RunRecord, RunSummary
-from core.workspace import Workspace
-from dashboard import live, state
 from tests.test_dashboard_history import history, statements
 from tests.test_dashboard_pages import healthy, opened, record
 

@@ -6,20 +6,20 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from compresslab.methods.quantize_rtn import QuantizeRtn
+from compresslab.models.packed_layout import file_bytes
+from compresslab.planning.prediction import Prediction
+from compresslab.profiles import sensitivity_store, statistics_files
+from compresslab.profiles.sensitivity_table import Point, SensitivityTable, column
+from compresslab.recipes.layerwise import Quantizer
+from compresslab.recipes.recipe import Recipe
+from compresslab.workspace import Workspace
+from compresslab_dashboard import formats
+from compresslab_dashboard.sketch import Sketch, from_short
+from compresslab_dashboard.studio.fit import budgets, stop_for
+from compresslab_dashboard.texts import words_of
+from compresslab_dashboard.verdict import make_verdict
 
-from core import sensitivity_store, statistics_files
-from core.methods.layerwise import Quantizer
-from core.methods.quantize_rtn import QuantizeRtn
-from core.models.packed_layout import file_bytes
-from core.prediction import Prediction
-from core.recipe import Recipe
-from core.sensitivity_table import Point, SensitivityTable, column
-from core.workspace import Workspace
-from dashboard import formats
-from dashboard.sketch import Sketch, from_short
-from dashboard.studio.fit import budgets, stop_for
-from dashboard.texts import words_of
-from dashboard.verdict import make_verdict
 from tests.test_dashboard_charts import accuracies, estimate, perplexity
 from tests.test_dashboard_pages import healthy, opened, param, said, visible
 from tests.tiny_models import write_checkpoint

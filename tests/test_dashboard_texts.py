@@ -6,23 +6,22 @@ import re
 import string
 from pathlib import Path
 
+import compresslab_dashboard
 import pytest
-
-import dashboard
-from core.exports.registry import FORMATS
-from core.generation_request import Decoding
-from core.recipe import TEXTS
-from core.registry import METHODS, METRICS
-from core.settings import Control, Settings
-from dashboard.recipe_words import steps_text
-from dashboard.texts import LANGUAGES, Words, en, escaped, words_of, zh
+from compresslab.exports.registry import FORMATS
+from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.recipe import TEXTS
+from compresslab.registry import METHODS, METRICS
+from compresslab.settings import Control, Settings
+from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.texts import LANGUAGES, Words, en, escaped, words_of, zh
 
 OWNERS: dict[str, type[Settings]] = {**METHODS, **METRICS, **FORMATS, **TEXTS, "decoding": Decoding}
 CONTROLS = [(owner, control) for owner, kind in OWNERS.items() for control in kind.controls()]
 NAMED = [*METHODS, *METRICS]
 DECLARED = {f"{name}.{what}" for name in NAMED for what in ("title", "summary")}  # in English on the class itself
 DECLARED |= {f"format.{name}.{what}" for name in FORMATS for what in ("label", "plain")}
-SOURCES = sorted(Path(dashboard.__file__).parent.rglob("*.py"))
+SOURCES = sorted(Path(compresslab_dashboard.__file__).parent.rglob("*.py"))
 
 
 def fields(text: str) -> set[str]:

@@ -3,14 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
-
-from core.engine import teacher as teaching
-from core.engine.context import Job
-from core.engine.grids import QuantizedWeight
-from core.engine.progress import Tracker
-from core.engine.session import Session
-from core.errors import BadInput, Cancelled
-from core.events import Loss
+from compresslab.engine.context import Job
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.engine.steps import teacher as teaching
+from compresslab.errors import BadInput, Cancelled
+from compresslab.records.events import Loss
 
 FULL = {"steps": 25, "batch": 8, "learning_rate": 2e-3, "kd_weight": 1.0, "temperature": 1.0}
 
@@ -166,7 +165,7 @@ def test_training_stops_between_steps(session, tiny_recipe):
 
 
 def test_a_model_without_norms_to_train_says_so(session, tiny_recipe, monkeypatch):
-    from core.engine import student
+    from compresslab.engine.steps import student
 
     monkeypatch.setattr(student.Student, "parameters", [])
     with pytest.raises(BadInput, match="nothing to train"):

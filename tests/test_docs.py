@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from compresslab.models.facts import read_facts
+from compresslab.recipes.plan import make_plan
+from compresslab.recipes.recipe import Recipe
 
-from core.models.facts import read_facts
-from core.plan import make_plan
-from core.recipe import Recipe
 from scripts.write_docs import PAGE, page
 from scripts.write_figures import written
 

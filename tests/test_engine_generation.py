@@ -2,17 +2,17 @@
 
 import pytest
 import torch
+from compresslab.engine.context import Job
+from compresslab.engine.generation import Author, _Writer, write_pane
+from compresslab.engine.progress import Tracker
+from compresslab.engine.runtimes.torch_runtime import TorchRuntime
+from compresslab.engine.session import Session
+from compresslab.errors import BadInput, Cancelled
+from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pane
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import PaneDone, Token
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from core.engine.context import Job
-from core.engine.generation import Author, _Writer, write_pane
-from core.engine.progress import Tracker
-from core.engine.runtimes.torch_runtime import TorchRuntime
-from core.engine.session import Session
-from core.errors import BadInput, Cancelled
-from core.events import PaneDone, Token
-from core.generation_request import Decoding, GenerateRequest, Pane
-from core.recipe import Recipe
 from tests.tiny_models import FAMILIES
 
 PROMPT = "Mia had a red"

@@ -6,11 +6,10 @@ import random
 import numpy as np
 import pytest
 import torch
-
-from core.engine.grids import round_to_nearest
-from core.engine.masks import smallest, smallest_overall
-from core.engine.packing import _bits, _values
-from core.models.weights import Grid
+from compresslab.engine.models.packing import _bits, _values
+from compresslab.engine.solvers.masks import smallest, smallest_overall
+from compresslab.engine.solvers.rounding import round_to_nearest
+from compresslab.models.weights import Grid
 
 
 def weight(rows, columns, seed=0):

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from core.engine import packing, scores
-from core.engine.device import available, choose
-from core.engine.progress import Tracker
-from core.engine.scores import ScoreCache
-from core.engine.session import Session
-from core.errors import BadInput, Cancelled, RunFailed
-from core.events import from_json, to_json
-from core.models.facts import read_facts
-from core.paths import home, run_folder
+from compresslab.engine.measuring import scores
+from compresslab.engine.measuring.scores import ScoreCache
+from compresslab.engine.models import packing
+from compresslab.engine.models.device import available, choose
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.errors import BadInput, Cancelled, RunFailed
+from compresslab.files.paths import home, run_folder
+from compresslab.models.facts import read_facts
+from compresslab.records.events import from_json, to_json
 
 STEPS = [
     {"prune_magnitude": {"sparsity": 0.4}},
@@ -94,7 +94,7 @@ def test_progress_never_goes_back_and_ends_whole(session, tiny_recipe):
 
 def test_time_left_is_unknown_at_first_and_honest_later(monkeypatch):
     now, told = [0.0], []
-    monkeypatch.setattr("core.engine.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("compresslab.engine.progress.time.monotonic", lambda: now[0])
     tracker = Tracker({"a": 1.0, "b": 3.0}, told.append)
     tracker.begin("a")
     assert told[-1].seconds_left is None
@@ -108,7 +108,7 @@ def test_time_left_is_unknown_at_first_and_honest_later(monkeypatch):
 
 def test_what_costs_more_than_expected_is_counted_in_the_time_left_and_takes_nothing_back(monkeypatch):
     now, told = [0.0], []
-    monkeypatch.setattr("core.engine.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("compresslab.engine.progress.time.monotonic", lambda: now[0])
     tracker = Tracker({"a": 1.0, "b": 1.0, "c": 2.0}, told.append)
     tracker.begin("a")
     now[0] = 10.0
@@ -149,7 +149,7 @@ def test_losses_fall_and_are_kept(session, tiny_recipe):
 
 
 def test_a_training_that_breaks_says_what_to_change(session, tiny_recipe, monkeypatch):
-    from core.engine import distiller
+    from compresslab.engine.steps import distiller
 
     broken = torch.tensor(float("nan"), requires_grad=True)
     monkeypatch.setattr(distiller._Losses, "__call__", lambda *_: broken)
@@ -269,7 +269,7 @@ def test_out_of_memory_comes_with_advice(session, tiny_recipe, monkeypatch, erro
     def too_large(*_):
         raise error
 
-    monkeypatch.setattr("core.engine.scores.log_probabilities", too_large)
+    monkeypatch.setattr("compresslab.engine.measuring.scores.log_probabilities", too_large)
     monkeypatch.setattr(session, "scores", ScoreCache())
     with pytest.raises(RunFailed, match=r"not enough memory.*smaller"):
         run(session, tiny_recipe("llama", STEPS[0], metrics=["perplexity"]))
@@ -357,7 +357,7 @@ def test_pruning_and_rounding_do_not_depend_on_the_compute_dtype(tiny_recipe):
 
 
 def test_warm_loads_and_scores_ahead(tiny_recipe, monkeypatch, tiny_texts):
-    from core import texts
+    from compresslab.data import texts
 
     folder = tiny_texts[0].parent
     monkeypatch.setattr(texts, "EVALUATION", folder)
@@ -365,6 +365,6 @@ def test_warm_loads_and_scores_ahead(tiny_recipe, monkeypatch, tiny_texts):
     recipe = tiny_recipe("llama")
     session.warm(recipe.model, "cpu", "float32")
     loads = []
-    monkeypatch.setattr("core.engine.session.load_baseline", lambda *_, **__: loads.append(1))
+    monkeypatch.setattr("compresslab.engine.session.load_baseline", lambda *_, **__: loads.append(1))
     run(session, recipe.replace(metrics=recipe.metrics[:1]), "draft")
     assert loads == []

@@ -6,33 +6,32 @@ from math import exp, log
 import numpy as np
 import pytest
 import torch
-
-from core import sensitivity_store
-from core.allocation import allocate
-from core.child import outcome
-from core.commands.main import main
-from core.commands.recipe import parse_bytes
-from core.engine.context import Job
-from core.engine.packing import WEIGHTS
-from core.engine.progress import Tracker
-from core.engine.scores import TokenScores
-from core.engine.session import Session
-from core.engine.solve import relative_loss
-from core.engine.statistics import log_ratio
-from core.errors import BadInput, Cancelled
-from core.estimate import NO_TABLE, estimate
-from core.methods.quantize_rtn import QuantizeRtn
-from core.models.facts import read_facts
-from core.models.packed_layout import file_bytes
-from core.models.weights import WeightPlan
-from core.paths import run_folder
-from core.plan import make_plan
-from core.prediction import NotPredicted, Predictor
-from core.probes import Probes, probes
-from core.recipe import Recipe
-from core.registry import METHODS
-from core.sensitivity_table import Point, SensitivityTable, column
-from core.workspace import Workspace
+from compresslab.commands.main import main
+from compresslab.commands.recipe import parse_bytes
+from compresslab.engine.context import Job
+from compresslab.engine.measuring.intervals import log_ratio
+from compresslab.engine.measuring.scores import TokenScores
+from compresslab.engine.models.packing import WEIGHTS
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.engine.solvers.optimal_brain import relative_loss
+from compresslab.errors import BadInput, Cancelled
+from compresslab.files.paths import run_folder
+from compresslab.methods.quantize_rtn import QuantizeRtn
+from compresslab.models.facts import read_facts
+from compresslab.models.packed_layout import file_bytes
+from compresslab.models.weights import WeightPlan
+from compresslab.planning.allocation import allocate
+from compresslab.planning.estimate import NO_TABLE, estimate
+from compresslab.planning.prediction import NotPredicted, Predictor
+from compresslab.profiles import sensitivity_store
+from compresslab.profiles.probes import Probes, probes
+from compresslab.profiles.sensitivity_table import Point, SensitivityTable, column
+from compresslab.recipes.plan import make_plan
+from compresslab.recipes.recipe import Recipe
+from compresslab.registry import METHODS
+from compresslab.work.child import outcome
+from compresslab.workspace import Workspace
 
 MATRICES = [f"model.layers.{n}.mlp.up_proj.weight" for n in range(2)]
 

@@ -4,11 +4,10 @@ import json
 
 import pytest
 import torch
+from compresslab.engine.exporting import contents_of
+from compresslab.exports.compressed_tensors import CompressedTensors
+from compresslab.exports.words import packed, unpacked
 from safetensors.torch import load_file
-
-from core.engine.exporting import contents_of
-from core.exports.compressed_tensors import CompressedTensors
-from core.exports.words import packed, unpacked
 
 GRIDS = [
     {"bits": 4, "group_size": 16},

@@ -6,13 +6,13 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from compresslab.engine.exporting import contents_of
+from compresslab.engine.solvers.rounding import round_to_nearest
+from compresslab.exports import gguf_blocks, gguf_family, gguf_tokenizer
+from compresslab.exports.gguf import FILE, Gguf
+from compresslab.models.weights import Grid, WeightPlan
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from core.engine.exporting import contents_of
-from core.engine.grids import round_to_nearest
-from core.exports import gguf_blocks, gguf_family, gguf_tokenizer
-from core.exports.gguf import FILE, Gguf
-from core.models.weights import Grid, WeightPlan
 from tests.exported import IDS, Exported, answers
 
 FAMILIES = ["llama", "mistral", "qwen2", "qwen3", "gemma", "phi3", "gpt2"]
@@ -140,10 +140,9 @@ def test_a_quantized_embedding_and_head(exported):
 @pytest.mark.parametrize("family", ["llama", "qwen2"])
 def test_a_stranger_reads_the_same(exported, family):
     """transformers has a reader of its own: its names, orders and sizes were not written by us."""
+    from compresslab.engine.models.architecture import module_of
     from transformers import AutoConfig
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
-
-    from core.engine.architecture import module_of
 
     export = exported(Gguf(dense="float32"), family, {"quantize_rtn": {"bits": 4, "group_size": 32}})
     file = str(export.folder / FILE)

@@ -4,11 +4,10 @@ import json
 
 import pytest
 import torch
+from compresslab.engine.exporting import contents_of
+from compresslab.exports import loading_lines, programs
+from compresslab.exports.gptq import Gptq
 from safetensors.torch import load_file
-
-from core.engine.exporting import contents_of
-from core.exports import loading_lines, programs
-from core.exports.gptq import Gptq
 
 GRIDS = [
     {"bits": 4, "group_size": 16},

@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from compresslab.errors import BadInput
+from compresslab.exports.onnx import SCRIPT, Onnx
+from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.recipe import Recipe
+from compresslab.work.exporting import contents_of_run
+from compresslab.workspace import Workspace
 
-from core.errors import BadInput
-from core.exporting import contents_of_run
-from core.exports.onnx import SCRIPT, Onnx
-from core.generation_request import Decoding
-from core.recipe import Recipe
-from core.workspace import Workspace
 from tests.tiny_models import FAMILIES
 
 EXACT = {"onnx": {"activations": "float32"}}
@@ -76,7 +76,7 @@ def test_the_script_answers_as_the_model_does_without_torch(workspace, ran, tmp_
     command = [sys.executable, "-c", BLOCK + RUN, str(Path(done.folder) / SCRIPT), "Tom had a", "--tokens", "12"]
     said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert said.returncode == 0, said.stderr
-    from core.engine.session import Session
+    from compresslab.engine.session import Session
 
     session = Session()
     model = session._saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})

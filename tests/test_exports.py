@@ -11,18 +11,18 @@ import pytest
 import torch
 import transformers
 import yaml
+from compresslab.errors import BadInput, Cancelled, RunFailed
+from compresslab.exports import Contents, Reopened
+from compresslab.exports.registry import FORMATS
+from compresslab.exports.transformers import WEIGHTS, Transformers
+from compresslab.files.paths import run_folder
+from compresslab.models.packed_layout import PACKED
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import Progress
+from compresslab.work.exporting import CARD, RECORD, SPARE_BYTES, contents_of_run, folder_name
+from compresslab.workspace import Workspace
 from safetensors.torch import load_file, save_file
 
-from core.errors import BadInput, Cancelled, RunFailed
-from core.events import Progress
-from core.exporting import CARD, RECORD, SPARE_BYTES, contents_of_run, folder_name
-from core.exports import Contents, Reopened
-from core.exports.registry import FORMATS
-from core.exports.transformers import WEIGHTS, Transformers
-from core.models.packed_layout import PACKED
-from core.paths import run_folder
-from core.recipe import Recipe
-from core.workspace import Workspace
 from tests.local_hub import PUSHED, local_hub
 from tests.tiny_models import stories, write_checkpoint
 
@@ -53,7 +53,7 @@ def ran(workspace, tiny_recipe):
 
 def test_naming_the_formats_needs_no_torch():
     code = (
-        "import sys; import core.exporting, core.exports.registry;"
+        "import sys; import compresslab.work.exporting, compresslab.exports.registry;"
         "print([name for name in ('torch', 'transformers', 'onnx', 'onnxruntime', 'gguf') if name in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -90,8 +90,8 @@ def test_an_export_is_opened_again_and_the_record_says_how_it_answered(workspace
 
 
 def test_float32_gives_every_effective_weight_back_to_the_bit(workspace, ran, tmp_path):
-    from core.engine.model import effective
-    from core.engine.session import Session
+    from compresslab.engine.models.model import effective
+    from compresslab.engine.session import Session
 
     record = ran({"prune_wanda": {"sparsity": 0.5}}, GROUPED)
     (done,) = workspace.export(record.run_id, "transformers", tmp_path, settings={"transformers": {"dtype": "float32"}})
@@ -131,9 +131,9 @@ def test_models_of_other_shapes_are_estimated_and_opened(workspace, ran, tmp_pat
 
 
 def test_the_queue_takes_the_same_way(workspace, ran, tmp_path):
-    from core.child import outcome
-    from core.engine.session import Session
-    from core.worker import Worker
+    from compresslab.engine.session import Session
+    from compresslab.work.child import outcome
+    from compresslab.work.worker import Worker
 
     record = ran(GROUPED)
     (job_id,) = workspace.submit_export(record.run_id, "transformers", tmp_path)
@@ -150,8 +150,8 @@ def test_the_queue_takes_the_same_way(workspace, ran, tmp_path):
 
 
 def test_the_packed_header_alone_says_what_the_model_in_memory_says(ran):
-    from core.engine.exporting import contents_of
-    from core.engine.session import Session
+    from compresslab.engine.exporting import contents_of
+    from compresslab.engine.session import Session
 
     record = ran({"prune_layers": {"layers": 1}}, {"prune_wanda": {"sparsity": 0.7}}, GROUPED)
     model = Session()._saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
@@ -199,7 +199,9 @@ def test_a_place_that_can_not_hold_a_folder_is_refused(workspace, ran, tmp_path,
     file.write_text("mine")
     with pytest.raises(BadInput, match=r"notes\.txt is a file, and exports go into a folder"):
         workspace.export(record.run_id, "transformers", file)
-    monkeypatch.setattr("core.exporting.os.access", lambda path, mode: False)  # who runs as root may write anywhere
+    monkeypatch.setattr(
+        "compresslab.work.exporting.os.access", lambda path, mode: False
+    )  # who runs as root may write anywhere
     with pytest.raises(BadInput, match=r"Nothing may be written to .*; choose another place"):
         workspace.export(record.run_id, "transformers", tmp_path / "out")
     assert file.read_text() == "mine" and not (tmp_path / "out").exists()
@@ -321,7 +323,7 @@ def test_models_of_other_tasks_are_opened_by_plain_transformers(workspace, tmp_p
 def test_formats_for_writers_refuse_a_classifier(tiny_facts):
     from dataclasses import replace
 
-    from core.exports import why_not
+    from compresslab.exports import why_not
 
     anatomy = replace(tiny_facts.anatomy, task="classification")
     contents = Contents(replace(tiny_facts, anatomy=anatomy), tiny_facts.weights, {})

@@ -4,15 +4,15 @@ import copy
 
 import pytest
 import torch
+from compresslab.engine.inputs.calibration import shared_inputs
+from compresslab.engine.models.checkpoint import load_baseline
+from compresslab.engine.models.device import Choice
+from compresslab.models.anatomy import QKV
+from compresslab.models.families import ANATOMIES
 from huggingface_hub.errors import StrictDataclassClassValidationError
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.activations import ACT2FN
 
-from core.engine.calibration import shared_inputs
-from core.engine.checkpoint import load_baseline
-from core.engine.device import Choice
-from core.models.anatomy import QKV
-from core.models.families import ANATOMIES
 from tests.tiny_models import CONFIGS, FAMILIES, OTHER_TASKS
 
 BATCH = torch.arange(2 * 24).view(2, 24) % 300

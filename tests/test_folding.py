@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from compresslab.engine.context import Job
+from compresslab.engine.measuring.scores import log_probabilities
+from compresslab.engine.models.activations import rounded
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.engine.solvers.rounding import round_to_nearest
+from compresslab.engine.steps.folding import folds
+from compresslab.models.weights import Grid
 from safetensors.torch import load_file, save_file
 
-from core.engine.activations import rounded
-from core.engine.context import Job
-from core.engine.folding import folds
-from core.engine.grids import round_to_nearest
-from core.engine.progress import Tracker
-from core.engine.scores import log_probabilities
-from core.engine.session import Session
-from core.models.weights import Grid
 from tests.tiny_models import DTYPES, FAMILIES, write_checkpoint
 
 BATCH = torch.arange(2 * 24).view(2, 24) % 300
@@ -160,7 +160,7 @@ def test_smoothing_loses_less_where_channels_differ(session, tiny_recipe, tmp_pa
     model = outlying(tmp_path)
     recipe = tiny_recipe("mistral", {"quantize_smooth": {}}).model_copy(update={"model": model})
     smooth = divergence(session, recipe)
-    monkeypatch.setattr("core.engine.folding.by_reader", lambda model, chosen: {})
+    monkeypatch.setattr("compresslab.engine.steps.folding.by_reader", lambda model, chosen: {})
     assert smooth < 0.5 * divergence(Session(), recipe)
 
 

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-
-from core.engine.grids import QuantizedWeight, fit, on_grid, round_to_nearest, search, unbiased
-from core.engine.half_quadratic import _offsets, _step, half_quadratic
-from core.models.weights import Grid
+from compresslab.engine.solvers.half_quadratic import _offsets, _step, half_quadratic
+from compresslab.engine.solvers.rounding import QuantizedWeight, fit, on_grid, round_to_nearest, search, unbiased
+from compresslab.models.weights import Grid
 
 GRIDS = [Grid(bits, size, symmetric) for bits in (2, 3, 4) for size in (0, 16) for symmetric in (True, False)]
 
@@ -24,7 +23,9 @@ def squared_error(weight, quantized):
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 def test_weights_lie_closer_than_on_the_full_range(weight, grid, monkeypatch):
-    monkeypatch.setattr("core.engine.half_quadratic.unbiased", lambda weight, quantized, importance: quantized)
+    monkeypatch.setattr(
+        "compresslab.engine.solvers.half_quadratic.unbiased", lambda weight, quantized, importance: quantized
+    )
     found, nearest = (squared_error(weight, way(weight, grid)) for way in (half_quadratic, round_to_nearest))
     assert bool((found <= nearest * 1.0001).all())  # of no row more
     assert float(found.sum()) < 0.97 * float(nearest.sum())

@@ -8,13 +8,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
+from compresslab.commands.main import main
+from compresslab.errors import BadInput, Cancelled
+from compresslab.files.paths import BUNDLED_MODEL
+from compresslab.models import hub as hub_models
+from compresslab.models.facts import read_facts
 from huggingface_hub import constants
 
-from core.commands.main import main
-from core.errors import BadInput, Cancelled
-from core.models import hub as hub_models
-from core.models.facts import read_facts
-from core.paths import BUNDLED_MODEL
 from tests.local_hub import LocalHub, local_hub
 
 NAME = "someone/storyteller"

@@ -5,16 +5,15 @@ import socket
 import subprocess
 
 import pytest
+from compresslab.files.paths import run_folder, store_url
+from compresslab.recipes.generation_request import GenerateRequest, Pane
+from compresslab.recipes.recipe import Recipe
+from compresslab.store import Store
+from compresslab.store.tables import WORKERS
+from compresslab.work import jobs
+from compresslab.work.jobs import GenerateJob, RunJob, WarmJob
 from pydantic import ValidationError
 from sqlalchemy import update
-
-from core import jobs
-from core.generation_request import GenerateRequest, Pane
-from core.jobs import GenerateJob, RunJob, WarmJob
-from core.paths import run_folder, store_url
-from core.recipe import Recipe
-from core.store import Store
-from core.store.tables import WORKERS
 
 GENERATION = GenerateJob(request=GenerateRequest(prompt="Once", panes=(Pane(label="baseline", source="baseline"),)))
 

@@ -4,17 +4,17 @@ from math import prod
 
 import pytest
 import torch
+from compresslab.engine.measuring.scores import log_probabilities
+from compresslab.engine.models.packing import WEIGHTS, load_packed
+from compresslab.engine.session import Session
+from compresslab.files.paths import run_folder
+from compresslab.models.facts import read_facts
+from compresslab.models.packed_layout import file_bytes
+from compresslab.models.weights import Grid
+from compresslab.planning.estimate import estimate
+from compresslab.recipes.plan import make_plan
+from compresslab.registry import METHODS
 
-from core.engine.packing import WEIGHTS, load_packed
-from core.engine.scores import log_probabilities
-from core.engine.session import Session
-from core.estimate import estimate
-from core.models.facts import read_facts
-from core.models.packed_layout import file_bytes
-from core.models.weights import Grid
-from core.paths import run_folder
-from core.plan import make_plan
-from core.registry import METHODS
 from tests.tiny_models import DISTINCT, FAMILIES
 
 STEPS = {
@@ -118,8 +118,8 @@ def session():
 @pytest.fixture
 def compress(session, tiny_recipe):
     """`compress(family, *steps)`: the recipe, its baseline and the compressed model."""
-    from core.engine.context import Job
-    from core.engine.progress import Tracker
+    from compresslab.engine.context import Job
+    from compresslab.engine.progress import Tracker
 
     def run(family, *steps, warm=session, **fields):
         recipe = tiny_recipe(family, *steps, **fields)
@@ -192,7 +192,7 @@ def test_it_changes_only_what_it_was_asked_to(compress, family, step):
 
 
 def _recipe_of(baseline):
-    from core.recipe import Recipe
+    from compresslab.recipes.recipe import Recipe
 
     return Recipe(model=baseline.facts.name, device="cpu", dtype="float32")
 

@@ -6,15 +6,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from compresslab.data.texts import SEPARATOR, Question, evaluation_questions
+from compresslab.engine.measuring.intervals import accuracies, divergences, flips, log_ratio, median, perplexities
+from compresslab.engine.measuring.scores import QuestionScores, Shared, TokenScores, encode_question
+from compresslab.engine.models.tokens import tokenize
+from compresslab.engine.session import Session
+from compresslab.errors import BadInput
+from compresslab.recipes.recipe import Recipe
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from core.engine.scores import QuestionScores, Shared, TokenScores, encode_question
-from core.engine.session import Session
-from core.engine.statistics import accuracies, divergences, flips, log_ratio, median, perplexities
-from core.engine.tokens import tokenize
-from core.errors import BadInput
-from core.recipe import Recipe
-from core.texts import SEPARATOR, Question, evaluation_questions
 from tests.tiny_models import FAMILIES, stories, tokenizer
 
 QUALITY = ["perplexity", "accuracy", "agreement"]
@@ -90,7 +90,7 @@ def test_accuracy_is_that_of_a_plain_loop(session, tiny_recipe, family):
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "opt narrow"])
 def test_choices_of_many_tokens_are_scored_whole(session, tiny_recipe, family):
-    from core.engine.scores import choice_scores
+    from compresslab.engine.measuring.scores import choice_scores
 
     recipe = tiny_recipe(family)
     model, words = plain_model(recipe), AutoTokenizer.from_pretrained(recipe.model)
@@ -136,8 +136,8 @@ def test_a_model_agrees_with_itself_entirely(session, tiny_recipe, family):
 
 
 def test_agreement_is_that_of_a_plain_loop(session, tiny_recipe):
-    from core.engine.context import Job
-    from core.engine.progress import Tracker
+    from compresslab.engine.context import Job
+    from compresslab.engine.progress import Tracker
 
     recipe = tiny_recipe("llama", HARD, metrics=["agreement"])
     record = run(session, recipe, "final")
@@ -232,9 +232,9 @@ def test_footprint_says_what_was_written_and_held(session, tiny_recipe):
 
 
 def test_peak_memory_sees_what_a_window_needs(tmp_path):
+    from compresslab.engine.measuring.footprint import peak_bytes
     from transformers import LlamaConfig
 
-    from core.engine.footprint import peak_bytes
     from tests.tiny_models import SHARED
 
     config = LlamaConfig(**SHARED | {"vocab_size": 16_000, "max_position_embeddings": 1024}, head_dim=8)

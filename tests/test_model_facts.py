@@ -4,13 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from compresslab.errors import BadInput
+from compresslab.models.anatomy import Heads
+from compresslab.models.facts import read_facts
+from compresslab.models.packed_layout import file_bytes
+from compresslab.models.source import locate
 from safetensors.numpy import save_file
-
-from core.errors import BadInput
-from core.models.anatomy import Heads
-from core.models.facts import read_facts
-from core.models.packed_layout import file_bytes
-from core.models.source import locate
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def test_facts_without_loading_weights(checkpoint):
 def test_the_layout_predicts_an_unchanged_file_to_the_byte(checkpoint):
     facts = read_facts(str(checkpoint))
     weights = {w.name: np.zeros(w.shape, np.float16) for w in facts.weights}
-    from core.models.packed_layout import metadata
+    from compresslab.models.packed_layout import metadata
 
     save_file(weights, checkpoint / "again.safetensors", metadata(facts.weights))
     assert (checkpoint / "again.safetensors").stat().st_size == file_bytes(facts.weights)

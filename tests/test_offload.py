@@ -2,20 +2,20 @@
 
 import pytest
 import torch
+from compresslab.engine.context import Job
+from compresslab.engine.measuring import ahead
+from compresslab.engine.measuring.scores import log_probabilities
+from compresslab.engine.models.packing import load_packed
+from compresslab.engine.models.shelf import Shelf
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.engine.solvers.rounding import QuantizedWeight, round_to_nearest
+from compresslab.errors import BadInput
+from compresslab.files.paths import home, run_folder
+from compresslab.models.facts import read_facts
+from compresslab.models.weights import Grid
+from compresslab.recipes.plan import OFFLOAD, make_plan, memory_need, offloaded_need
 
-from core.engine import ahead
-from core.engine.context import Job
-from core.engine.grids import QuantizedWeight, round_to_nearest
-from core.engine.packing import load_packed
-from core.engine.progress import Tracker
-from core.engine.scores import log_probabilities
-from core.engine.session import Session
-from core.engine.shelf import Shelf
-from core.errors import BadInput
-from core.models.facts import read_facts
-from core.models.weights import Grid
-from core.paths import home, run_folder
-from core.plan import OFFLOAD, make_plan, memory_need, offloaded_need
 from tests.tiny_models import FAMILIES
 
 BATCH = torch.arange(2 * 24).view(2, 24) % 300
@@ -183,14 +183,14 @@ def test_the_plan_takes_this_way_where_two_models_would_not_fit(tiny_recipe, mon
     facts = read_facts(recipe.model)
     whole, blockwise = memory_need(recipe, facts), offloaded_need(recipe, facts)
     has = {"total": 10**12}
-    monkeypatch.setattr("core.plan.psutil.virtual_memory", lambda: type("Memory", (), has))
+    monkeypatch.setattr("compresslab.recipes.plan.psutil.virtual_memory", lambda: type("Memory", (), has))
     plan = make_plan(recipe, facts)
     assert (plan.offloaded, plan.memory_need) == (False, whole)
     has["total"] = whole - 1
-    monkeypatch.setattr("core.plan.offloaded_need", lambda *_: blockwise // 1000)
+    monkeypatch.setattr("compresslab.recipes.plan.offloaded_need", lambda *_: blockwise // 1000)
     plan = make_plan(recipe, facts)
     assert (plan.offloaded, plan.memory_need) == (True, blockwise // 1000)
-    monkeypatch.setattr("core.plan.offloaded_need", lambda *_: whole)
+    monkeypatch.setattr("compresslab.recipes.plan.offloaded_need", lambda *_: whole)
     with pytest.raises(BadInput, match="this machine has"):
         make_plan(recipe, facts)
 

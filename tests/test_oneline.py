@@ -1,13 +1,12 @@
 """One-line use from Python: every verb gives a new model and leaves its argument alone."""
 
+import compresslab
 import pytest
-
-import core
-from core.engine.packing import load_packed
-from core.engine.session import shared_session
-from core.errors import BadInput
-from core.generation_request import Decoding
-from core.recipe import Recipe
+from compresslab.engine.models.packing import load_packed
+from compresslab.engine.session import shared_session
+from compresslab.errors import BadInput
+from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.recipe import Recipe
 
 
 @pytest.fixture
@@ -16,9 +15,9 @@ def model(tiny_folders):
 
 
 def test_each_verb_takes_what_another_gave(model):
-    pruned = core.prune(model, sparsity=0.5)
+    pruned = compresslab.prune(model, sparsity=0.5)
     before = pruned.weights_hash()
-    small = core.quantize(pruned, bits=4, group_size=16)
+    small = compresslab.quantize(pruned, bits=4, group_size=16)
     assert pruned.weights_hash() == before != small.weights_hash()
     assert pruned.sparsity() == small.sparsity() == pytest.approx(0.5, abs=0.001)
     assert small.reports()[1].bits == 4
@@ -26,10 +25,10 @@ def test_each_verb_takes_what_another_gave(model):
 
 def test_distill_moves_the_student_towards_its_teacher(model, tiny_recipe):
     recipe = tiny_recipe("llama", metrics=["agreement"])
-    pruned = core.prune(model, sparsity=0.7)
-    student = core.distill(model, pruned, steps=20, batch=4, learning_rate=0.003, kd_weight=1.0, top_k=0)
+    pruned = compresslab.prune(model, sparsity=0.7)
+    student = compresslab.distill(model, pruned, steps=20, batch=4, learning_rate=0.003, kd_weight=1.0, top_k=0)
     assert student.sparsity() == pruned.sparsity()
-    far, near = (_kl(core.evaluate(m, recipe)) for m in (pruned, student))
+    far, near = (_kl(compresslab.evaluate(m, recipe)) for m in (pruned, student))
     assert near < 0.9 * far
 
 
@@ -38,25 +37,25 @@ def _kl(measurements):
 
 
 def test_distill_without_a_student_makes_a_shallower_one(model):
-    student = core.distill(model, steps=1, batch=2, student_layers=2)
+    student = compresslab.distill(model, steps=1, batch=2, student_layers=2)
     assert student.depth == 2
 
 
 def test_evaluate_a_baseline_is_the_baseline_twice(model, tiny_recipe):
-    found = core.evaluate(model, tiny_recipe("llama", metrics=["perplexity"]))
+    found = compresslab.evaluate(model, tiny_recipe("llama", metrics=["perplexity"]))
     assert {m.variant for m in found} == {"baseline", "compressed"}
     assert len({m.value for m in found}) == 1
 
 
 def test_evaluate_keeps_the_models_own_baseline(model, tiny_recipe):
     recipe = tiny_recipe("gpt2", metrics=["footprint"])
-    found = core.evaluate(core.prune(model, sparsity=0.5), recipe)
+    found = compresslab.evaluate(compresslab.prune(model, sparsity=0.5), recipe)
     sizes = {m.variant: m.value for m in found if m.metric == "size_on_disk_bytes"}
     assert sizes["compressed"] < sizes["baseline"]
 
 
 def test_generate_and_save(model, tmp_path):
-    small = core.quantize(model, bits=4)
+    small = compresslab.quantize(model, bits=4)
     text = small.generate("Mia had a", Decoding(max_new_tokens=5))
     assert text == small.generate("Mia had a", Decoding(max_new_tokens=5))
     small.save(tmp_path / "small")
@@ -68,9 +67,9 @@ def test_generate_and_save(model, tmp_path):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda m: core.prune(m, sparsity=1.5), "sparsity is 1.5; it takes a number from 0 to 0.95"),
-        (lambda m: core.quantize(m, bits=4, rounding="up"), "no setting 'rounding'"),
-        (lambda m: core.prune("/no/model", sparsity=0.5), "no folder /no/model"),
+        (lambda m: compresslab.prune(m, sparsity=1.5), "sparsity is 1.5; it takes a number from 0 to 0.95"),
+        (lambda m: compresslab.quantize(m, bits=4, rounding="up"), "no setting 'rounding'"),
+        (lambda m: compresslab.prune("/no/model", sparsity=0.5), "no folder /no/model"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(model, call, says):
@@ -87,10 +86,10 @@ def test_teacher_and_student_must_share_a_vocabulary(model, tmp_path):
     other.save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
     with pytest.raises(BadInput, match="share one vocabulary: they have 320 and 400"):
-        core.distill(model, str(tmp_path), steps=1)
+        compresslab.distill(model, str(tmp_path), steps=1)
 
 
 def test_other_methods_go_by_the_end_of_their_name():
-    assert core.prune("storyteller", method="layers", layers=2).depth == 6
+    assert compresslab.prune("storyteller", method="layers", layers=2).depth == 6
     with pytest.raises(BadInput, match="'magic' to quantize with; there are rtn"):
-        core.quantize("storyteller", method="magic")
+        compresslab.quantize("storyteller", method="magic")

@@ -6,24 +6,24 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from compresslab.engine.context import Job
+from compresslab.engine.models.checkpoint import load_baseline
+from compresslab.engine.models.device import Choice
+from compresslab.engine.progress import Tracker
+from compresslab.engine.runtimes import CannotExpress
+from compresslab.engine.runtimes.onnx_graph import graph_of
+from compresslab.engine.runtimes.onnx_linear import Linear, matrix
+from compresslab.engine.runtimes.onnx_nodes import GRAPH_FILE, Nodes
+from compresslab.engine.runtimes.onnx_session import OnnxRuntime, session_of
+from compresslab.engine.runtimes.torch_runtime import TorchRuntime
+from compresslab.engine.session import Session
+from compresslab.engine.solvers.rounding import round_to_nearest
+from compresslab.errors import RunFailed
+from compresslab.models.families import anatomy
+from compresslab.models.weights import Grid
 from onnx import TensorProto
 from transformers import AutoModelForCausalLM
 
-from core.engine.checkpoint import load_baseline
-from core.engine.context import Job
-from core.engine.device import Choice
-from core.engine.grids import round_to_nearest
-from core.engine.progress import Tracker
-from core.engine.runtimes import CannotExpress
-from core.engine.runtimes.onnx_graph import graph_of
-from core.engine.runtimes.onnx_linear import Linear, matrix
-from core.engine.runtimes.onnx_nodes import GRAPH_FILE, Nodes
-from core.engine.runtimes.onnx_session import OnnxRuntime, session_of
-from core.engine.runtimes.torch_runtime import TorchRuntime
-from core.engine.session import Session
-from core.errors import RunFailed
-from core.models.families import anatomy
-from core.models.weights import Grid
 from tests.tiny_models import CONFIGS, FAMILIES, SHARED, VOCABULARY, tokenizer
 
 EXPRESSED = [family for family in FAMILIES if family not in ("bloom", "opt narrow")]

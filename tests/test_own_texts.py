@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
-from core import own_texts
-from core.errors import BadInput
-from core.models.facts import read_facts
-from core.own_texts import keep, understand
-from core.texts import calibration_text, evaluation_questions
+from compresslab.data import own_texts
+from compresslab.data.own_texts import keep, understand
+from compresslab.data.texts import calibration_text, evaluation_questions
+from compresslab.errors import BadInput
+from compresslab.models.facts import read_facts
 
 GOOD = '{"prompt": "Two and two is", "choices": [" four", " five"], "answer": 0}\n'
 

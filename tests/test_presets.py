@@ -6,15 +6,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+from compresslab.commands.recipe import build_recipe
+from compresslab.errors import BadInput
+from compresslab.methods.quantize_gptq import QuantizeGptq
+from compresslab.planning.presets import TELLS
+from compresslab.recipes.recipe import Recipe
+from compresslab.workspace import Workspace
+from compresslab_dashboard.recipe_code import as_command, as_python
+from compresslab_dashboard.sketch import Sketch
 
-from core.commands.recipe import build_recipe
-from core.errors import BadInput
-from core.methods.quantize_gptq import QuantizeGptq
-from core.presets import TELLS
-from core.recipe import Recipe
-from core.workspace import Workspace
-from dashboard.recipe_code import as_command, as_python
-from dashboard.sketch import Sketch
 from tests.test_dashboard_pages import healthy, opened, param, said
 from tests.test_dashboard_sizes import save_table
 

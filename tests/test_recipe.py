@@ -1,17 +1,16 @@
 """Recipes: YAML in and out, content hash, one clear sentence for whatever is wrong."""
 
 import pytest
-
-from core import plain_yaml
-from core.errors import BadInput
-from core.methods.distilling import kept_layers
-from core.methods.prune_magnitude import PruneMagnitude
-from core.methods.quantize_rtn import QuantizeRtn
-from core.models.facts import read_facts
-from core.plan import make_plan
-from core.recipe import Recipe
-from core.registry import METHODS, METRICS
-from core.settings import allowed
+from compresslab.errors import BadInput
+from compresslab.files import plain_yaml
+from compresslab.methods.distilling import kept_layers
+from compresslab.methods.prune_magnitude import PruneMagnitude
+from compresslab.methods.quantize_rtn import QuantizeRtn
+from compresslab.models.facts import read_facts
+from compresslab.recipes.plan import make_plan
+from compresslab.recipes.recipe import Recipe
+from compresslab.registry import METHODS, METRICS
+from compresslab.settings import allowed
 
 EXAMPLE = """
 model: storyteller

@@ -2,18 +2,17 @@
 
 import pytest
 import torch
-
-from core.engine.calibration import InputStatistics, Sums
-from core.engine.context import Job
-from core.engine.grids import fit, search
-from core.engine.progress import Tracker
-from core.engine.refine import refine
-from core.engine.refit import least_loss_scales, solve_and_refit
-from core.engine.session import Session
-from core.engine.solve import Target, quantized, solve
-from core.engine.solving import importance, order_of
-from core.engine.walk import sequential_statistics
-from core.models.weights import Grid
+from compresslab.engine.context import Job
+from compresslab.engine.inputs.calibration import InputStatistics, Sums
+from compresslab.engine.inputs.walk import sequential_statistics
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.engine.solvers.least_squares import refine
+from compresslab.engine.solvers.optimal_brain import Target, quantized, solve
+from compresslab.engine.solvers.refit import least_loss_scales, solve_and_refit
+from compresslab.engine.solvers.rounding import fit, search
+from compresslab.engine.steps.solving import importance, order_of
+from compresslab.models.weights import Grid
 
 ROWS, COLUMNS, TOKENS = 12, 150, 2000
 GRIDS = [Grid(2, 0, True), Grid(2, 64, False), Grid(3, 32, True)]

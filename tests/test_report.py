@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from compresslab.commands import main
+from compresslab.errors import BadInput
+from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pane
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import PaneDone, PaneStarted, to_json
+from compresslab.records.results import LossPoint, RunRecord
+from compresslab.workspace import Workspace
+from compresslab_dashboard import report
+from compresslab_dashboard.texts import LANGUAGES, words_of
+from compresslab_dashboard.word_diff import Piece, differing
 from playwright.sync_api import Page, expect
 
-from core.commands import main
-from core.errors import BadInput
-from core.events import PaneDone, PaneStarted, to_json
-from core.generation_request import Decoding, GenerateRequest, Pane
-from core.recipe import Recipe
-from core.results import LossPoint, RunRecord
-from core.workspace import Workspace
-from dashboard import report
-from dashboard.texts import LANGUAGES, words_of
-from dashboard.word_diff import Piece, differing
 from tests.test_dashboard_pages import measured, record
 from tests.test_dashboard_pages import opened as opened_studio
 

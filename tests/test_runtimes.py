@@ -2,20 +2,20 @@
 
 import pytest
 import torch
+from compresslab.engine.runtimes import LONG_PROMPT, CannotExpress, choosing, prompts
+from compresslab.engine.runtimes.bandwidth import read_bandwidth
+from compresslab.engine.runtimes.choosing import Runtimes, form_of
+from compresslab.engine.runtimes.decoding import Greedy
+from compresslab.engine.runtimes.fidelity import divergence
+from compresslab.engine.runtimes.onnx_graph import graph_of
+from compresslab.engine.runtimes.onnx_session import OnnxRuntime
+from compresslab.engine.runtimes.torch_runtime import TorchRuntime
+from compresslab.engine.session import Session
+from compresslab.models.anatomy import Heads
+from compresslab.models.traffic import cache_per_token, read_per_token
+from compresslab.models.weights import Grid, WeightPlan
+from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pane
 
-from core.engine.runtimes import LONG_PROMPT, CannotExpress, choosing, prompts
-from core.engine.runtimes.bandwidth import read_bandwidth
-from core.engine.runtimes.choosing import Runtimes, form_of
-from core.engine.runtimes.decoding import Greedy
-from core.engine.runtimes.fidelity import divergence
-from core.engine.runtimes.onnx_graph import graph_of
-from core.engine.runtimes.onnx_session import OnnxRuntime
-from core.engine.runtimes.torch_runtime import TorchRuntime
-from core.engine.session import Session
-from core.generation_request import Decoding, GenerateRequest, Pane
-from core.models.anatomy import Heads
-from core.models.traffic import cache_per_token, read_per_token
-from core.models.weights import Grid, WeightPlan
 from tests.tiny_models import FAMILIES
 
 BITS = {"quantize_rtn": {"bits": 4, "group_size": 32}}
@@ -37,8 +37,8 @@ def quiet(event):
 
 
 def compressed(session, recipe):
-    from core.engine.context import Job
-    from core.engine.progress import Tracker
+    from compresslab.engine.context import Job
+    from compresslab.engine.progress import Tracker
 
     return session.compress(recipe, Job(quiet, lambda: False, Tracker({}, quiet)))[0]
 
@@ -126,7 +126,8 @@ def test_what_is_asked_for_is_taken(session, tiny_recipe):
 
 @pytest.mark.parametrize("family", ["t5", "bert"])
 def test_other_tasks_stay_in_torch_and_say_why(session, tmp_path, family):
-    from core.recipe import Recipe
+    from compresslab.recipes.recipe import Recipe
+
     from tests.tiny_models import write_checkpoint
 
     folder = write_checkpoint(tmp_path / family, family)
@@ -395,7 +396,7 @@ def on_gpu(session, recipe):
 
 
 def test_without_torchao_a_gpu_runs_torch_and_says_why(session, tiny_recipe, monkeypatch):
-    from core.engine.runtimes import torchao_runtime
+    from compresslab.engine.runtimes import torchao_runtime
 
     monkeypatch.setattr(torchao_runtime, "find_spec", lambda name: None)
     chosen = Runtimes().choose(on_gpu(session, tiny_recipe("llama", BITS)))
@@ -408,7 +409,7 @@ def test_without_torchao_a_gpu_runs_torch_and_says_why(session, tiny_recipe, mon
     [(4, (9, 0), ["int4"]), (3, (8, 0), ["int4"]), (8, (8, 0), ["int8"]), (6, (9, 0), ["int8", "float8"])],
 )
 def test_the_kernels_of_a_gpu_are_as_wide_as_the_codes(session, tiny_recipe, monkeypatch, bits, capability, kernels):
-    from core.engine.runtimes import torchao_runtime
+    from compresslab.engine.runtimes import torchao_runtime
 
     monkeypatch.setattr(torchao_runtime, "find_spec", lambda name: object())
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
@@ -421,7 +422,7 @@ def test_the_kernels_of_a_gpu_are_as_wide_as_the_codes(session, tiny_recipe, mon
     [({"prune_magnitude": {}}, "not all of its matrices are quantized"), (ACTIVATIONS, "rounded inputs")],
 )
 def test_what_a_gpu_kernel_does_not_know_is_refused(session, tiny_recipe, monkeypatch, step, why):
-    from core.engine.runtimes import torchao_runtime
+    from compresslab.engine.runtimes import torchao_runtime
 
     monkeypatch.setattr(torchao_runtime, "find_spec", lambda name: object())
     with pytest.raises(CannotExpress, match=why):

@@ -7,17 +7,18 @@ import socket
 
 import pytest
 from click.testing import CliRunner
+from compresslab.commands.main import cli, main
+from compresslab.data import own_texts
+from compresslab.data.labelled import check_examples
+from compresslab.data.texts import calibration_text, check_file, evaluation_questions
+from compresslab.errors import BadInput
+from compresslab.files.paths import BUNDLED_MODEL, FOLDERS
+from compresslab.models.source import locate
+from compresslab.work import launcher, sign_in
+from compresslab.workspace import Workspace
+from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
-from core import launcher, own_texts, sign_in
-from core.commands.main import cli, main
-from core.errors import BadInput
-from core.labelled import check_examples
-from core.models.source import locate
-from core.paths import BUNDLED_MODEL, FOLDERS
-from core.texts import calibration_text, check_file, evaluation_questions
-from core.workspace import Workspace
-from dashboard.texts import words_of
 from tests.test_dashboard_pages import opened, said
 
 OUTSIDE = "lies outside the folders that this server lets people read"
@@ -189,9 +190,8 @@ def test_a_server_open_to_others_has_its_folders_closed(monkeypatch, tmp_path, f
 
 def draw_with_sign_in() -> None:
     import streamlit as st
-
-    from dashboard import sign_in
-    from dashboard.texts import words_of
+    from compresslab_dashboard import sign_in
+    from compresslab_dashboard.texts import words_of
 
     sign_in.required(words_of("en"))
     st.markdown("the runs of everybody")

@@ -10,20 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from string import Formatter
 
+import compresslab
+import compresslab_dashboard
 import pytest
+from compresslab.errors import BadInput
+from compresslab.models.source import read_config
+from compresslab.recipes.recipe import Recipe
+from compresslab.registry import METHODS
+from compresslab_dashboard.texts import words_of
+from compresslab_dashboard.texts.sentences import Catalogue, _literals
+from compresslab_dashboard.texts.zh.sentences import SENTENCES, SYSTEM, WORDS, exports, models, recipes, runs, runtimes
 
-import core
-import dashboard
-from core.errors import BadInput
-from core.models.source import read_config
-from core.recipe import Recipe
-from core.registry import METHODS
-from dashboard.texts import words_of
-from dashboard.texts.sentences import Catalogue, _literals
-from dashboard.texts.zh.sentences import SENTENCES, SYSTEM, WORDS, exports, models, recipes, runs, runtimes
 from tests.core_sentences import spoken, words_in
 
-CORE, PAGES = Path(core.__file__).parent, Path(dashboard.__file__).parent
+CORE, PAGES = Path(compresslab.__file__).parent, Path(compresslab_dashboard.__file__).parent
 AREAS = (recipes, models, runs, runtimes, exports)
 # Files whose words reach a terminal or a file, never a page.
 ELSEWHERE = {"launcher.py", "sign_in.py", "card.py", "run_onnx.py"}

@@ -3,20 +3,19 @@
 import numpy as np
 import pytest
 import torch
-
-from core.engine.calibration import InputStatistics, Unfactorable
-from core.engine.context import Job
-from core.engine.grids import fit, round_to_nearest, search
-from core.engine.masks import lowest_in_groups
-from core.engine.progress import Tracker
-from core.engine.pruning import _levelled
-from core.engine.refine import refine
-from core.engine.session import Session
-from core.engine.solve import Target, quantized, relative_loss, solve
-from core.errors import BadInput, Cancelled
-from core.methods.prune_sparsegpt import PruneSparsegpt
-from core.models.weights import Grid
-from core.recipe import Recipe
+from compresslab.engine.context import Job
+from compresslab.engine.inputs.calibration import InputStatistics, Unfactorable
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.engine.solvers.least_squares import refine
+from compresslab.engine.solvers.masks import lowest_in_groups
+from compresslab.engine.solvers.optimal_brain import Target, quantized, relative_loss, solve
+from compresslab.engine.solvers.rounding import fit, round_to_nearest, search
+from compresslab.engine.steps.pruning import _levelled
+from compresslab.errors import BadInput, Cancelled
+from compresslab.methods.prune_sparsegpt import PruneSparsegpt
+from compresslab.models.weights import Grid
+from compresslab.recipes.recipe import Recipe
 
 ROWS, COLUMNS = 12, 150  # more than one block, and no multiple of one
 
@@ -189,7 +188,7 @@ def test_searched_scales_have_less_weighted_error(case, bits, symmetric):
     grid, importance = Grid(bits, 50, symmetric), statistics.hessian.diagonal()
 
     def error(scales, zeros):
-        from core.engine.grids import on_grid
+        from compresslab.engine.solvers.rounding import on_grid
 
         return ((on_grid(weight, scales, zeros, grid).dequantize() - weight).square() * importance).sum()
 

@@ -6,21 +6,21 @@ from contextlib import ExitStack
 
 import pytest
 import torch
+from compresslab.commands.main import main
+from compresslab.engine.context import Job, StepContext
+from compresslab.engine.inputs import cache, calibration, walk
+from compresslab.engine.inputs.calibration import InputStatistics, Sums, Unfactorable
+from compresslab.engine.inputs.disk import packed, unpacked
+from compresslab.engine.inputs.walk import baseline_statistics, sequential_statistics
+from compresslab.engine.models.tokens import calibration_sequences
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.engine.solvers.rounding import round_to_nearest
+from compresslab.errors import BadInput, Cancelled, RunFailed
+from compresslab.models.weights import Grid
+from compresslab.profiles import statistics_files as files
+from compresslab.workspace import Workspace
 
-from core import statistics_files as files
-from core.commands.main import main
-from core.engine import calibration, statistics_cache, walk
-from core.engine.calibration import InputStatistics, Sums, Unfactorable
-from core.engine.context import Job, StepContext
-from core.engine.grids import round_to_nearest
-from core.engine.progress import Tracker
-from core.engine.session import Session
-from core.engine.statistics_store import packed, unpacked
-from core.engine.tokens import calibration_sequences
-from core.engine.walk import baseline_statistics, sequential_statistics
-from core.errors import BadInput, Cancelled, RunFailed
-from core.models.weights import Grid
-from core.workspace import Workspace
 from tests.tiny_models import FAMILIES
 
 GPTQ = {"quantize_gptq": {"bits": 3, "group_size": 16}}
@@ -202,7 +202,7 @@ def walks(monkeypatch):
         seen.append(args)
         return baseline_statistics(*args, **kwargs)
 
-    monkeypatch.setattr(statistics_cache, "baseline_statistics", count)
+    monkeypatch.setattr(cache, "baseline_statistics", count)
     return seen
 
 
@@ -237,7 +237,7 @@ def test_a_slider_measures_nothing_again(opened, walks, make_job):
 
 
 def test_of_a_large_model_norms_alone_are_taken_where_they_are_enough(opened, walks, monkeypatch):
-    monkeypatch.setattr(statistics_cache, "SMALL_BYTES", 0)
+    monkeypatch.setattr(cache, "SMALL_BYTES", 0)
     session = Session()
     alone = session.input_statistics(opened(session), hessian=False)
     whole = session.input_statistics(opened(session), hessian=True)
@@ -252,7 +252,7 @@ def test_of_a_large_model_norms_alone_are_taken_where_they_are_enough(opened, wa
 
 
 def test_the_progress_of_a_step_never_goes_back(opened, monkeypatch):
-    monkeypatch.setattr("core.engine.progress.EVERY_SECONDS", 0)
+    monkeypatch.setattr("compresslab.engine.progress.EVERY_SECONDS", 0)
     told = []
 
     def hear(event):
@@ -277,15 +277,15 @@ def test_what_a_number_depends_on_is_in_its_name(opened):
     session = Session()
     context = opened(session)
     model, sequences = context.baseline, context.calibration()
-    names = {statistics_cache.identity(model, sequences, hessian=True)}
-    names.add(statistics_cache.identity(model, sequences, hessian=False))
-    names.add(statistics_cache.identity(model, sequences.flip(0), hessian=True))
+    names = {cache.identity(model, sequences, hessian=True)}
+    names.add(cache.identity(model, sequences, hessian=False))
+    names.add(cache.identity(model, sequences.flip(0), hessian=True))
     changed = model.copy()
     changed.prune(model.linear_names()[0], torch.ones_like(model.weight(model.linear_names()[0]), dtype=torch.bool))
-    names.add(statistics_cache.identity(changed, sequences, hessian=True))
+    names.add(cache.identity(changed, sequences, hessian=True))
     other = model.copy()
     other.module.config.rms_norm_eps = 0.1
-    names.add(statistics_cache.identity(other, sequences, hessian=True))
+    names.add(cache.identity(other, sequences, hessian=True))
     assert len(names) == 5
 
 
@@ -333,12 +333,12 @@ def test_too_little_room_is_a_notice_and_no_failure(opened, walks, monkeypatch):
 
 
 def test_a_full_disk_is_a_notice_and_no_failure(opened, walks, monkeypatch):
-    from core.engine import statistics_store
+    from compresslab.engine.inputs import disk
 
     session = Session()
     taken = session.input_statistics(opened(session), hessian=True)
     files.clear()
-    save, written = statistics_store.save_file, []
+    save, written = disk.save_file, []
 
     def save_a_few(tensors, file, *rest):
         written.append(file)
@@ -346,7 +346,7 @@ def test_a_full_disk_is_a_notice_and_no_failure(opened, walks, monkeypatch):
             raise OSError(28, "No space left on device")
         save(tensors, file, *rest)
 
-    monkeypatch.setattr(statistics_store, "save_file", save_a_few)
+    monkeypatch.setattr(disk, "save_file", save_a_few)
     again = Session()
     context = opened(again)
     same(taken, again.input_statistics(context, hessian=True))
@@ -410,7 +410,7 @@ def test_packing_is_exact():
 @pytest.fixture
 def solves(monkeypatch):
     """How many matrices the solver has worked on."""
-    from core.engine import solving
+    from compresslab.engine.steps import solving
 
     seen, run = [], solving.run
 
@@ -453,7 +453,7 @@ def test_other_weights_are_solved_anew(opened, solves, make_job):
 
 
 def test_mending_is_done_again_only_where_a_setting_changed(opened, monkeypatch, make_job):
-    from core.engine import pruning
+    from compresslab.engine.steps import pruning
 
     seen, refine = [], pruning.refine
     monkeypatch.setattr(pruning, "refine", lambda *args, **kwargs: seen.append(1) or refine(*args, **kwargs))

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from compresslab.errors import BadInput, CompresslabError, RunFailed
+from compresslab.files.paths import run_folder
+from compresslab.records.events import Notice, to_json
+from compresslab.store import Store, migrations
+from compresslab.store.tables import METADATA, RUNS, WORKERS
 from sqlalchemy import create_engine, make_url, text, update
 
-from core.errors import BadInput, CompresslabError, RunFailed
-from core.events import Notice, to_json
-from core.paths import run_folder
-from core.store import Store, migrations
-from core.store.tables import METADATA, RUNS, WORKERS
 from tests.fake_session import record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,7 +166,7 @@ def test_threads_claim_every_job_exactly_once(url):
 
 CLAIM_ALL = """
 import sys
-from core.store import Store
+from compresslab.store import Store
 store, misses = Store(sys.argv[1]), 0
 while misses < 3:
     row = store.claim(sys.argv[2])
@@ -216,7 +216,7 @@ def test_events_of_old_live_jobs_are_pruned_and_no_others(store):
 
 
 def test_numbers_that_are_not_finite_are_refused_before_they_are_kept(store):
-    from core.events import Loss
+    from compresslab.records.events import Loss
 
     with pytest.raises(RunFailed, match="not finite"):
         to_json(Loss(step=1, total=2, loss=float("nan")))
@@ -319,7 +319,7 @@ def test_a_store_of_a_newer_version_is_refused(url):
 def test_an_up_to_date_store_opens_without_alembic_and_at_once(url):
     Store(url)
     code = (
-        "import sys, time; from core.store import Store; Store(sys.argv[1]);"
+        "import sys, time; from compresslab.store import Store; Store(sys.argv[1]);"
         "t = time.perf_counter(); Store(sys.argv[1]); assert time.perf_counter() - t < 0.5;"
         "assert 'alembic' not in sys.modules"
     )
@@ -424,7 +424,7 @@ def test_a_postgres_that_is_not_there():
 def test_a_home_that_can_not_be_made(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("COMPRESSLAB_HOME", str(tmp_path / "file" / "home"))
-    from core.paths import store_url
+    from compresslab.files.paths import store_url
 
     with pytest.raises(BadInput, match="set COMPRESSLAB_HOME to another"):
         store_url()

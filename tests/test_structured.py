@@ -2,27 +2,27 @@
 
 import pytest
 import torch
+from compresslab.engine.context import Job, StepContext
+from compresslab.engine.measuring.scores import log_probabilities
+from compresslab.engine.models.packing import load_packed
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.engine.steps.depth import block_influence, least_missed, loss_without
+from compresslab.engine.steps.surgery import Site
+from compresslab.engine.steps.unit_scores import first_order, worst_first
+from compresslab.errors import BadInput, Cancelled
+from compresslab.exports.transformers import Transformers
+from compresslab.files.paths import run_folder
+from compresslab.methods.prune_channels import PruneChannels
+from compresslab.methods.prune_layers import PruneLayers
+from compresslab.models.anatomy import Heads
+from compresslab.models.facts import read_facts
+from compresslab.models.narrowing import fewer_channels, fewer_heads, widths_now
+from compresslab.planning.estimate import estimate
+from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.plan import make_plan
 from transformers import AutoModelForCausalLM
 
-from core.engine.context import Job, StepContext
-from core.engine.depth import block_influence, least_missed, loss_without
-from core.engine.packing import load_packed
-from core.engine.progress import Tracker
-from core.engine.scores import log_probabilities
-from core.engine.session import Session
-from core.engine.surgery import Site
-from core.engine.unit_scores import first_order, worst_first
-from core.errors import BadInput, Cancelled
-from core.estimate import estimate
-from core.exports.transformers import Transformers
-from core.generation_request import Decoding
-from core.methods.prune_channels import PruneChannels
-from core.methods.prune_layers import PruneLayers
-from core.models.anatomy import Heads
-from core.models.facts import read_facts
-from core.models.narrowing import fewer_channels, fewer_heads, widths_now
-from core.paths import run_folder
-from core.plan import make_plan
 from tests.tiny_models import FAMILIES
 
 HALF_OF_EACH = {"prune_channels": {"mlp": 0.5, "heads": 0.5, "round_to": 4}}

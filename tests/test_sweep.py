@@ -8,23 +8,23 @@ import threading
 import time
 
 import pytest
+from compresslab.commands.main import main
+from compresslab.errors import BadInput, Cancelled, RunFailed
+from compresslab.models.facts import read_facts
+from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.sweep import MOST_POINTS, Axis, Sweep
+from compresslab.store import Store
+from compresslab.work import jobs
+from compresslab.work.jobs import RunJob
+from compresslab.work.sweeps import Sweeps
+from compresslab.work.worker import Worker
+from compresslab.workspace import Workspace
 
-from core import jobs
-from core.commands.main import main
-from core.errors import BadInput, Cancelled, RunFailed
-from core.jobs import RunJob
-from core.models.facts import read_facts
-from core.recipe import Recipe
-from core.store import Store
-from core.sweep import MOST_POINTS, Axis, Sweep
-from core.sweeps import Sweeps
-from core.worker import Worker
-from core.workspace import Workspace
 from tests.fake_session import record
 
 FOUR_BITS = Recipe.from_dict({"steps": ["quantize_rtn"]})
 BOTH = Recipe.from_dict({"steps": [{"prune_wanda": {"sparsity": 0.4}}, {"quantize_gptq": {"bits": 3}}]})
-FAKE = (sys.executable, "-m", "core.child", "--session", "tests.fake_session:FakeSession")
+FAKE = (sys.executable, "-m", "compresslab.work.child", "--session", "tests.fake_session:FakeSession")
 
 
 class Runner:

@@ -5,24 +5,24 @@ import json
 import numpy as np
 import pytest
 import torch
+from compresslab.commands.main import main
+from compresslab.data.labelled import Labelled, Pair, read_labelled, read_pairs
+from compresslab.engine.context import Job, MeasureContext
+from compresslab.engine.generation import BROKEN
+from compresslab.engine.models.architecture import AUTO
+from compresslab.engine.models.packing import WEIGHTS, load_packed
+from compresslab.engine.models.tasks import shifted
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.errors import BadInput
+from compresslab.models.facts import read_facts
+from compresslab.models.packed_layout import file_bytes
+from compresslab.planning.estimate import estimate
+from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.plan import make_plan
+from compresslab.recipes.recipe import Recipe
+from compresslab.registry import METHODS
 
-from core.commands.main import main
-from core.engine.architecture import AUTO
-from core.engine.context import Job, MeasureContext
-from core.engine.generation import BROKEN
-from core.engine.packing import WEIGHTS, load_packed
-from core.engine.progress import Tracker
-from core.engine.session import Session
-from core.engine.tasks import shifted
-from core.errors import BadInput
-from core.estimate import estimate
-from core.generation_request import Decoding
-from core.labelled import Labelled, Pair, read_labelled, read_pairs
-from core.models.facts import read_facts
-from core.models.packed_layout import file_bytes
-from core.plan import make_plan
-from core.recipe import Recipe
-from core.registry import METHODS
 from tests.test_methods_contract import STEPS
 from tests.tiny_models import OTHER_TASKS, stories, write_checkpoint
 
@@ -249,7 +249,7 @@ def test_a_method_that_does_not_know_the_task_is_refused(recipe_for, folders, fa
 
 @encoder_decoders
 def test_statistics_are_those_of_a_plain_pass(session, recipe_for, compress, folders, family):
-    from core.engine.context import StepContext
+    from compresslab.engine.context import StepContext
 
     recipe, baseline, _ = compress(family)
     context = StepContext(job(), session, recipe, baseline)
@@ -287,7 +287,7 @@ def test_sequential_statistics_are_refused_for_two_stacks(recipe_for, folders):
 
 
 def measured(session, recipe, model, stage="final"):
-    from core.engine.pipeline import measure
+    from compresslab.engine.pipeline import measure
 
     return measure(MeasureContext(job(), session, recipe, session.baseline(recipe), model, stage))
 
@@ -357,9 +357,9 @@ def test_an_answer_is_that_of_plain_transformers(compress, folders, family):
 
 @encoder_decoders
 def test_exact_match_counts_the_answers_that_are_the_target(compress, folders, monkeypatch, family):
-    from core.engine import answers
-    from core.engine.examples import Bench, Encoded
-    from core.engine.scores import ScoreCache
+    from compresslab.engine.measuring import answers
+    from compresslab.engine.measuring.examples import Bench, Encoded
+    from compresslab.engine.measuring.scores import ScoreCache
 
     monkeypatch.setattr(answers, "ROOM", 0)  # a random model never ends by itself
     _, baseline, model = compress(family, {"quantize_rtn": {"bits": 2}})
@@ -382,7 +382,7 @@ def test_exact_match_counts_the_answers_that_are_the_target(compress, folders, m
 
 
 def test_an_answer_is_right_where_its_text_is_the_target(compress):
-    from core.engine.answers import BASELINE, OTHER, TARGET, _picks
+    from compresslab.engine.measuring.answers import BASELINE, OTHER, TARGET, _picks
 
     _, baseline, _ = compress("t5")
     ids = [tuple(baseline.tokenizer(text).input_ids) for text in ("red kite", "red hat", "blue boat")]
@@ -505,7 +505,7 @@ def test_the_command_line_runs_one(folders, files, tiny_texts, tmp_path, monkeyp
 
 @every_model
 def test_the_export_loads_in_plain_transformers(compress, tmp_path, family):
-    from core.exports.transformers import Transformers
+    from compresslab.exports.transformers import Transformers
 
     _, _, model = compress(family, {"prune_wanda": {"sparsity": 0.5}}, {"quantize_rtn": {"bits": 4}})
     Transformers().write(model, tmp_path / "export")

@@ -5,10 +5,9 @@ import sys
 import types
 
 import pytest
-
-from core.errors import BadInput
-from core.hub_text import read_hub_text
-from core.texts import Question, check_file, evaluation_text, read_questions, read_text
+from compresslab.data.hub_text import read_hub_text
+from compresslab.data.texts import Question, check_file, evaluation_text, read_questions, read_text
+from compresslab.errors import BadInput
 
 GOOD = '{"prompt": "The sky is", "choices": [" blue", " loud"], "answer": 0, "kind": "sky"}'
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from compresslab.errors import BadInput
+from compresslab.store.votes import Tally, wilson
+from compresslab.workspace import Workspace
 from scipy.stats import binomtest
-
-from core.errors import BadInput
-from core.store.votes import Tally, wilson
-from core.workspace import Workspace
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 1), (1, 1), (3, 7), (50, 100), (99, 100), (0, 40)])

@@ -11,16 +11,23 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from core import jobs
-from core.generation_request import GenerateRequest, Pane
-from core.jobs import GenerateJob, RunJob, WarmJob
-from core.paths import store_url
-from core.store import Store
-from core.worker import Limits, Worker
+from compresslab.files.paths import store_url
+from compresslab.recipes.generation_request import GenerateRequest, Pane
+from compresslab.store import Store
+from compresslab.work import jobs
+from compresslab.work.jobs import GenerateJob, RunJob, WarmJob
+from compresslab.work.worker import Limits, Worker
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = (sys.executable, "-m", "core.child", "--warm", "fake", "--session", "tests.fake_session:FakeSession")
+COMMAND = (
+    sys.executable,
+    "-m",
+    "compresslab.work.child",
+    "--warm",
+    "fake",
+    "--session",
+    "tests.fake_session:FakeSession",
+)
 
 
 @pytest.fixture
@@ -220,7 +227,7 @@ def test_a_child_that_can_not_start_fails_the_job_that_waits_for_it(store, start
 def process(store):
     """A worker in a process of its own, as `compresslab worker` starts it."""
     script = (
-        "from core.worker import *; import signal;"
+        "from compresslab.work.worker import *; import signal;"
         f"worker = Worker(Store(store_url()), {COMMAND!r});"
         "signal.signal(signal.SIGTERM, lambda *_: worker.stop()); worker.run()"
     )
@@ -274,6 +281,6 @@ def test_two_workers_share_the_queue(store, start):
 
 
 def test_the_worker_never_imports_torch():
-    imports = "import sys, core.worker, core.launcher, core.commands.main"
+    imports = "import sys, compresslab.work.worker, compresslab.work.launcher, compresslab.commands.main"
     code = f"{imports}; sys.exit(bool({{'torch', 'streamlit'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

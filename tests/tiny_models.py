@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from compresslab.data.texts import SEPARATOR
+from compresslab.engine.models.architecture import AUTO
+from compresslab.models.families import ANATOMIES
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     BartConfig,
@@ -31,10 +34,6 @@ from transformers import (
     SmolLM3Config,
     T5Config,
 )
-
-from core.engine.architecture import AUTO
-from core.models.families import ANATOMIES
-from core.texts import SEPARATOR
 
 VOCABULARY = 320
 NAMES, THINGS, COLORS = ["Mia", "Tom", "Ana", "Ben"], ["kite", "hat", "boat", "ball"], ["red", "blue", "green", "pink"]
@@ -188,7 +187,7 @@ def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def tiny_recipe(tiny_folders: dict[str, Path], tiny_texts: tuple[Path, Path]) -> Any:
     """`tiny_recipe(family, *steps, **fields)`: a recipe on tiny models and tiny texts, in float32 on the CPU."""
-    from core.recipe import Recipe
+    from compresslab.recipes.recipe import Recipe
 
     text, questions = (str(path) for path in tiny_texts)
 

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from compresslab.files.paths import home
+from compresslab.work.launcher import LOCAL
 from playwright.sync_api import sync_playwright
 
 from benchmarks.dashboard.live_charts import live_charts
@@ -17,8 +19,6 @@ from benchmarks.dashboard.pages import pages
 from benchmarks.dashboard.ten_visitors import ten_visitors
 from benchmarks.dashboard.thousand_runs import thousand_runs
 from benchmarks.report import spread, write
-from core.launcher import LOCAL
-from core.paths import home
 from scripts.browser import find_or_install
 from tests.chromium import FLAGS
 from tests.dashboard_server import START_SECONDS, started_dashboard, wait_for

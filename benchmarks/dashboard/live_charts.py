@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from compresslab.records.events import Loss
 from playwright.sync_api import Browser
 
 from benchmarks.dashboard.one_visitor import LONG, end_jobs
 from benchmarks.report import spread
-from core.events import Loss
 from tests.dashboard_server import Dashboard, wait_for
 from tests.studio_page import visitor
 

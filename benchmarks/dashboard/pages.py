@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser
 
 from benchmarks.dashboard.stopwatch import arm, arrival, expect_arrival, read
 from benchmarks.report import spread
-from dashboard.texts import words_of
 from tests.dashboard_server import Dashboard
 from tests.studio_page import StudioPage, settle, visitor
 

@@ -13,6 +13,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from anyio.from_thread import start_blocking_portal
+from compresslab.recipes.recipe import Recipe
+from compresslab_dashboard.sketch import from_short
 from playwright.sync_api import Browser, WebSocket
 from streamlit.proto.BackMsg_pb2 import BackMsg  # noqa: TID251 - to hear what the browser says
 from streamlit.proto.ClientState_pb2 import ClientState  # noqa: TID251
@@ -20,8 +22,6 @@ from streamlit.proto.ClientState_pb2 import ClientState  # noqa: TID251
 from benchmarks.dashboard.one_visitor import LONG, end_jobs, size_is_new, slide, turns
 from benchmarks.dashboard.wire_visitor import WireVisitor, wire_visitor
 from benchmarks.report import spread
-from core.recipe import Recipe
-from dashboard.sketch import from_short
 from tests.dashboard_server import Dashboard, wait_for
 from tests.studio_page import StudioPage, settle, visitor
 

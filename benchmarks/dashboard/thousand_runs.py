@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import RunRecord
 from playwright.sync_api import Browser
 
 from benchmarks.dashboard.pages import NAMES, drawn
 from benchmarks.dashboard.stopwatch import arm, read
 from benchmarks.report import spread
-from core.recipe import Recipe
-from core.results import RunRecord
 from tests.dashboard_server import Dashboard, wait_for
 from tests.studio_page import StudioPage, keyed, settle, visitor
 

@@ -22,16 +22,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from compresslab.engine.exporting import contents_of
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.session import Session
+from compresslab.exports import why_not
+from compresslab.exports.registry import FORMATS
 from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks import report
 from benchmarks.peers.workload import Workload, silent_job, stories260k, storyteller
-from core.engine.exporting import contents_of
-from core.engine.model import CompressedModel
-from core.engine.session import Session
-from core.exports import why_not
-from core.exports.registry import FORMATS
 
 HERE = Path(__file__).parent
 NAME = "open_exports"

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from compresslab.engine.session import Session
+from compresslab.errors import CompresslabError
+from compresslab.recipes.recipe import Recipe
 
 from benchmarks.peers.perplexity import perplexity
 from benchmarks.peers.task import Setting, Task
 from benchmarks.peers.workload import Workload, silent_job
-from core.engine.session import Session
-from core.errors import CompresslabError
-from core.recipe import Recipe
 
 Step = dict[str, dict[str, Any]]
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from compresslab.engine.context import Job
+from compresslab.engine.progress import Tracker
+from compresslab.engine.session import Session
+from compresslab.models.facts import read_facts
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import Event
 from torch import Tensor
 
 from benchmarks.peers.task import Setting, Task
-from core.engine.context import Job
-from core.engine.progress import Tracker
-from core.engine.session import Session
-from core.events import Event
-from core.models.facts import read_facts
-from core.recipe import Recipe
 
 LENGTH, CONTEXT = 128, 256  # tokens of a calibration sequence and of an evaluation window
 

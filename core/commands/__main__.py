@@ -1,5 +1,5 @@
 import sys
 
-from core.commands.main import main
+from compresslab.commands.main import main
 
 sys.exit(main())

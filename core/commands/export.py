@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
-
-from core.commands.frame import interruptible, json_option, open_workspace
-from core.errors import BadInput
+from compresslab.commands.frame import interruptible, json_option, open_workspace
+from compresslab.errors import BadInput
 
 if TYPE_CHECKING:
-    from core.workspace import Workspace
+    from compresslab.workspace import Workspace
 
 ALL = "all"
 
@@ -45,7 +44,7 @@ def export(
     as_json: bool,
 ) -> None:
     """Write a run so that other programs load it; every format is opened again and compared."""
-    from core.commands import output
+    from compresslab.commands import output
 
     workspace = open_workspace()
     if listing:
@@ -72,7 +71,7 @@ def _chosen(workspace: Workspace, run_id: str, names: str) -> list[str]:
 
 def _settings(name: str, changes: tuple[str, ...]) -> dict[str, Any]:
     """Those of one format. Raises BadInput for what names no format."""
-    from core.exports.registry import FORMATS
+    from compresslab.exports.registry import FORMATS
 
     found = {}
     for change in changes:
@@ -88,9 +87,9 @@ def _settings(name: str, changes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _list(workspace: Workspace, run: str | None, as_json: bool) -> None:
-    from core.commands import export_tables as tables
-    from core.commands.output import print_json
-    from core.exports.registry import FORMATS
+    from compresslab.commands import export_tables as tables
+    from compresslab.commands.output import print_json
+    from compresslab.exports.registry import FORMATS
 
     if run is None:
         forms = FORMATS.values()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from compresslab.commands.output import OUT, describe_control, number, print_table
+from compresslab.exports import Format
+from compresslab.settings import allowed
+from compresslab.work.exporting import Offer
 from rich.markup import escape
-
-from core.commands.output import OUT, describe_control, number, print_table
-from core.exporting import Offer
-from core.exports import Format
-from core.settings import allowed
 
 ABOUT = ("name", "label", "plain", "help", "opened_by")
 

@@ -8,17 +8,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from core.errors import Cancelled
+from compresslab.errors import Cancelled
 
 if TYPE_CHECKING:
-    from core.workspace import Workspace
+    from compresslab.workspace import Workspace
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, all else on stderr.")
 
 
 def open_workspace() -> Workspace:
-    from core.workspace import Workspace
+    from compresslab.workspace import Workspace
 
     return Workspace()
 

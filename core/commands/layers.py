@@ -7,13 +7,12 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
-
-from core.commands.frame import interruptible, json_option, open_workspace
+from compresslab.commands.frame import interruptible, json_option, open_workspace
 
 if TYPE_CHECKING:
-    from core.layer_profile import LayerProfile, MatrixProfile
-    from core.results import RunRecord
-    from core.workspace import Workspace
+    from compresslab.profiles.layer_profile import LayerProfile, MatrixProfile
+    from compresslab.records.results import RunRecord
+    from compresslab.workspace import Workspace
 
 
 @click.command()
@@ -24,7 +23,7 @@ def layers(run: str, as_json: bool) -> None:
 
     It is looked at once and kept.
     """
-    from core.commands import output
+    from compresslab.commands import output
 
     workspace = open_workspace()
     profile = _profile(workspace, workspace.run_record(run))
@@ -32,8 +31,8 @@ def layers(run: str, as_json: bool) -> None:
 
 
 def _profile(workspace: Workspace, record: RunRecord) -> LayerProfile:
-    from core.commands import output
-    from core.recipe import Recipe
+    from compresslab.commands import output
+    from compresslab.recipes.recipe import Recipe
 
     recipe = Recipe.from_dict(record.recipe)
     known = workspace.layer_profile(recipe)
@@ -44,9 +43,8 @@ def _profile(workspace: Workspace, record: RunRecord) -> LayerProfile:
 
 
 def _print(profile: LayerProfile) -> None:
+    from compresslab.commands import output
     from rich.markup import escape
-
-    from core.commands import output
 
     output.OUT.print(
         f"[bold]Layers[/bold] of {escape(profile.model)}, weights {profile.weights_hash}, "

@@ -11,20 +11,19 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from core.commands.export import export
-from core.commands.frame import interruptible, json_option, open_workspace
-from core.commands.layers import layers
-from core.commands.models import models
-from core.commands.presets import presets
-from core.commands.recipe import build_recipe, parse_bytes, recipe_options
-from core.commands.report import report
-from core.commands.sweep import sweep, sweeps
-from core.errors import BadInput, Cancelled, CompresslabError, RunFailed
+from compresslab.commands.export import export
+from compresslab.commands.frame import interruptible, json_option, open_workspace
+from compresslab.commands.layers import layers
+from compresslab.commands.models import models
+from compresslab.commands.presets import presets
+from compresslab.commands.recipe import build_recipe, parse_bytes, recipe_options
+from compresslab.commands.report import report
+from compresslab.commands.sweep import sweep, sweeps
+from compresslab.errors import BadInput, Cancelled, CompresslabError, RunFailed
 
 if TYPE_CHECKING:
-    from core.generation_request import GenerateRequest, Pane
-    from core.workspace import Workspace
+    from compresslab.recipes.generation_request import GenerateRequest, Pane
+    from compresslab.workspace import Workspace
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
@@ -80,7 +79,7 @@ def cli(debug: bool) -> None:
 @json_option
 def run(draft: bool, as_json: bool, **recipe: Any) -> None:
     """Compress and measure in this process; the run is kept."""
-    from core.commands import output
+    from compresslab.commands import output
 
     made, workspace = build_recipe(**recipe), open_workspace()
     with redirect_stdout(sys.stderr), interruptible() as cancelled, output.ProgressBar() as bar:
@@ -94,7 +93,7 @@ def run(draft: bool, as_json: bool, **recipe: Any) -> None:
 @json_option
 def submit(follow: bool, as_json: bool, **recipe: Any) -> None:
     """Put a run into the queue; a worker does it."""
-    from core.commands import output
+    from compresslab.commands import output
 
     workspace = open_workspace()
     job = workspace.submit(build_recipe(**recipe))
@@ -132,7 +131,7 @@ def _follow(workspace: Workspace, job_id: int, show: Callable[[Any], None]) -> s
 @json_option
 def estimate(as_json: bool, **recipe: Any) -> None:
     """What can be said before anything runs: bytes, to the last one where that can be known."""
-    from core.commands import output
+    from compresslab.commands import output
 
     told = open_workspace().estimate(build_recipe(**recipe))
     output.print_json(output.estimate_data(told)) if as_json else output.print_estimate(told)
@@ -143,7 +142,7 @@ def estimate(as_json: bool, **recipe: Any) -> None:
 @json_option
 def sensitivity(as_json: bool, **recipe: Any) -> None:
     """Measure, once, what every matrix of a model loses under every setting: what estimates of quality rest on."""
-    from core.commands import output
+    from compresslab.commands import output
 
     made, workspace = build_recipe(**recipe), open_workspace()
     with redirect_stdout(sys.stderr), interruptible() as cancelled, output.ProgressBar() as bar:
@@ -162,8 +161,8 @@ def allocate(
     budget: str | None, ratio: float | None, method: tuple[str, ...], as_yaml: bool, as_json: bool, **recipe: Any
 ) -> None:
     """Bits and sparsity for every matrix, so that the file keeps to a budget at least predicted damage."""
-    from core.commands import output
-    from core.recipe import Recipe
+    from compresslab.commands import output
+    from compresslab.recipes.recipe import Recipe
 
     made, workspace = build_recipe(**recipe), open_workspace()
     wanted = method or (() if made.steps else ("quantize_rtn",))
@@ -193,8 +192,8 @@ cli.add_command(sweeps)
 @json_option
 def methods(as_json: bool) -> None:
     """Every method with its settings, their ranges and defaults."""
-    from core.commands import output
-    from core.registry import METHODS
+    from compresslab.commands import output
+    from compresslab.registry import METHODS
 
     if not as_json:
         output.print_methods(METHODS.values())
@@ -212,7 +211,7 @@ def methods(as_json: bool) -> None:
 @json_option
 def statistics(ids: tuple[str, ...], clear: bool, as_json: bool) -> None:
     """What is kept of calibration, so that it is measured once: how much room it takes, and taking it away."""
-    from core.commands import output
+    from compresslab.commands import output
 
     workspace = open_workspace()
     if ids and not clear:
@@ -234,7 +233,7 @@ def statistics(ids: tuple[str, ...], clear: bool, as_json: bool) -> None:
 @json_option
 def runs(limit: int, as_json: bool) -> None:
     """What was done so far, newest first."""
-    from core.commands import output
+    from compresslab.commands import output
 
     records = open_workspace().runs(limit)
     output.print_json({"runs": [r.model_dump(mode="json") for r in records]}) if as_json else output.print_runs(records)
@@ -246,8 +245,8 @@ def runs(limit: int, as_json: bool) -> None:
 @json_option
 def show(run: str, as_recipe: bool, as_json: bool) -> None:
     """One run, whole; the start of its id is enough."""
-    from core.commands import output
-    from core.recipe import Recipe
+    from compresslab.commands import output
+    from compresslab.recipes.recipe import Recipe
 
     record = open_workspace().run_record(run)
     if as_recipe:
@@ -261,7 +260,7 @@ def show(run: str, as_recipe: bool, as_json: bool) -> None:
 @json_option
 def compare(run: tuple[str, ...], as_json: bool) -> None:
     """Two or more runs side by side."""
-    from core.commands import output
+    from compresslab.commands import output
 
     rows = open_workspace().compare(run)
     output.print_json({"metrics": rows}) if as_json else output.print_comparison(rows)
@@ -293,7 +292,7 @@ def delete(run: str, undo: bool) -> None:
 @json_option
 def generate(weights: tuple[str, ...], prompt: str, changes: tuple[str, ...], as_json: bool, **where: Any) -> None:
     """Write the same prompt on with several weights, one after the other, from the same seed."""
-    from core.commands import output
+    from compresslab.commands import output
 
     workspace = open_workspace()
     panes = tuple(_pane(workspace, name) for name in weights)
@@ -307,8 +306,8 @@ def generate(weights: tuple[str, ...], prompt: str, changes: tuple[str, ...], as
 
 def _pane(workspace: Workspace, name: str) -> Pane:
     """A run by the start of its id; else a model."""
-    from core.generation_request import Pane
-    from core.models.source import locate
+    from compresslab.models.source import locate
+    from compresslab.recipes.generation_request import Pane
 
     try:
         record = workspace.run_record(name)
@@ -321,8 +320,7 @@ def _pane(workspace: Workspace, name: str) -> Pane:
 
 def _request(prompt: str, panes: tuple[Pane, ...], changes: tuple[str, ...], where: dict[str, Any]) -> GenerateRequest:
     import yaml
-
-    from core.generation_request import Decoding, GenerateRequest
+    from compresslab.recipes.generation_request import Decoding, GenerateRequest
 
     values = {}
     for change in changes:
@@ -341,7 +339,7 @@ def _request(prompt: str, panes: tuple[Pane, ...], changes: tuple[str, ...], whe
 @json_option
 def jobs(ended_too: bool, as_json: bool) -> None:
     """The queue: jobs and workers."""
-    from core.commands import output
+    from compresslab.commands import output
 
     workspace = open_workspace()
     states = ("queued", "running", *(("done", "failed", "cancelled") if ended_too else ()))
@@ -362,7 +360,7 @@ def cancel(job: int) -> None:
 @cli.command()
 def worker() -> None:
     """Do the queue's jobs until Ctrl-C. Several workers may share a store."""
-    from core.worker import serve
+    from compresslab.work.worker import serve
 
     serve()
 
@@ -383,6 +381,6 @@ def dashboard(port: int | None, host: str, folders: tuple[str, ...], no_browser:
 
     On this machine alone unless --host says otherwise; then nothing but what --folder names can be read from it.
     """
-    from core.launcher import serve
+    from compresslab.work.launcher import serve
 
     serve(port, host=host, folders=folders, browser=not no_browser, say=lambda text: click.echo(text, err=True))

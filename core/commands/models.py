@@ -6,13 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
-
-from core.commands.frame import interruptible, json_option, open_workspace
-from core.errors import BadInput
+from compresslab.commands.frame import interruptible, json_option, open_workspace
+from compresslab.errors import BadInput
 
 if TYPE_CHECKING:
-    from core.models.hub import Cached, Found
-    from core.workspace import Workspace
+    from compresslab.models.hub import Cached, Found
+    from compresslab.workspace import Workspace
 
 
 @click.command()
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 @json_option
 def models(search: str | None, download: str | None, delete: str | None, as_json: bool) -> None:
     """The models on this machine; or search the Hub, download from it, delete."""
-    from core.commands import output
+    from compresslab.commands import output
 
     if sum(asked is not None for asked in (search, download, delete)) > 1:
         raise BadInput("--search, --download and --delete go one at a time.")
@@ -45,14 +44,14 @@ def models(search: str | None, download: str | None, delete: str | None, as_json
 
 
 def _download(workspace: Workspace, name: str) -> None:
-    from core.commands import output
+    from compresslab.commands import output
 
     with output.ProgressBar() as bar, interruptible() as cancelled:
         workspace.download(name, report=bar.show, cancelled=cancelled)
 
 
 def _print_found(found: list[Found]) -> None:
-    from core.commands import output
+    from compresslab.commands import output
 
     rows = [
         (
@@ -68,7 +67,7 @@ def _print_found(found: list[Found]) -> None:
 
 
 def _print_here(known: list[str], here: list[Cached]) -> None:
-    from core.commands import output
+    from compresslab.commands import output
 
     cached = {model.name: model for model in here}
     rows = [

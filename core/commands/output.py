@@ -9,20 +9,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from compresslab.planning.estimate import Estimate
+from compresslab.profiles.sensitivity_table import SensitivityTable
+from compresslab.profiles.statistics_files import StatisticsEntry
+from compresslab.recipes.method import Method
+from compresslab.recipes.recipe import Recipe
+from compresslab.records import events
+from compresslab.records.results import ExportRecord, Measurement, RunRecord
+from compresslab.settings import Control, allowed
+from compresslab.store import JobRow, WorkerRow
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-
-from core import events
-from core.estimate import Estimate
-from core.methods import Method
-from core.recipe import Recipe
-from core.results import ExportRecord, Measurement, RunRecord
-from core.sensitivity_table import SensitivityTable
-from core.settings import Control, allowed
-from core.statistics_files import StatisticsEntry
-from core.store import JobRow, WorkerRow
 
 PIPE_WIDTH = 160  # columns, where no terminal says how wide it is
 OUT = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
-
-from core.commands.frame import json_option, open_workspace
-from core.commands.recipe import build_recipe
-from core.errors import BadInput
+from compresslab.commands.frame import json_option, open_workspace
+from compresslab.commands.recipe import build_recipe
+from compresslab.errors import BadInput
 
 if TYPE_CHECKING:
-    from core.presets import Goal, Preset
-    from core.recipe import Recipe
-    from core.workspace import Workspace
+    from compresslab.planning.presets import Goal, Preset
+    from compresslab.recipes.recipe import Recipe
+    from compresslab.workspace import Workspace
 
 WANTED = {
     "half": "half the bytes, least expected loss",
@@ -39,8 +38,8 @@ class _Offer:
 @json_option
 def presets(as_json: bool, **fields: str | None) -> None:
     """What --preset of the other commands would choose for a model; nothing is run."""
-    from core.commands import output
-    from core.presets import Goal
+    from compresslab.commands import output
+    from compresslab.planning.presets import Goal
 
     recipe, workspace = build_recipe(None, (), **fields), open_workspace()
     workspace.facts(recipe.model)  # where there is no such model, that is what there is to say
@@ -60,7 +59,7 @@ def _offer(workspace: Workspace, goal: Goal, recipe: Recipe) -> _Offer:
 
 
 def _data(offer: _Offer) -> dict[str, Any]:
-    from core.commands import output
+    from compresslab.commands import output
 
     found = offer.preset
     return {
@@ -73,7 +72,7 @@ def _data(offer: _Offer) -> dict[str, Any]:
 
 
 def _row(offer: _Offer) -> tuple[str, ...]:
-    from core.commands import output
+    from compresslab.commands import output
 
     if offer.preset is None:
         return offer.goal, WANTED[offer.goal], offer.why_not, "", "", ""

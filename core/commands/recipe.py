@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
-
-from core.commands.frame import open_workspace
-from core.errors import BadInput
+from compresslab.commands.frame import open_workspace
+from compresslab.errors import BadInput
 
 if TYPE_CHECKING:
-    from core.recipe import Recipe
+    from compresslab.recipes.recipe import Recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
@@ -42,7 +41,7 @@ def build_recipe(
     recipe: str | None, changes: tuple[str, ...], preset: str | None = None, **fields: str | None
 ) -> Recipe:
     """The file, or an empty recipe, with what the options change; a preset's steps take the place of the file's."""
-    from core.recipe import Recipe
+    from compresslab.recipes.recipe import Recipe
 
     made = Recipe.from_yaml(_text(recipe)) if recipe else Recipe()
     seed = fields.pop("seed", None)
@@ -56,7 +55,7 @@ def build_recipe(
 
 def _preset(name: str, recipe: Recipe) -> Recipe:
     """Raises BadInput where there is none of that name, or none that will do."""
-    from core.presets import Goal
+    from compresslab.planning.presets import Goal
 
     known: dict[str, Goal] = {goal: goal for goal in get_args(Goal)}
     if name not in known:
@@ -66,7 +65,7 @@ def _preset(name: str, recipe: Recipe) -> Recipe:
 
 def _absolute(recipe: Recipe) -> Recipe:
     """With whole paths: a worker, and whoever repeats the run, may stand in another folder."""
-    from core.models.source import BUNDLED
+    from compresslab.models.source import BUNDLED
 
     data = recipe.to_dict()
     places = [(data, "model"), (data["calibration"], "text"), (data["evaluation"], "text")]

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import click
-
-from core.errors import BadInput, RunFailed
+from compresslab.errors import BadInput, RunFailed
 
 
 @click.command()
@@ -18,7 +17,17 @@ from core.errors import BadInput, RunFailed
 def report(run: tuple[str, ...], out: Path, language: str) -> None:
     """One run, or several side by side, as one HTML file that opens without a network."""
     runs = [run_id for part in run for run_id in part.split(",") if run_id]
-    command = [sys.executable, "-m", "dashboard.report", "--out", str(out), "--language", language, "--", *runs]
+    command = [
+        sys.executable,
+        "-m",
+        "compresslab_dashboard.report",
+        "--out",
+        str(out),
+        "--language",
+        language,
+        "--",
+        *runs,
+    ]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         said = done.stderr.strip().rpartition("\n")[2] or "It ended without a word."

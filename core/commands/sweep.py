@@ -7,15 +7,14 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from core.commands.frame import interruptible, json_option, open_workspace
-from core.commands.recipe import build_recipe, recipe_options
-from core.errors import BadInput
+from compresslab.commands.frame import interruptible, json_option, open_workspace
+from compresslab.commands.recipe import build_recipe, recipe_options
+from compresslab.errors import BadInput
 
 if TYPE_CHECKING:
-    from core.results import RunRecord
-    from core.store.sweeps import PointRow
-    from core.workspace import Workspace
+    from compresslab.records.results import RunRecord
+    from compresslab.store.sweeps import PointRow
+    from compresslab.workspace import Workspace
 
 
 @click.command()
@@ -32,8 +31,8 @@ def sweep(axes: tuple[str, ...], full: bool, queue: bool, as_json: bool, **recip
     Such as --over quantize_gptq.bits=2,3,4 --over quantize=quantize_rtn,quantize_gptq. What is finished is kept, and
     never done again.
     """
-    from core.commands import sweep_tables as tables
-    from core.sweep import Sweep
+    from compresslab.commands import sweep_tables as tables
+    from compresslab.recipes.sweep import Sweep
 
     workspace = open_workspace()
     made = Sweep.over(build_recipe(**recipe), axes, "final" if full else "draft")
@@ -59,7 +58,7 @@ def sweep(axes: tuple[str, ...], full: bool, queue: bool, as_json: bool, **recip
 @json_option
 def sweeps(sweep: int | None, queue: bool, as_json: bool, **verbs: bool) -> None:
     """All sweeps, newest first; or one, point by point."""
-    from core.commands import sweep_tables as tables
+    from compresslab.commands import sweep_tables as tables
 
     workspace = open_workspace()
     asked = [name for name, wanted in verbs.items() if wanted]
@@ -89,7 +88,7 @@ def _do(workspace: Workspace, sweep: int, verb: str, queue: bool) -> None:
 
 
 def _run_here(workspace: Workspace, sweep: int) -> None:
-    from core.commands import output
+    from compresslab.commands import output
 
     def told(row: PointRow, outcome: RunRecord | str) -> None:
         said = outcome if isinstance(outcome, str) else output.measured(outcome.find("perplexity"))

@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from core.commands.output import OUT, measured, print_json, print_table
-from core.results import RunRecord
-from core.store.sweeps import PointRow, SweepRow
-from core.sweeps import Sweeps
+from compresslab.commands.output import OUT, measured, print_json, print_table
+from compresslab.records.results import RunRecord
+from compresslab.store.sweeps import PointRow, SweepRow
+from compresslab.work.sweeps import Sweeps
 
 SHOWN = ("size_on_disk_bytes", "perplexity", "accuracy", "decode_tokens_per_second")
 

@@ -8,24 +8,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from compresslab.engine.inputs.calibration import Group, InputStatistics
+from compresslab.engine.inputs.walk import sequential_statistics
+from compresslab.engine.measuring.examples import ClassScores
+from compresslab.engine.measuring.scores import QuestionScores, Shared, TokenScores
+from compresslab.engine.measuring.sources import answer_source, class_source, question_source, token_source
+from compresslab.engine.models.device import threads_for
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.progress import Report, Tracker
+from compresslab.errors import Cancelled
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import Loss, Notice
+from compresslab.records.results import LossPoint, Stage
 from torch import Tensor
 
-from core.engine.calibration import Group, InputStatistics
-from core.engine.device import threads_for
-from core.engine.examples import ClassScores
-from core.engine.model import CompressedModel
-from core.engine.progress import Report, Tracker
-from core.engine.scores import QuestionScores, Shared, TokenScores
-from core.engine.sources import answer_source, class_source, question_source, token_source
-from core.engine.walk import sequential_statistics
-from core.errors import Cancelled
-from core.events import Loss, Notice
-from core.recipe import Recipe
-from core.results import LossPoint, Stage
-
 if TYPE_CHECKING:
-    from core.engine.session import Session
-    from core.methods import Method
+    from compresslab.engine.session import Session
+    from compresslab.recipes.method import Method
 
 T = TypeVar("T")
 MEASURING, SEQUENTIAL = 1.5, 3.0  # what statistics cost for every token, in tokens that go through the model once

@@ -13,25 +13,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 import torch
+from compresslab.engine import pipeline
+from compresslab.engine.context import Job
+from compresslab.engine.measuring.intervals import divergences, perplexities
+from compresslab.engine.measuring.scores import Array, TokenScores, compare
+from compresslab.engine.measuring.sources import DRAFT_SHARE
+from compresslab.engine.models.architecture import module_of
+from compresslab.engine.models.model import CompressedModel, effective
+from compresslab.engine.models.tasks import inputs_of
+from compresslab.engine.models.tokens import label
+from compresslab.engine.progress import Report, Tracker
+from compresslab.errors import BadInput, RunFailed, first_line
+from compresslab.exports import INPUTS_DROPPED, Contents, Format, Reopened, drops_input_rounding, why_not
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import ExportRecord, Measurement
 from torch import Tensor
 
-from core.engine import pipeline
-from core.engine.architecture import module_of
-from core.engine.context import Job
-from core.engine.model import CompressedModel, effective
-from core.engine.progress import Report, Tracker
-from core.engine.scores import Array, TokenScores, compare
-from core.engine.sources import DRAFT_SHARE
-from core.engine.statistics import divergences, perplexities
-from core.engine.tasks import inputs_of
-from core.engine.tokens import label
-from core.errors import BadInput, RunFailed, first_line
-from core.exports import INPUTS_DROPPED, Contents, Format, Reopened, drops_input_rounding, why_not
-from core.recipe import Recipe
-from core.results import ExportRecord, Measurement
-
 if TYPE_CHECKING:
-    from core.engine.session import Session
+    from compresslab.engine.session import Session
 
 SHARES = {"load": 1.0, "write": 2.0, "reopen": 1.0, "compare": 4.0}
 WINDOWS = 4  # read together

@@ -10,21 +10,20 @@ from functools import cache
 from typing import Any
 
 import torch
+from compresslab.engine.context import Job
+from compresslab.engine.measuring.timing import label as runtime_label
+from compresslab.engine.measuring.timing import timing_lock
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.models.tasks import start_of_answer
+from compresslab.engine.models.tokens import start_token
+from compresslab.engine.runtimes import Runtime
+from compresslab.engine.runtimes.decoding import writer_of
+from compresslab.errors import BadInput
+from compresslab.recipes.generation_request import Decoding
+from compresslab.records.events import PaneDone, PaneStarted, Token
 from filelock import Timeout
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
-
-from core.engine.context import Job
-from core.engine.model import CompressedModel
-from core.engine.runtimes import Runtime
-from core.engine.runtimes.decoding import writer_of
-from core.engine.tasks import start_of_answer
-from core.engine.timing import label as runtime_label
-from core.engine.timing import timing_lock
-from core.engine.tokens import start_token
-from core.errors import BadInput
-from core.events import PaneDone, PaneStarted, Token
-from core.generation_request import Decoding
 
 BROKEN = "\ufffd"  # what a decoder makes of half a character
 ALTERNATIVES = 3  # words told of each place, the likeliest first

@@ -15,24 +15,23 @@ from typing import TYPE_CHECKING
 
 import psutil
 import torch
-
-from core.engine import packing
-from core.engine.context import Job, MeasureContext
-from core.engine.device import Choice
-from core.engine.model import CompressedModel
-from core.engine.progress import Report, Tracker
-from core.errors import RunFailed
-from core.events import Draft, Event, Measured
-from core.labelled import check_examples, needs
-from core.metrics import Metric
-from core.models.facts import read_facts
-from core.models.hub import fetch
-from core.paths import run_folder
-from core.recipe import Recipe
-from core.results import Hardware, Measurement, RunRecord, Stage
+from compresslab.data.labelled import check_examples, needs
+from compresslab.engine.context import Job, MeasureContext
+from compresslab.engine.models import packing
+from compresslab.engine.models.device import Choice
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.progress import Report, Tracker
+from compresslab.errors import RunFailed
+from compresslab.files.paths import run_folder
+from compresslab.models.facts import read_facts
+from compresslab.models.hub import fetch
+from compresslab.recipes.metric import Metric
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import Draft, Event, Measured
+from compresslab.records.results import Hardware, Measurement, RunRecord, Stage
 
 if TYPE_CHECKING:
-    from core.engine.session import Session
+    from compresslab.engine.session import Session
 
 NO_MEMORY = "There is not enough memory for this run; take a smaller model, batch or context_length, or another device."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from core.events import Event, Progress
+from compresslab.records.events import Event, Progress
 
 Report = Callable[[Event], None]
 EVERY_SECONDS = 0.1

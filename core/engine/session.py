@@ -12,39 +12,40 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from compresslab.data.labelled import read_labelled, read_pairs
+from compresslab.data.texts import calibration_text, evaluation_questions, evaluation_text
+from compresslab.engine import exporting, pipeline
+from compresslab.engine.context import Job, StepContext
+from compresslab.engine.generation import Author, check_writes, write_pane
+from compresslab.engine.held import Held
+from compresslab.engine.inputs.cache import StatisticsCache, identity, source_of
+from compresslab.engine.inputs.calibration import Group, InputStatistics
+from compresslab.engine.measuring import profile, sensitivity
+from compresslab.engine.measuring.examples import Encoded, encode_labelled, encode_pair
+from compresslab.engine.measuring.scores import EncodedQuestion, ScoreCache, encode_question
+from compresslab.engine.models import packing, tokens
+from compresslab.engine.models.checkpoint import load_baseline
+from compresslab.engine.models.device import Choice, available, choose
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.progress import Report, Tracker
+from compresslab.engine.recent import Recent
+from compresslab.engine.runtimes.choosing import Runtimes
+from compresslab.engine.steps.solutions import Solutions
+from compresslab.errors import BadInput
+from compresslab.exports import Format
+from compresslab.files.paths import run_folder
+from compresslab.models.facts import read_facts
+from compresslab.models.hub import fetch
+from compresslab.profiles.layer_profile import LayerProfile
+from compresslab.profiles.probes import Probes
+from compresslab.profiles.sensitivity_table import SensitivityTable
+from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pane, RuntimeChoice
+from compresslab.recipes.method import Method
+from compresslab.recipes.plan import make_plan, offloads
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import Event, Loss
+from compresslab.records.results import ExportRecord, LossPoint, Measurement, RunRecord, Stage
 from torch import Tensor
-
-from core.engine import exporting, packing, pipeline, profile, sensitivity, tokens
-from core.engine.calibration import Group, InputStatistics
-from core.engine.checkpoint import load_baseline
-from core.engine.context import Job, StepContext
-from core.engine.device import Choice, available, choose
-from core.engine.examples import Encoded, encode_labelled, encode_pair
-from core.engine.generation import Author, check_writes, write_pane
-from core.engine.held import Held
-from core.engine.model import CompressedModel
-from core.engine.progress import Report, Tracker
-from core.engine.recent import Recent
-from core.engine.runtimes.choosing import Runtimes
-from core.engine.scores import EncodedQuestion, ScoreCache, encode_question
-from core.engine.solutions import Solutions
-from core.engine.statistics_cache import StatisticsCache, identity, source_of
-from core.errors import BadInput
-from core.events import Event, Loss
-from core.exports import Format
-from core.generation_request import Decoding, GenerateRequest, Pane, RuntimeChoice
-from core.labelled import read_labelled, read_pairs
-from core.layer_profile import LayerProfile
-from core.methods import Method
-from core.models.facts import read_facts
-from core.models.hub import fetch
-from core.paths import run_folder
-from core.plan import make_plan, offloads
-from core.probes import Probes
-from core.recipe import Recipe
-from core.results import ExportRecord, LossPoint, Measurement, RunRecord, Stage
-from core.sensitivity_table import SensitivityTable
-from core.texts import calibration_text, evaluation_questions, evaluation_text
 
 T = TypeVar("T")
 BASELINES, COMPRESSED, LOADED, TEXTS = 2, 6, 3, 8  # how many of each are kept

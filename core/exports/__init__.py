@@ -1,4 +1,4 @@
-"""Formats that other programs load: one file each, listed in `core.exports.registry`.
+"""Formats that other programs load: one file each, listed in `exports.registry`.
 
 A format is its settings: a frozen object that can say without torch whether a model fits into it, what would be lost
 and how large the files become; that writes a model into a folder; and that opens the folder again as the program it is
@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core.models.anatomy import Task
-from core.models.facts import ModelFacts
-from core.models.weights import WeightPlan
-from core.settings import Settings
+from compresslab.models.anatomy import Task
+from compresslab.models.facts import ModelFacts
+from compresslab.models.weights import WeightPlan
+from compresslab.settings import Settings
 
 if TYPE_CHECKING:  # the engine is the only home of torch
+    from compresslab.engine.models.model import CompressedModel
     from torch import Tensor
-
-    from core.engine.model import CompressedModel
 
 INPUTS_DROPPED = (
     "Its matrices read their inputs in few bits; this format has no place for that: they read them as they come."

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from core.exports import Contents, Format, loading_lines
-from core.results import ExportRecord, Measurement, RunRecord
+from compresslab.exports import Contents, Format, loading_lines
+from compresslab.records.results import ExportRecord, Measurement, RunRecord
 
 LICENCE_PATTERNS = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
 UNKNOWN = "unknown"

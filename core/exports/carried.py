@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING
 
-from core.models.weights import Grid
+from compresslab.models.weights import Grid
 
 if TYPE_CHECKING:
+    from compresslab.engine.solvers.rounding import QuantizedWeight
     from torch import Tensor
-
-    from core.engine.grids import QuantizedWeight
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from compresslab.engine.models.architecture import as_stored, module_of
+from compresslab.engine.models.model import STORAGE, effective
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from core.engine.architecture import as_stored, module_of
-from core.engine.model import STORAGE, effective
-
 if TYPE_CHECKING:
-    from core.engine.model import CompressedModel
+    from compresslab.engine.models.model import CompressedModel
 
 WEIGHTS = "model.safetensors"
 Logits = Callable[[Tensor], Tensor]

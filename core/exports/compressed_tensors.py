@@ -17,18 +17,17 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from core.exports import Contents, Format, Reopened
-from core.exports.carried import carrier
-from core.exports.transformers import ENTRY_BYTES, ROUNDING
-from core.exports.vllm import parted
-from core.models.packed_layout import BITS
-from core.models.weights import Grid, WeightPlan
-from core.settings import setting
+from compresslab.exports import Contents, Format, Reopened
+from compresslab.exports.carried import carrier
+from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
+from compresslab.exports.vllm import parted
+from compresslab.models.packed_layout import BITS
+from compresslab.models.weights import Grid, WeightPlan
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
+    from compresslab.engine.models.model import CompressedModel
     from torch import Tensor
-
-    from core.engine.model import CompressedModel
 
 EVERY_WIDTH = tuple(range(2, 9))
 KERNEL_WIDTHS = (4, 8)
@@ -78,7 +77,7 @@ class CompressedTensors(Format):
         return sum(self._bytes(weight) for weight in contents.layout)
 
     def write(self, model: CompressedModel, folder: Path) -> None:
-        from core.exports.checkpoint_folder import dense_tensors, write_checkpoint
+        from compresslab.exports.checkpoint_folder import dense_tensors, write_checkpoint
 
         layout = model.layout()
         tensors = dense_tensors(model, (weight.name for weight in layout if not packs(weight)))
@@ -89,14 +88,14 @@ class CompressedTensors(Format):
 
     def reopen(self, folder: Path) -> Reopened:
         """By transformers with compressed-tensors; where that is missing the words are taken apart here."""
-        from core.exports import checkpoint_folder
+        from compresslab.exports import checkpoint_folder
 
         if find_spec("compressed_tensors"):
             import transformers
 
             logits = checkpoint_folder.logits_by_transformers(folder)
             return Reopened(logits, by=f"transformers {transformers.__version__} with compressed-tensors")
-        from core.exports.read_compressed_tensors import dequantized
+        from compresslab.exports.read_compressed_tensors import dequantized
 
         config = checkpoint_folder.plain_config(folder)
         values = dequantized(folder)
@@ -139,9 +138,8 @@ class CompressedTensors(Format):
 
     def _tensors(self, weight: WeightPlan, quantized: Any) -> dict[str, Tensor]:
         import torch
-
-        from core.exports.carried import carry
-        from core.exports.words import packed
+        from compresslab.exports.carried import carry
+        from compresslab.exports.words import packed
 
         carried = carry(quantized, self._carrier(weight))
         found = {

@@ -1,6 +1,6 @@
 """GGUF, one file with weights, sizes and tokenizer: what llama.cpp and what is built on it load.
 
-Codes move into the smallest blocks that hold them exactly (core.exports.gguf_blocks): 2 to 4 bits symmetric and 2 or 3
+Codes move into the smallest blocks that hold them exactly (exports.gguf_blocks): 2 to 4 bits symmetric and 2 or 3
 asymmetric become Q4_0, 5 bits and 4 asymmetric Q5_0, others Q8_0. Where a group is no multiple of 32 weights, or an
 asymmetric grid has 8 bits, the weight is rounded once more, to Q8_0, and the record says so.
 """
@@ -14,15 +14,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from core.exports import Contents, Format, Reopened, gguf_family, gguf_tokenizer
-from core.exports.gguf_blocks import BLOCK, FINEST, KINDS, WITH_MINIMUM, holds
-from core.exports.transformers import ROUNDING, STORED
-from core.models.packed_layout import BITS
-from core.models.weights import WeightPlan
-from core.settings import setting
+from compresslab.exports import Contents, Format, Reopened, gguf_family, gguf_tokenizer
+from compresslab.exports.gguf_blocks import BLOCK, FINEST, KINDS, WITH_MINIMUM, holds
+from compresslab.exports.transformers import ROUNDING, STORED
+from compresslab.models.packed_layout import BITS
+from compresslab.models.weights import WeightPlan
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from core.engine.model import CompressedModel
+    from compresslab.engine.models.model import CompressedModel
 
 FILE = "model.gguf"
 TOKEN_BYTES = 40  # of a token in the metadata: its text, kind, merge and their lengths
@@ -86,14 +86,14 @@ class Gguf(Format):
         return weights + TOKEN_BYTES * contents.facts.vocab_size
 
     def write(self, model: CompressedModel, folder: Path) -> None:
-        from core.exports.write_gguf import write
+        from compresslab.exports.write_gguf import write
 
         folder.mkdir(parents=True, exist_ok=True)
         write(model, [(weight, self._kind(weight)) for weight in model.layout()], folder / FILE)
 
     def reopen(self, folder: Path) -> Reopened:
         """By llama.cpp; where that is missing the file's blocks are read by the gguf package."""
-        from core.exports import read_gguf
+        from compresslab.exports import read_gguf
 
         if find_spec("llama_cpp"):
             return Reopened(read_gguf.by_llama_cpp(folder / FILE), by=f"llama-cpp-python {version('llama_cpp_python')}")

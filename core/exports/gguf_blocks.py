@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from core.models.weights import Grid, WeightPlan
+from compresslab.models.weights import Grid, WeightPlan
 
 if TYPE_CHECKING:
-    from core.engine.grids import QuantizedWeight
+    from compresslab.engine.solvers.rounding import QuantizedWeight
 
 Array = np.ndarray[Any, Any]
 BLOCK = 32

@@ -21,18 +21,17 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core.exports import Contents, Format, Reopened
-from core.exports.carried import Carried, carrier
-from core.exports.compressed_tensors import packs
-from core.exports.transformers import ENTRY_BYTES, ROUNDING
-from core.exports.vllm import parted, wholes
-from core.models.packed_layout import BITS
-from core.models.weights import Grid, WeightPlan
+from compresslab.exports import Contents, Format, Reopened
+from compresslab.exports.carried import Carried, carrier
+from compresslab.exports.compressed_tensors import packs
+from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
+from compresslab.exports.vllm import parted, wholes
+from compresslab.models.packed_layout import BITS
+from compresslab.models.weights import Grid, WeightPlan
 
 if TYPE_CHECKING:
+    from compresslab.engine.models.model import CompressedModel
     from torch import Tensor
-
-    from core.engine.model import CompressedModel
 
 GROUPS = (16, 32, 64, 128, 256, 512, 1024)
 OLD, NEW = "gptq", "gptq_v2"
@@ -85,8 +84,8 @@ class Gptq(Format):
         return sum(_bytes(weight) for weight in contents.layout)
 
     def write(self, model: CompressedModel, folder: Path) -> None:
-        from core.exports.carried import carry
-        from core.exports.checkpoint_folder import dense_tensors, write_checkpoint
+        from compresslab.exports.carried import carry
+        from compresslab.exports.checkpoint_folder import dense_tensors, write_checkpoint
 
         layout = model.layout()
         tensors = dense_tensors(model, (weight.name for weight in layout if not packs(weight)))
@@ -104,7 +103,7 @@ class Gptq(Format):
 
     def reopen(self, folder: Path) -> Reopened:
         """By GPTQModel; where that is missing the words are taken apart here."""
-        from core.exports import checkpoint_folder
+        from compresslab.exports import checkpoint_folder
 
         if find_spec("gptqmodel"):
             import torch
@@ -113,7 +112,7 @@ class Gptq(Format):
             loaded = GPTQModel.load(str(folder), backend=BACKEND.GPTQ_TORCH, device="cpu", dtype=torch.float16)
             by = f"GPTQModel {version('gptqmodel')}"
             return Reopened(checkpoint_folder.logits_of_module(loaded.model.eval()), by=by)
-        from core.exports.read_gptq import dequantized
+        from compresslab.exports.read_gptq import dequantized
 
         config = checkpoint_folder.plain_config(folder)
         return Reopened(
@@ -195,8 +194,7 @@ def _bytes(weight: WeightPlan) -> int:
 
 def _tensors(carried: Carried, less: int) -> dict[str, Tensor]:
     import torch
-
-    from core.exports.words import packed
+    from compresslab.exports.words import packed
 
     bits, columns = carried.grid.bits, carried.codes.shape[1]
     return {

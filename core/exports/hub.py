@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.errors import BadInput, RunFailed, first_line
+from compresslab.errors import BadInput, RunFailed, first_line
 
 REPOSITORY = re.compile(r"^[\w.-]+/[\w.-]+$")
 

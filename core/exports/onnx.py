@@ -12,17 +12,16 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from core.errors import BadInput
-from core.exports import Contents, Format, Reopened
-from core.models.families import GRAPHS
-from core.models.traffic import kernel_bits
-from core.models.weights import Grid, WeightPlan
-from core.settings import setting
+from compresslab.errors import BadInput
+from compresslab.exports import Contents, Format, Reopened
+from compresslab.models.families import GRAPHS
+from compresslab.models.traffic import kernel_bits
+from compresslab.models.weights import Grid, WeightPlan
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
+    from compresslab.engine.models.model import CompressedModel
     from torch import Tensor
-
-    from core.engine.model import CompressedModel
 
 SCRIPT = "run.py"
 FLOAT = 4  # bytes
@@ -73,8 +72,8 @@ class Onnx(Format):
         return sum(_bytes(weight) for weight in contents.layout) + PADDING * len(large) + _rotation_bytes(contents)
 
     def write(self, model: CompressedModel, folder: Path) -> None:
-        from core.engine.runtimes import CannotExpress
-        from core.engine.runtimes.onnx_graph import graph_of
+        from compresslab.engine.runtimes import CannotExpress
+        from compresslab.engine.runtimes.onnx_graph import graph_of
 
         folder.mkdir(parents=True, exist_ok=True)
         plain = {name: replace(weight, activation_bits=None) for name, weight in model.weights.items()}
@@ -94,8 +93,7 @@ class Onnx(Format):
         """With the code of the script that lies beside the graph."""
         import onnxruntime
         import torch
-
-        from core.exports.run_onnx import Model
+        from compresslab.exports.run_onnx import Model
 
         model = Model(folder)
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from compresslab.exports.words import unpacked
 from safetensors.torch import load_file
 from torch import Tensor
-
-from core.exports.words import unpacked
 
 
 def dequantized(folder: Path) -> dict[str, Tensor]:

@@ -14,12 +14,11 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
+from compresslab.engine.models.architecture import module_of
+from compresslab.errors import RunFailed
+from compresslab.exports.checkpoint_folder import Logits, logits_of_module
 from torch import Tensor
 from transformers import AutoConfig
-
-from core.engine.architecture import module_of
-from core.errors import RunFailed
-from core.exports.checkpoint_folder import Logits, logits_of_module
 
 Array = np.ndarray[Any, Any]
 BLOCK = re.compile(r"^blk\.(\d+)\.(\w+)\.(weight|bias)$")

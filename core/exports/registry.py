@@ -1,11 +1,11 @@
 """THE list of formats. A new one is one file and one line here."""
 
-from core.exports import Format
-from core.exports.compressed_tensors import CompressedTensors
-from core.exports.gguf import Gguf
-from core.exports.gptq import Gptq
-from core.exports.onnx import Onnx
-from core.exports.transformers import Transformers
+from compresslab.exports import Format
+from compresslab.exports.compressed_tensors import CompressedTensors
+from compresslab.exports.gguf import Gguf
+from compresslab.exports.gptq import Gptq
+from compresslab.exports.onnx import Onnx
+from compresslab.exports.transformers import Transformers
 
 FORMATS: dict[str, type[Format]] = {
     form.name: form

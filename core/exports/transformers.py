@@ -12,17 +12,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from core.errors import BadInput
-from core.exports import Contents, Format, Reopened
-from core.models.anatomy import Task
-from core.models.families import ANATOMIES
-from core.models.packed_layout import BITS
-from core.settings import setting
+from compresslab.errors import BadInput
+from compresslab.exports import Contents, Format, Reopened
+from compresslab.models.anatomy import Task
+from compresslab.models.families import ANATOMIES
+from compresslab.models.packed_layout import BITS
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
+    from compresslab.engine.models.model import CompressedModel
     from torch import Tensor
-
-    from core.engine.model import CompressedModel
 
 WEIGHTS = "model.safetensors"
 STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
@@ -72,9 +71,8 @@ class Transformers(Format):
 
     def write(self, model: CompressedModel, folder: Path) -> None:
         """Weights, config, generation config and tokenizer."""
+        from compresslab.engine.models.model import STORAGE
         from safetensors.torch import save_file
-
-        from core.engine.model import STORAGE
 
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self._tensors(model), folder / WEIGHTS, metadata={"format": "pt"})
@@ -119,8 +117,8 @@ class Transformers(Format):
 
     def _tensors(self, model: CompressedModel) -> dict[str, Tensor]:
         """Raises BadInput for a value that the dtype does not reach."""
-        from core.engine.architecture import as_stored
-        from core.engine.model import STORAGE, effective
+        from compresslab.engine.models.architecture import as_stored
+        from compresslab.engine.models.model import STORAGE, effective
 
         found = {}
         for name, stored in model.stored.items():

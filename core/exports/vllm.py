@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from core.models.weights import Grid
+from compresslab.models.weights import Grid
 
 WHOLES = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
 Grids = Mapping[str, Grid | None]  # by module; None: dense

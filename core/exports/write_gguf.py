@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import gguf
 import numpy as np
+from compresslab.engine.models.model import effective
+from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.errors import RunFailed
+from compresslab.exports import gguf_blocks, gguf_family, gguf_tokenizer
+from compresslab.models.weights import WeightPlan
 from torch import Tensor
 
-from core.engine.grids import QuantizedWeight
-from core.engine.model import effective
-from core.errors import RunFailed
-from core.exports import gguf_blocks, gguf_family, gguf_tokenizer
-from core.models.weights import WeightPlan
-
 if TYPE_CHECKING:
-    from core.engine.model import CompressedModel
+    from compresslab.engine.models.model import CompressedModel
 
 Array = np.ndarray[Any, Any]
 ARCHITECTURES = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from core.methods.distilling import Distiller
-from core.models.anatomy import Task
-from core.settings import setting
+from compresslab.methods.distilling import Distiller
+from compresslab.models.anatomy import Task
+from compresslab.settings import setting
 
 
 class DistillLayers(Distiller):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from core.methods import Kind, Method
-from core.models.facts import ModelFacts
-from core.models.weights import WeightPlan
-from core.settings import setting
+from compresslab.models.facts import ModelFacts
+from compresslab.models.weights import WeightPlan
+from compresslab.recipes.method import Kind, Method
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from core.engine.context import StepContext
-    from core.engine.model import CompressedModel
+    from compresslab.engine.context import StepContext
+    from compresslab.engine.models.model import CompressedModel
 
 
 class Distiller(Method):
@@ -150,7 +150,7 @@ class Distiller(Method):
         return 1_000.0 + 4.0 * self.steps * self.batch * sequence_length  # teacher, student and twice that backward
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from core.engine.distiller import distill
+        from compresslab.engine.steps.distiller import distill
 
         if 0 < self.student_layers < model.depth:
             model.keep_layers(kept_layers(model.depth, self.student_layers))

@@ -18,17 +18,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from core.errors import BadInput
-from core.methods import Kind, Method
-from core.models.anatomy import Task
-from core.models.facts import ModelFacts
-from core.models.narrowing import Widths, fewer_channels, fewer_heads, foreseen, widths_now
-from core.models.weights import WeightPlan
-from core.settings import setting
+from compresslab.errors import BadInput
+from compresslab.models.anatomy import Task
+from compresslab.models.facts import ModelFacts
+from compresslab.models.narrowing import Widths, fewer_channels, fewer_heads, foreseen, widths_now
+from compresslab.models.weights import WeightPlan
+from compresslab.recipes.method import Kind, Method
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from core.engine.context import StepContext
-    from core.engine.model import CompressedModel
+    from compresslab.engine.context import StepContext
+    from compresslab.engine.models.model import CompressedModel
 
 Importance = Literal["reconstruction", "activation", "taylor", "magnitude"]
 
@@ -143,7 +143,7 @@ class PruneChannels(Method):
         return slopes + (60_000.0 if self.needs_statistics else 4_000.0)
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from core.engine.surgery import narrow
+        from compresslab.engine.steps.surgery import narrow
 
         if not self.idle:
             narrow(model, self, self.widths(widths_now(model.weights, model.facts), model.facts), context)

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from core.errors import BadInput
-from core.methods import Kind, Method
-from core.models.anatomy import Task
-from core.models.facts import ModelFacts
-from core.models.narrowing import first_layers
-from core.models.weights import WeightPlan
-from core.settings import setting
+from compresslab.errors import BadInput
+from compresslab.models.anatomy import Task
+from compresslab.models.facts import ModelFacts
+from compresslab.models.narrowing import first_layers
+from compresslab.models.weights import WeightPlan
+from compresslab.recipes.method import Kind, Method
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from core.engine.context import StepContext
-    from core.engine.model import CompressedModel
+    from compresslab.engine.context import StepContext
+    from compresslab.engine.models.model import CompressedModel
 
 SAMPLES = 32  # sequences that a measured loss is taken on
 
@@ -69,7 +69,7 @@ class PruneLayers(Method):
         return 1_000.0 + 8.0 * self.layers * SAMPLES * sequence_length
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from core.engine.depth import least_missed, least_turning
+        from compresslab.engine.steps.depth import least_missed, least_turning
 
         left = self.left(model.depth)
         if not self.layers:

@@ -2,7 +2,7 @@
 
 Frantar & Alistarh 2023, "SparseGPT: Massive Language Models Can Be Accurately Pruned in One-Shot", arXiv:2301.00774:
 section 3 for the solve, 3.4 for N:M, 3.5 for rounding what remains in the same pass. What remains is then mended by
-conjugate gradients (core.engine.refine), which the paper does not do; `mend: 0` is the paper's method.
+conjugate gradients (solvers.least_squares), which the paper does not do; `mend: 0` is the paper's method.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from core.errors import BadInput
-from core.methods import Kind, Method
-from core.methods.layerwise import Pruner, mending
-from core.models.weights import Grid, WeightPlan
-from core.settings import setting
+from compresslab.errors import BadInput
+from compresslab.models.weights import Grid, WeightPlan
+from compresslab.recipes.layerwise import Pruner, mending
+from compresslab.recipes.method import Kind, Method
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from core.engine.calibration import InputStatistics
-    from core.engine.context import StepContext
-    from core.engine.model import CompressedModel
+    from compresslab.engine.context import StepContext
+    from compresslab.engine.inputs.calibration import InputStatistics
+    from compresslab.engine.models.model import CompressedModel
 
 
 class PruneSparsegpt(Pruner):
@@ -69,9 +69,9 @@ class PruneSparsegpt(Pruner):
         return replace(super().foresee_weight(weight), grid=self.grid)
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from core.engine import pruning, solving
-        from core.engine.grids import round_to_nearest
-        from core.engine.solve import Target
+        from compresslab.engine.solvers.optimal_brain import Target
+        from compresslab.engine.solvers.rounding import round_to_nearest
+        from compresslab.engine.steps import pruning, solving
 
         shares = pruning.shares(model, self, context, inputs=True)
         chosen = {name: own for name, own in shares.items() if not own.idle or own.grid}

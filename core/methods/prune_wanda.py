@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from core.methods import Kind
-from core.methods.layerwise import Pruner
+from compresslab.recipes.layerwise import Pruner
+from compresslab.recipes.method import Kind
 
 if TYPE_CHECKING:
-    from core.engine.context import StepContext
-    from core.engine.model import CompressedModel
+    from compresslab.engine.context import StepContext
+    from compresslab.engine.models.model import CompressedModel
 
 
 class PruneWanda(Pruner):
@@ -24,6 +24,6 @@ class PruneWanda(Pruner):
     by_row: ClassVar[bool] = True
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from core.engine.pruning import prune_by_score
+        from compresslab.engine.steps.pruning import prune_by_score
 
         prune_by_score(model, self, context, inputs=True)

@@ -2,7 +2,7 @@
 
 Lin et al. 2023, "AWQ: Activation-aware Weight Quantization for LLM Compression and Acceleration", arXiv:2306.00978,
 section 3.2: s = (strength of the input)^a, a searched for. The layer's error is tr(D H D^T), from the Hessian that is
-there already, so that no activations are needed; the scales go into what comes before (core.engine.folding).
+there already, so that no activations are needed; the scales go into what comes before (steps.folding).
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from core.methods import Kind
-from core.methods.layerwise import Quantizer, keeping_strength, searching
-from core.models.anatomy import Task
-from core.settings import setting
+from compresslab.models.anatomy import Task
+from compresslab.recipes.layerwise import Quantizer, keeping_strength, searching
+from compresslab.recipes.method import Kind
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from core.engine.calibration import InputStatistics
-    from core.engine.context import StepContext
-    from core.engine.model import CompressedModel
+    from compresslab.engine.context import StepContext
+    from compresslab.engine.inputs.calibration import InputStatistics
+    from compresslab.engine.models.model import CompressedModel
 
 
 class QuantizeAwq(Quantizer):
@@ -50,8 +50,8 @@ class QuantizeAwq(Quantizer):
     )
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from core.engine import folding, scaling, solving
-        from core.engine.grids import round_to_nearest
+        from compresslab.engine.solvers.rounding import round_to_nearest
+        from compresslab.engine.steps import folding, scaling, solving
 
         chosen = dict(model.chosen(self))
         folds = folding.by_reader(model, chosen)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from core.methods import Kind
-from core.methods.layerwise import Quantizer, keeping_strength, searching
-from core.settings import setting
+from compresslab.recipes.layerwise import Quantizer, keeping_strength, searching
+from compresslab.recipes.method import Kind
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from core.engine.calibration import InputStatistics
-    from core.engine.context import StepContext
-    from core.engine.model import CompressedModel
+    from compresslab.engine.context import StepContext
+    from compresslab.engine.inputs.calibration import InputStatistics
+    from compresslab.engine.models.model import CompressedModel
 
 
 class QuantizeGptq(Quantizer):
@@ -46,8 +46,8 @@ class QuantizeGptq(Quantizer):
     )
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from core.engine import solving
-        from core.engine.grids import round_to_nearest
+        from compresslab.engine.solvers.rounding import round_to_nearest
+        from compresslab.engine.steps import solving
 
         chosen = dict(model.chosen(self))
 

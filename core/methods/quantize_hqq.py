@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from core.methods import Kind
-from core.methods.layerwise import Quantizer
+from compresslab.recipes.layerwise import Quantizer
+from compresslab.recipes.method import Kind
 
 if TYPE_CHECKING:
-    from core.engine.context import StepContext
-    from core.engine.model import CompressedModel
+    from compresslab.engine.context import StepContext
+    from compresslab.engine.models.model import CompressedModel
 
 
 class QuantizeHqq(Quantizer):
@@ -23,7 +23,7 @@ class QuantizeHqq(Quantizer):
     paper: ClassVar[str] = "Badri & Shaji 2023, mobiusml.github.io/hqq_blog"
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from core.engine.half_quadratic import half_quadratic
+        from compresslab.engine.solvers.half_quadratic import half_quadratic
 
         for name, own in context.each(model.chosen(self)):
             grid = own.grid_for(model.weights[name])

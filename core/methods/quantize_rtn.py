@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from core.methods import Kind
-from core.methods.layerwise import Quantizer
+from compresslab.recipes.layerwise import Quantizer
+from compresslab.recipes.method import Kind
 
 if TYPE_CHECKING:
-    from core.engine.context import StepContext
-    from core.engine.model import CompressedModel
+    from compresslab.engine.context import StepContext
+    from compresslab.engine.models.model import CompressedModel
 
 
 class QuantizeRtn(Quantizer):
@@ -23,7 +23,7 @@ class QuantizeRtn(Quantizer):
     paper: ClassVar[str] = "Jacob et al. 2018, arXiv:1712.05877"
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from core.engine.grids import round_to_nearest
+        from compresslab.engine.solvers.rounding import round_to_nearest
 
         for name, own in context.each(model.chosen(self)):
             grid = own.grid_for(model.weights[name])

@@ -10,15 +10,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from core.methods import Kind
-from core.methods.layerwise import Quantizer
-from core.models.anatomy import Task
-from core.models.weights import WeightPlan
-from core.settings import setting
+from compresslab.models.anatomy import Task
+from compresslab.models.weights import WeightPlan
+from compresslab.recipes.layerwise import Quantizer
+from compresslab.recipes.method import Kind
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from core.engine.context import StepContext
-    from core.engine.model import CompressedModel
+    from compresslab.engine.context import StepContext
+    from compresslab.engine.models.model import CompressedModel
 
 
 class QuantizeSmooth(Quantizer):
@@ -78,7 +78,7 @@ class QuantizeSmooth(Quantizer):
         return replace(super().foresee_weight(weight), activation_bits=bits)
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from core.engine import folding, scaling, solving
+        from compresslab.engine.steps import folding, scaling, solving
 
         chosen = dict(model.chosen(self))
         folds = folding.by_reader(model, chosen)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from core.metrics import Metric
-from core.results import Measurement
+from compresslab.recipes.metric import Metric
+from compresslab.records.results import Measurement
 
 if TYPE_CHECKING:
-    from core.engine.context import MeasureContext
+    from compresslab.engine.context import MeasureContext
 
 
 class Agreement(Metric):
@@ -23,7 +23,7 @@ class Agreement(Metric):
     summary: ClassVar[str] = "How often it says what the baseline says."
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
-        from core.engine.statistics import divergences, flips
+        from compresslab.engine.measuring.intervals import divergences, flips
 
         tokens: list[Measurement] = []
         for scores in context.token_scores():

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from core.metrics import Metric
-from core.results import Measurement
+from compresslab.recipes.metric import Metric
+from compresslab.records.results import Measurement
 
 if TYPE_CHECKING:
-    from core.engine.context import MeasureContext
+    from compresslab.engine.context import MeasureContext
 
 
 class Footprint(Metric):
@@ -21,6 +21,6 @@ class Footprint(Metric):
     on_examples: ClassVar[bool] = False
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
-        from core.engine.footprint import footprints
+        from compresslab.engine.measuring.footprint import footprints
 
         yield footprints(context)

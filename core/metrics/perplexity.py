@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from core.metrics import Metric
-from core.models.anatomy import Task
-from core.results import Measurement
+from compresslab.models.anatomy import Task
+from compresslab.recipes.metric import Metric
+from compresslab.records.results import Measurement
 
 if TYPE_CHECKING:
-    from core.engine.context import MeasureContext
+    from compresslab.engine.context import MeasureContext
 
 
 class Perplexity(Metric):
@@ -20,7 +20,7 @@ class Perplexity(Metric):
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "seq2seq")
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
-        from core.engine.statistics import perplexities
+        from compresslab.engine.measuring.intervals import perplexities
 
         for scores in context.token_scores():
             yield perplexities(scores)

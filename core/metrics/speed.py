@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from core.metrics import Metric
-from core.results import Measurement
-from core.settings import setting
+from compresslab.recipes.metric import Metric
+from compresslab.records.results import Measurement
+from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from core.engine.context import MeasureContext
+    from compresslab.engine.context import MeasureContext
 
 
 class Speed(Metric):
@@ -56,6 +56,6 @@ class Speed(Metric):
     )
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
-        from core.engine.timing import race
+        from compresslab.engine.measuring.timing import race
 
         yield from race(context, self)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from core.errors import BadInput
-from core.models.anatomy import Anatomy, Attention, Keys, Mlp, Norm
+from compresslab.errors import BadInput
+from compresslab.models.anatomy import Anatomy, Attention, Keys, Mlp, Norm
 
 FIXED = Keys(kv_heads=None, head_dim=None)  # heads times their size is the hidden size
 BERT = Anatomy(

@@ -10,11 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from core.errors import BadInput
-from core.models.anatomy import Anatomy, Heads, Task
-from core.models.families import anatomy
-from core.models.source import locate, read_config, weight_files
-from core.models.weights import Role, WeightPlan
+from compresslab.errors import BadInput
+from compresslab.models.anatomy import Anatomy, Heads, Task
+from compresslab.models.families import anatomy
+from compresslab.models.source import locate, read_config, weight_files
+from compresslab.models.weights import Role, WeightPlan
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 LARGEST_HEADER = 100 * 2**20  # bytes, the limit of the safetensors format

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from core.models.anatomy import Anatomy, Attention, Keys, Mlp, Norm
-from core.models.encoder_families import ENCODERS, encoder_anatomy
+from compresslab.models.anatomy import Anatomy, Attention, Keys, Mlp, Norm
+from compresslab.models.encoder_families import ENCODERS, encoder_anatomy
 
 
 def _rms(name: str) -> Norm:

@@ -15,12 +15,11 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
+from compresslab.errors import BadInput, Cancelled, RunFailed
+from compresslab.models.families import ANATOMIES
+from compresslab.models.source import HUB_FILES, HUB_ID, NOT_HUB_FILES, checked, is_whole, locate
+from compresslab.records.events import Event, Progress
 from tqdm.std import tqdm
-
-from core.errors import BadInput, Cancelled, RunFailed
-from core.events import Event, Progress
-from core.models.families import ANATOMIES
-from core.models.source import HUB_FILES, HUB_ID, NOT_HUB_FILES, checked, is_whole, locate
 
 PUBLIC_HUB = "https://huggingface.co"
 MOST_FOUND = 20

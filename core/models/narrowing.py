@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.models.anatomy import QKV, Heads
-from core.models.facts import ModelFacts
-from core.models.weights import WeightPlan
+from compresslab.models.anatomy import QKV, Heads
+from compresslab.models.facts import ModelFacts
+from compresslab.models.weights import WeightPlan
 
 Weights = Mapping[str, WeightPlan]
 

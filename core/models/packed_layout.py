@@ -18,7 +18,7 @@ from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
-from core.models.weights import Grid, WeightPlan
+from compresslab.models.weights import Grid, WeightPlan
 
 PACKED = "model.packed.safetensors"  # in the folder of a run
 BITS = {"F32": 32, "BF16": 16, "F16": 16, "U8": 8}  # in the order in which safetensors writes them

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from core.errors import BadInput
-from core.models.families import ANATOMIES
-from core.paths import BUNDLED_MODEL, user_path
+from compresslab.errors import BadInput
+from compresslab.files.paths import BUNDLED_MODEL, user_path
+from compresslab.models.families import ANATOMIES
 
 BUNDLED = "storyteller"
 HUB_ID = re.compile(r"(?=.{1,96}\Z)[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

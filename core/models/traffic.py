@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import ceil
 
-from core.models.anatomy import Heads
-from core.models.weights import Grid, WeightPlan
+from compresslab.models.anatomy import Heads
+from compresslab.models.weights import Grid, WeightPlan
 
 FLOAT = 4  # bytes
 BLOCKS = (128, 64, 32, 16)  # of 256, int8 activations are twice as coarse, and 2 bits have no kernel

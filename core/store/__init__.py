@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from compresslab.errors import BadInput
+from compresslab.records.events import Event, from_json
+from compresslab.store.runs import RunStore
+from compresslab.store.sweeps import SweepStore
+from compresslab.store.tables import EVENTS, JOBS, SWEEP_POINTS, WORKERS
+from compresslab.store.votes import VoteStore
 from sqlalchemy import Row, and_, delete, func, insert, not_, or_, select, update
-
-from core.errors import BadInput
-from core.events import Event, from_json
-from core.store.runs import RunStore
-from core.store.sweeps import SweepStore
-from core.store.tables import EVENTS, JOBS, SWEEP_POINTS, WORKERS
-from core.store.votes import VoteStore
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")

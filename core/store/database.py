@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from compresslab.errors import BadInput, CompresslabError, RunFailed
+from compresslab.store.migrations import FOLDER, VERSION_TABLE, head
 from sqlalchemy import (
     URL,
     Connection,
@@ -23,9 +25,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.sql import ColumnElement
-
-from core.errors import BadInput, CompresslabError, RunFailed
-from core.store.migrations import FOLDER, VERSION_TABLE, head
 
 BUSY_SECONDS = 10  # how long a statement waits for another process to end its write
 MIGRATION_LOCK = 0x636C6162  # any number that no one else locks in PostgreSQL

@@ -7,13 +7,12 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from compresslab.errors import BadInput
+from compresslab.files.paths import run_folder
+from compresslab.records.results import ExportRecord, RunNumbers, RunRecord, RunSummary
+from compresslab.store.database import Database
+from compresslab.store.tables import RUNS
 from sqlalchemy import delete, func, insert, select, update
-
-from core.errors import BadInput
-from core.paths import run_folder
-from core.results import ExportRecord, RunNumbers, RunRecord, RunSummary
-from core.store.database import Database
-from core.store.tables import RUNS
 
 DAY = 24 * 3600.0
 MOST_TAGS, LONGEST_TAG, LONGEST_NOTE = 20, 40, 4000

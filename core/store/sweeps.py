@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from compresslab.errors import BadInput
+from compresslab.store.database import Database
+from compresslab.store.tables import JOBS, RUNS, SWEEP_POINTS, SWEEPS
 from sqlalchemy import Connection, Row, delete, insert, select, update
-
-from core.errors import BadInput
-from core.store.database import Database
-from core.store.tables import JOBS, RUNS, SWEEP_POINTS, SWEEPS
 
 DAY = 24 * 3600.0
 POINT = SWEEP_POINTS.c

@@ -9,7 +9,7 @@ JOBS = Table(
     METADATA,
     Column("id", Integer, primary_key=True),
     Column("kind", String(16), nullable=False),  # run, generate, warm
-    Column("payload", Text, nullable=False),  # JSON of the job's model in core.jobs
+    Column("payload", Text, nullable=False),  # JSON of the job's model in compresslab.work.jobs
     Column("owner", String(64), nullable=False),
     Column("live", Boolean, nullable=False, server_default=false()),
     Column("priority", Integer, nullable=False),  # the lowest goes first
@@ -66,7 +66,7 @@ SWEEPS = Table(
     "sweeps",
     METADATA,
     Column("id", Integer, primary_key=True),
-    Column("spec", Text, nullable=False),  # JSON of core.sweep.Sweep
+    Column("spec", Text, nullable=False),  # JSON of compresslab.recipes.sweep.Sweep
     Column("owner", String(64), nullable=False),
     Column("created", Float, nullable=False),
     Column("deleted", Float),

@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from compresslab.errors import BadInput
+from compresslab.store.database import Database
+from compresslab.store.tables import VOTES
 from sqlalchemy import func, insert, select
-
-from core.errors import BadInput
-from core.store.database import Database
-from core.store.tables import VOTES
 
 Choice = Literal["first", "second", "same", "bad"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-
-from core.results import RunSummary
-from dashboard import frame, state, urls
-from dashboard.compare.answers import answers
-from dashboard.compare.batch import batch
-from dashboard.compare.blind import blind
-from dashboard.compare.comparing import BASELINE, MOST, VIEWS
-from dashboard.compare.measures import numbers_frame, rows_of, table_html
-from dashboard.compare.members import Member, baseline_name, members_of, run_name
-from dashboard.compare.recipes import difference
-from dashboard.csv_text import csv_bytes
-from dashboard.report_button import report_button
-from dashboard.studio.side_by_side import writes
-from dashboard.texts import Words, escaped
+from compresslab.records.results import RunSummary
+from compresslab_dashboard import frame, state, urls
+from compresslab_dashboard.compare.answers import answers
+from compresslab_dashboard.compare.batch import batch
+from compresslab_dashboard.compare.blind import blind
+from compresslab_dashboard.compare.comparing import BASELINE, MOST, VIEWS
+from compresslab_dashboard.compare.measures import numbers_frame, rows_of, table_html
+from compresslab_dashboard.compare.members import Member, baseline_name, members_of, run_name
+from compresslab_dashboard.compare.recipes import difference
+from compresslab_dashboard.csv_text import csv_bytes
+from compresslab_dashboard.report_button import report_button
+from compresslab_dashboard.studio.side_by_side import writes
+from compresslab_dashboard.texts import Words, escaped
 
 LISTED = 200  # runs that can be chosen from here; older ones are compared from the History
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from dashboard import frame, state, urls
-from dashboard.explore.board import board
-from dashboard.explore.form import form
+from compresslab_dashboard import frame, state, urls
+from compresslab_dashboard.explore.board import board
+from compresslab_dashboard.explore.form import form
 
 
 def page() -> None:

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
-
-from core.results import RunSummary
-from core.store.runs import Annotation
-from dashboard import frame, state, urls
-from dashboard.history.chosen import deleted, details, several
-from dashboard.history.listed import LISTED_DATE, listed
-from dashboard.history_rows import jobs_table, matching, runs_table
-from dashboard.state import State
-from dashboard.texts import Words, escaped
+from compresslab.records.results import RunSummary
+from compresslab.store.runs import Annotation
+from compresslab_dashboard import frame, state, urls
+from compresslab_dashboard.history.chosen import deleted, details, several
+from compresslab_dashboard.history.listed import LISTED_DATE, listed
+from compresslab_dashboard.history_rows import jobs_table, matching, runs_table
+from compresslab_dashboard.state import State
+from compresslab_dashboard.texts import Words, escaped
 
 MOST_RUNS = 2000
 

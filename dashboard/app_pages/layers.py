@@ -5,18 +5,17 @@ from __future__ import annotations
 import html
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from dashboard import formats, frame, state, urls
-from dashboard.layers.board import bytes_card, maps
-from dashboard.layers.close_look import close_look
-from dashboard.layers.editor import editor
-from dashboard.layers.shown import Shown, shown_of
-from dashboard.recipe_words import steps_text
-from dashboard.state import State
-from dashboard.studio.fit import fit_to_size
-from dashboard.studio.steps import recipe_head
-from dashboard.texts import Words, escaped
+from compresslab.errors import CompresslabError
+from compresslab_dashboard import formats, frame, state, urls
+from compresslab_dashboard.layers.board import bytes_card, maps
+from compresslab_dashboard.layers.close_look import close_look
+from compresslab_dashboard.layers.editor import editor
+from compresslab_dashboard.layers.shown import Shown, shown_of
+from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.state import State
+from compresslab_dashboard.studio.fit import fit_to_size
+from compresslab_dashboard.studio.steps import recipe_head
+from compresslab_dashboard.texts import Words, escaped
 
 MOST_RUNS = 50  # that the list offers, the newest first
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import streamlit as st
+from compresslab.errors import CompresslabError
+from compresslab.models.hub import Cached, Found
+from compresslab.store import JobRow
+from compresslab_dashboard import formats, frame, live, state, urls
+from compresslab_dashboard.recipe_words import model_text
+from compresslab_dashboard.studio import actions
+from compresslab_dashboard.studio.progress import fraction, progress_text
+from compresslab_dashboard.studio.room import largest_model, room_text
+from compresslab_dashboard.texts import Words, escaped
 from streamlit.delta_generator import DeltaGenerator
-
-from core.errors import CompresslabError
-from core.models.hub import Cached, Found
-from core.store import JobRow
-from dashboard import formats, frame, live, state, urls
-from dashboard.recipe_words import model_text
-from dashboard.studio import actions
-from dashboard.studio.progress import fraction, progress_text
-from dashboard.studio.room import largest_model, room_text
-from dashboard.texts import Words, escaped
 
 WIDTH = 960  # pixels: the eye finds the button that belongs to a name
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-
-from dashboard import frame, language, state, urls
-from dashboard.components.stage import Place, stage
-from dashboard.present import ask, guess, preparing, tour
-from dashboard.present.prepared import Prepared, prepare
-from dashboard.present.view import MODES, Showing
-from dashboard.texts import Words, escaped
+from compresslab_dashboard import frame, language, state, urls
+from compresslab_dashboard.components.stage import Place, stage
+from compresslab_dashboard.present import ask, guess, preparing, tour
+from compresslab_dashboard.present.prepared import Prepared, prepare
+from compresslab_dashboard.present.view import MODES, Showing
+from compresslab_dashboard.texts import Words, escaped
 
 STYLE = Path(__file__).resolve().parent.parent / "present.css"
 ASK_POLL_SECONDS = 0.3

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dashboard import frame, live, state, urls
-from dashboard.studio import actions
-from dashboard.studio.export import export_block
-from dashboard.studio.result_panel import result_panel
-from dashboard.studio.side_by_side import side_by_side
-from dashboard.studio.sidebar import sidebar
+from compresslab_dashboard import frame, live, state, urls
+from compresslab_dashboard.studio import actions
+from compresslab_dashboard.studio.export import export_block
+from compresslab_dashboard.studio.result_panel import result_panel
+from compresslab_dashboard.studio.side_by_side import side_by_side
+from compresslab_dashboard.studio.sidebar import sidebar
 
 
 def page() -> None:

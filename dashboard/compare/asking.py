@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.errors import BadInput, CompresslabError
-from core.generation_request import GenerateRequest
-from core.store import JobRow
-from dashboard import live, state
-from dashboard.compare.members import Member
+from compresslab.errors import BadInput, CompresslabError
+from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.store import JobRow
+from compresslab_dashboard import live, state
+from compresslab_dashboard.compare.members import Member
 
 
 def ask(members: Sequence[Member], prompts: Sequence[str], *, batch: bool = False) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-
-from core.errors import BadInput
-from core.generation_request import GenerateRequest
-from core.store import JobRow
-from core.texts import example_prompts
-from dashboard import live, state
-from dashboard.compare.asking import ask, job_of
-from dashboard.compare.members import Member
-from dashboard.compare.prompt_set import (
+from compresslab.data.texts import example_prompts
+from compresslab.errors import BadInput
+from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.store import JobRow
+from compresslab_dashboard import live, state
+from compresslab_dashboard.compare.asking import ask, job_of
+from compresslab_dashboard.compare.members import Member
+from compresslab_dashboard.compare.prompt_set import (
     LARGEST_FILE,
     LONGEST_PROMPT,
     MOST_PROMPTS,
@@ -23,9 +22,9 @@ from dashboard.compare.prompt_set import (
     read_prompts,
     written,
 )
-from dashboard.csv_text import csv_bytes
-from dashboard.studio.progress import queue_text
-from dashboard.texts import Words, escaped
+from compresslab_dashboard.csv_text import csv_bytes
+from compresslab_dashboard.studio.progress import queue_text
+from compresslab_dashboard.texts import Words, escaped
 
 SOURCES = ("bundled", "pasted", "uploaded")
 TABLE_HEIGHT = 420

@@ -10,14 +10,13 @@ from itertools import combinations
 
 import pandas as pd
 import streamlit as st
-
-from core.recorded_answers import RecordedAnswer
-from core.store.votes import Tally
-from dashboard import state
-from dashboard.ballot import ballot
-from dashboard.blind_test import ENOUGH, Pair, shuffled
-from dashboard.compare.members import Member
-from dashboard.texts import Words
+from compresslab.store.recorded_answers import RecordedAnswer
+from compresslab.store.votes import Tally
+from compresslab_dashboard import state
+from compresslab_dashboard.ballot import ballot
+from compresslab_dashboard.blind_test import ENOUGH, Pair, shuffled
+from compresslab_dashboard.compare.members import Member
+from compresslab_dashboard.texts import Words
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from html import escape
 
 import pandas as pd
-
-from core.results import Measurement
-from core.store.votes import CERTAINTY
-from dashboard import formats
-from dashboard.compare.members import Member, unlike
-from dashboard.history_rows import change_text
-from dashboard.texts import Words
+from compresslab.records.results import Measurement
+from compresslab.store.votes import CERTAINTY
+from compresslab_dashboard import formats
+from compresslab_dashboard.compare.members import Member, unlike
+from compresslab_dashboard.history_rows import change_text
+from compresslab_dashboard.texts import Words
 
 TIMED = ("s", "tokens/s")  # units that say something of a machine too
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from core.errors import BadInput
-from core.generation_request import Pane
-from core.results import Measurement, RunSummary, Variant
-from core.workspace import Workspace
-from dashboard.chart_style import BASELINE as GREY
-from dashboard.chart_style import COMPRESSED, FURTHER
-from dashboard.compare.comparing import BASELINE
-from dashboard.recipe_words import model_text, steps_text
-from dashboard.texts import Words
+from compresslab.errors import BadInput
+from compresslab.recipes.generation_request import Pane
+from compresslab.records.results import Measurement, RunSummary, Variant
+from compresslab.workspace import Workspace
+from compresslab_dashboard.chart_style import BASELINE as GREY
+from compresslab_dashboard.chart_style import COMPRESSED, FURTHER
+from compresslab_dashboard.compare.comparing import BASELINE
+from compresslab_dashboard.recipe_words import model_text, steps_text
+from compresslab_dashboard.texts import Words
 
 
 @dataclass(frozen=True)

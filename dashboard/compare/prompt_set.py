@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-
-from core.errors import BadInput
-from core.generation_request import GenerateRequest
-from dashboard.compare.members import Member, unlike
-from dashboard.job_view import JobView
-from dashboard.texts import Words
+from compresslab.errors import BadInput
+from compresslab.recipes.generation_request import GenerateRequest
+from compresslab_dashboard.compare.members import Member, unlike
+from compresslab_dashboard.job_view import JobView
+from compresslab_dashboard.texts import Words
 
 MOST_PROMPTS = 200
 LONGEST_PROMPT = 8000  # letters

@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 import yaml
-
-from dashboard.compare.members import Member, unlike
-from dashboard.texts import Words
+from compresslab_dashboard.compare.members import Member, unlike
+from compresslab_dashboard.texts import Words
 
 ABSENT = "–"
 

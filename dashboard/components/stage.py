@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import streamlit as st
-
-from dashboard.components import static
-from dashboard.present.plain import Plain
-from dashboard.texts import Words
-from dashboard.word_diff import Piece
+from compresslab_dashboard.components import static
+from compresslab_dashboard.present.plain import Plain
+from compresslab_dashboard.texts import Words
+from compresslab_dashboard.word_diff import Piece
 
 Part = Literal["", "slider", "size", "answers", "speed", "panes"]
 _WORDS = ("question", "baseline", "small", "untouched", "prompts")

@@ -13,10 +13,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
-
-from dashboard.charts import StreamChart
-from dashboard.components import static
-from dashboard.components.window import first_to_send
+from compresslab_dashboard.charts import StreamChart
+from compresslab_dashboard.components import static
+from compresslab_dashboard.components.window import first_to_send
 
 _component = st.components.v2.component(
     "compresslab.stream_chart",
@@ -40,7 +39,7 @@ def figure_chart(
     height: int = 260,
     on_pick: Callable[[str], None] = lambda name: None,
 ) -> None:
-    """Draw a figure of dashboard.charts that may change while a job runs; None shows `empty` in the same place.
+    """Draw a figure of `charts` that may change while a job runs; None shows `empty` in the same place.
 
     `on_pick` is told the `customdata` of the point that was clicked.
     """

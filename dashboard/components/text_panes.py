@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import streamlit as st
-
-from dashboard.components import static
-from dashboard.components.window import first_to_send
-from dashboard.job_view import Moment
-from dashboard.texts import Words
+from compresslab_dashboard.components import static
+from compresslab_dashboard.components.window import first_to_send
+from compresslab_dashboard.job_view import Moment
+from compresslab_dashboard.texts import Words
 
 PaneState = Literal["empty", "waiting", "writing", "done", "failed"]
 _WORDS = ("empty", "waiting", "writing", "done", "failed", "differs", "weights", "same", "race")

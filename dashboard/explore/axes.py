@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core import plain_yaml
-from core.methods import Kind
-from core.recipe import TEXTS, Recipe
-from core.registry import METHODS, METRICS
-from core.settings import Control, Settings
-from core.sweep import KINDS, Axis, Value
-from dashboard import forms
-from dashboard.explore.scene import SceneAxis
-from dashboard.texts import Words
+from compresslab.files import plain_yaml
+from compresslab.recipes.method import Kind
+from compresslab.recipes.recipe import TEXTS, Recipe
+from compresslab.recipes.sweep import KINDS, Axis, Value
+from compresslab.registry import METHODS, METRICS
+from compresslab.settings import Control, Settings
+from compresslab_dashboard import forms
+from compresslab_dashboard.explore.scene import SceneAxis
+from compresslab_dashboard.texts import Words
 
 SEED = "seed"
 USUAL = 4  # values that a setting begins with

@@ -8,28 +8,27 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 import streamlit as st
+from compresslab.errors import CompresslabError
+from compresslab.recipes.sweep import Sweep
+from compresslab.records.results import RunNumbers
+from compresslab.store.sweeps import PointRow, SweepRow
+from compresslab_dashboard import live, state, urls
+from compresslab_dashboard.components.stream_chart import figure_chart
+from compresslab_dashboard.csv_text import csv_bytes
+from compresslab_dashboard.explore import charts, point, sentences
+from compresslab_dashboard.explore.axes import scene_axis
+from compresslab_dashboard.explore.dots import Dot, known_measures, run_dots, sweep_dots
+from compresslab_dashboard.explore.exploring import RUNS
+from compresslab_dashboard.explore.foreseen import Foreseen
+from compresslab_dashboard.explore.form import launch
+from compresslab_dashboard.explore.parallel import parallel
+from compresslab_dashboard.explore.pareto import pareto
+from compresslab_dashboard.explore.readings import Reading, Readings
+from compresslab_dashboard.explore.scene import Scene, SceneAxis, dot_text
+from compresslab_dashboard.explore.sweep_bar import OPEN, base_of, source_row, status
+from compresslab_dashboard.explore.table import points_table
+from compresslab_dashboard.texts import Words, escaped
 from streamlit.delta_generator import DeltaGenerator
-
-from core.errors import CompresslabError
-from core.results import RunNumbers
-from core.store.sweeps import PointRow, SweepRow
-from core.sweep import Sweep
-from dashboard import live, state, urls
-from dashboard.components.stream_chart import figure_chart
-from dashboard.csv_text import csv_bytes
-from dashboard.explore import charts, point, sentences
-from dashboard.explore.axes import scene_axis
-from dashboard.explore.dots import Dot, known_measures, run_dots, sweep_dots
-from dashboard.explore.exploring import RUNS
-from dashboard.explore.foreseen import Foreseen
-from dashboard.explore.form import launch
-from dashboard.explore.parallel import parallel
-from dashboard.explore.pareto import pareto
-from dashboard.explore.readings import Reading, Readings
-from dashboard.explore.scene import Scene, SceneAxis, dot_text
-from dashboard.explore.sweep_bar import OPEN, base_of, source_row, status
-from dashboard.explore.table import points_table
-from dashboard.texts import Words, escaped
 
 CHART_HEIGHT, LINES_HEIGHT, MEASURE_WIDTH, TABLE_HEIGHT = 320, 250, 150, 300  # pixels
 

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+from compresslab_dashboard.chart_style import BASELINE, COMPRESSED, error_bars, plain, styled, tint
+from compresslab_dashboard.explore.dots import Dot, measured
+from compresslab_dashboard.explore.readings import MEASURES
+from compresslab_dashboard.explore.scene import Scene, axis_suffix, dot_text, number_text, on_axis, told
+from compresslab_dashboard.texts import Words
 from plotly.subplots import make_subplots
-
-from dashboard.chart_style import BASELINE, COMPRESSED, error_bars, plain, styled, tint
-from dashboard.explore.dots import Dot, measured
-from dashboard.explore.readings import MEASURES
-from dashboard.explore.scene import Scene, axis_suffix, dot_text, number_text, on_axis, told
-from dashboard.texts import Words
 
 MOST_PANELS = 4  # beside each other; more values of a third setting are chosen from a list
 UNKNOWN_PART = 0.1  # of the colour scale: cells without a number

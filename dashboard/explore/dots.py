@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from core.store.sweeps import PointRow, PointState
-from core.sweep import Value
-from dashboard.explore.readings import MEASURES, Measure, Number, Reading
+from compresslab.recipes.sweep import Value
+from compresslab.store.sweeps import PointRow, PointState
+from compresslab_dashboard.explore.readings import MEASURES, Measure, Number, Reading
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

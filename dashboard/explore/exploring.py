@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.sweep import SweepStage, Value
-from dashboard.explore.readings import MEASURES
-from dashboard.url_number import url_number
+from compresslab.recipes.sweep import SweepStage, Value
+from compresslab_dashboard.explore.readings import MEASURES
+from compresslab_dashboard.url_number import url_number
 
 RUNS = "runs"  # in place of a sweep: all final runs of the model
 MOST_COMPARED = 6

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from core.errors import CompresslabError
-from core.estimate import Estimate
-from core.prediction import SURE
-from core.recipe import Recipe
-from core.store.sweeps import PointRow
-from dashboard.explore.readings import Reading
+from compresslab.errors import CompresslabError
+from compresslab.planning.estimate import Estimate
+from compresslab.planning.prediction import SURE
+from compresslab.recipes.recipe import Recipe
+from compresslab.store.sweeps import PointRow
+from compresslab_dashboard.explore.readings import Reading
 
 ESTIMATE = "estimate"  # the stage of a reading that nobody measured
 SECONDS_A_TURN = 0.08  # of a rerun; a point takes some milliseconds, and five hundred would hold the page up

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import get_args
 
 import streamlit as st
-
-from core.errors import BadInput, CompresslabError
-from core.recipe import Recipe
-from core.sweep import MOST_AXES, Axis, Sweep, SweepStage
-from dashboard import formats, state, urls
-from dashboard.explore.axes import Choice, axis_text, choices, first_axes, typed, value_text
-from dashboard.explore.exploring import Plan
-from dashboard.one_of import one_of
-from dashboard.recipe_words import steps_text
-from dashboard.texts import Words, escaped
+from compresslab.errors import BadInput, CompresslabError
+from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.sweep import MOST_AXES, Axis, Sweep, SweepStage
+from compresslab_dashboard import formats, state, urls
+from compresslab_dashboard.explore.axes import Choice, axis_text, choices, first_axes, typed, value_text
+from compresslab_dashboard.explore.exploring import Plan
+from compresslab_dashboard.one_of import one_of
+from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.texts import Words, escaped
 
 NONE = ""
 MOST_PLANS = 50  # remembered

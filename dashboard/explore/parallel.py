@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
-
-from dashboard.chart_style import BASELINE, COMPRESSED, plain, styled
-from dashboard.explore.charts import hover_text
-from dashboard.explore.dots import Dot
-from dashboard.explore.readings import MEASURES
-from dashboard.explore.scene import Scene, number_text
-from dashboard.texts import Words
+from compresslab_dashboard.chart_style import BASELINE, COMPRESSED, plain, styled
+from compresslab_dashboard.explore.charts import hover_text
+from compresslab_dashboard.explore.dots import Dot
+from compresslab_dashboard.explore.readings import MEASURES
+from compresslab_dashboard.explore.scene import Scene, number_text
+from compresslab_dashboard.texts import Words
 
 
 def parallel(scene: Scene, words: Words) -> go.Figure:

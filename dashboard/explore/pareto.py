@@ -10,12 +10,11 @@ import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
-
-from dashboard.chart_style import BASELINE, COMPRESSED, FURTHER, SYMBOLS, plain, styled
-from dashboard.explore.charts import baseline, give_room, marks, quality_axis
-from dashboard.explore.dots import Dot
-from dashboard.explore.scene import Scene, SceneAxis, axis_suffix, on_axis
-from dashboard.texts import Words
+from compresslab_dashboard.chart_style import BASELINE, COMPRESSED, FURTHER, SYMBOLS, plain, styled
+from compresslab_dashboard.explore.charts import baseline, give_room, marks, quality_axis
+from compresslab_dashboard.explore.dots import Dot
+from compresslab_dashboard.explore.scene import Scene, SceneAxis, axis_suffix, on_axis
+from compresslab_dashboard.texts import Words
 
 FAINT, CLEAR = 0.28, 1.0
 

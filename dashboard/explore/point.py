@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from core.errors import BadInput, CompresslabError
-from core.recipe import Recipe
-from core.store.sweeps import SweepRow
-from dashboard import state, urls
-from dashboard.explore.dots import Dot
-from dashboard.explore.readings import MEASURES
-from dashboard.explore.scene import Scene, dot_text, told
-from dashboard.sketch import Sketch
-from dashboard.texts import Words, escaped
+from compresslab.errors import BadInput, CompresslabError
+from compresslab.recipes.recipe import Recipe
+from compresslab.store.sweeps import SweepRow
+from compresslab_dashboard import state, urls
+from compresslab_dashboard.explore.dots import Dot
+from compresslab_dashboard.explore.readings import MEASURES
+from compresslab_dashboard.explore.scene import Scene, dot_text, told
+from compresslab_dashboard.sketch import Sketch
+from compresslab_dashboard.texts import Words, escaped
 
 
 def point_card(row: SweepRow | None, scene: Scene, words: Words) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.results import Measurement, RunNumbers
-from dashboard import charts
+from compresslab.records.results import Measurement, RunNumbers
+from compresslab_dashboard import charts
 
 MOST_KEPT = 5000  # readings; a record of the same run is a hundred times as large
 Number = tuple[float, float]  # value, standard error (0 where there is none)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from core.sweep import Value
-from dashboard import formats
-from dashboard.explore.dots import Dot, front, measured
-from dashboard.explore.readings import MEASURES, Number
-from dashboard.recipe_words import steps_text
-from dashboard.texts import Words
+from compresslab.recipes.sweep import Value
+from compresslab_dashboard import formats
+from compresslab_dashboard.explore.dots import Dot, front, measured
+from compresslab_dashboard.explore.readings import MEASURES, Number
+from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.texts import Words
 
 FACTOR = 10.0  # from here on a perplexity is told as times the baseline's
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from dashboard.explore.dots import Dot, measured
-from dashboard.explore.readings import MEASURES
-from dashboard.explore.scene import Scene, dot_text, number_text, told
-from dashboard.texts import Words
+from compresslab_dashboard.explore.dots import Dot, measured
+from compresslab_dashboard.explore.readings import MEASURES
+from compresslab_dashboard.explore.scene import Scene, dot_text, number_text, told
+from compresslab_dashboard.texts import Words
 
 WITHIN = {"perplexity": 0.05, "accuracy": 0.02, "flipped": 0.05}  # of the baseline's: what the best point may lose
 

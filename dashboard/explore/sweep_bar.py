@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import streamlit as st
-
-from core.errors import BadInput, CompresslabError
-from core.recipe import Recipe
-from core.store.sweeps import SweepRow
-from core.sweep import Sweep
-from dashboard import formats, state
-from dashboard.explore import sentences
-from dashboard.explore.axes import scene_axis
-from dashboard.explore.exploring import RUNS
-from dashboard.explore.scene import Scene
-from dashboard.texts import Words, escaped
+from compresslab.errors import BadInput, CompresslabError
+from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.sweep import Sweep
+from compresslab.store.sweeps import SweepRow
+from compresslab_dashboard import formats, state
+from compresslab_dashboard.explore import sentences
+from compresslab_dashboard.explore.axes import scene_axis
+from compresslab_dashboard.explore.exploring import RUNS
+from compresslab_dashboard.explore.scene import Scene
+from compresslab_dashboard.texts import Words, escaped
 
 OPEN = ("queued", "running")
 LEFT = ("waiting", "stopped", "failed")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
-
-from dashboard.explore.dots import Dot
-from dashboard.explore.readings import MEASURES
-from dashboard.explore.scene import Scene, dot_text
-from dashboard.texts import Words
+from compresslab_dashboard.explore.dots import Dot
+from compresslab_dashboard.explore.readings import MEASURES
+from compresslab_dashboard.explore.scene import Scene, dot_text
+from compresslab_dashboard.texts import Words
 
 
 def points_table(scene: Scene, words: Words) -> pd.DataFrame:

@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 import yaml
-
-from core.errors import BadInput, CompresslabError
-from core.recipe import Recipe
-from core.results import RunRecord, RunSummary
-from core.store.runs import Annotation
-from dashboard import state, urls
-from dashboard.exported import exports_table
-from dashboard.history_rows import machine_table, measurements_table, stages_table
-from dashboard.recipe_words import model_text, steps_text
-from dashboard.report_button import report_button
-from dashboard.state import State
-from dashboard.texts import Words, escaped
+from compresslab.errors import BadInput, CompresslabError
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import RunRecord, RunSummary
+from compresslab.store.runs import Annotation
+from compresslab_dashboard import state, urls
+from compresslab_dashboard.exported import exports_table
+from compresslab_dashboard.history_rows import machine_table, measurements_table, stages_table
+from compresslab_dashboard.recipe_words import model_text, steps_text
+from compresslab_dashboard.report_button import report_button
+from compresslab_dashboard.state import State
+from compresslab_dashboard.texts import Words, escaped
 
 MOST_COMPARED = 6
 RECIPE_HEIGHT = 300  # pixels

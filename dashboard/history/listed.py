@@ -7,15 +7,14 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-
-from core.results import RunSummary
-from core.store.runs import Annotation
-from dashboard import charts, formats, state
-from dashboard.csv_text import csv_bytes
-from dashboard.history_rows import everything
-from dashboard.recipe_words import steps_text
-from dashboard.state import State
-from dashboard.texts import Words
+from compresslab.records.results import RunSummary
+from compresslab.store.runs import Annotation
+from compresslab_dashboard import charts, formats, state
+from compresslab_dashboard.csv_text import csv_bytes
+from compresslab_dashboard.history_rows import everything
+from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.state import State
+from compresslab_dashboard.texts import Words
 
 LISTED_DATE = "MM-DD HH:mm"
 TABLE_HEIGHT = 380

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from dashboard import state
-from dashboard.components.stream_chart import figure_chart
-from dashboard.layers import charts
-from dashboard.layers.readings import layer_bytes
-from dashboard.layers.sensitivity_card import sensitivity_card
-from dashboard.layers.shown import Shown
-from dashboard.texts import Words
+from compresslab_dashboard import state
+from compresslab_dashboard.components.stream_chart import figure_chart
+from compresslab_dashboard.layers import charts
+from compresslab_dashboard.layers.readings import layer_bytes
+from compresslab_dashboard.layers.sensitivity_card import sensitivity_card
+from compresslab_dashboard.layers.shown import Shown
+from compresslab_dashboard.texts import Words
 
 MAP_HEIGHT, BYTES_HEIGHT = 400, 200  # pixels
 MAP_CARD, BYTES_CARD = MAP_HEIGHT + 130, BYTES_HEIGHT + 50

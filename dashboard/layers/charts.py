@@ -1,4 +1,4 @@
-"""What stands in dashboard.layers.readings, and a close look -> plotly figures, each with a text. No Streamlit.
+"""What stands in layers.readings, and a close look -> plotly figures, each with a text. No Streamlit.
 
 Deeper orange is more loss, or fewer bits. The `customdata` of a cell is the matrix that a click looks at.
 """
@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
-
-from core.layer_profile import LayerProfile, MatrixProfile
-from dashboard import formats
-from dashboard.chart_style import BASELINE, COMPRESSED, key_line, plain, styled
-from dashboard.layers.readings import Cell, LayerBytes, Sensitivity, harshest, most_and_least
-from dashboard.texts import Words
+from compresslab.profiles.layer_profile import LayerProfile, MatrixProfile
+from compresslab_dashboard import formats
+from compresslab_dashboard.chart_style import BASELINE, COMPRESSED, key_line, plain, styled
+from compresslab_dashboard.layers.readings import Cell, LayerBytes, Sensitivity, harshest, most_and_least
+from compresslab_dashboard.texts import Words
 
 LEAST, MOST = "rgba(217,96,28,0.04)", "rgba(217,96,28,0.72)"
 COLORS = [[0.0, LEAST], [1.0, MOST]]

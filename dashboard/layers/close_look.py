@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from core.layer_profile import LayerProfile
-from core.recipe import Recipe
-from core.store import JobRow
-from dashboard import live, state
-from dashboard.components.stream_chart import figure_chart
-from dashboard.layers import charts
-from dashboard.layers.shown import Shown
-from dashboard.studio import actions
-from dashboard.studio.progress import fraction, progress_text
-from dashboard.texts import Words, escaped
+from compresslab.errors import CompresslabError
+from compresslab.profiles.layer_profile import LayerProfile
+from compresslab.recipes.recipe import Recipe
+from compresslab.store import JobRow
+from compresslab_dashboard import live, state
+from compresslab_dashboard.components.stream_chart import figure_chart
+from compresslab_dashboard.layers import charts
+from compresslab_dashboard.layers.shown import Shown
+from compresslab_dashboard.studio import actions
+from compresslab_dashboard.studio.progress import fraction, progress_text
+from compresslab_dashboard.texts import Words, escaped
 
 CHART_HEIGHT = 230  # pixels
 CARD_HEIGHT = CHART_HEIGHT + 88

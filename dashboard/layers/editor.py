@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from core.errors import BadInput
-from core.methods.layerwise import LayerMethod
-from dashboard import state, urls
-from dashboard.layers import exceptions
-from dashboard.layers.looking import SCOPES
-from dashboard.layers.shown import Shown
-from dashboard.one_of import one_of
-from dashboard.sketch import Block
-from dashboard.texts import Words, escaped
+from compresslab.errors import BadInput
+from compresslab.recipes.layerwise import LayerMethod
+from compresslab_dashboard import state, urls
+from compresslab_dashboard.layers import exceptions
+from compresslab_dashboard.layers.looking import SCOPES
+from compresslab_dashboard.layers.shown import Shown
+from compresslab_dashboard.one_of import one_of
+from compresslab_dashboard.sketch import Block
+from compresslab_dashboard.texts import Words, escaped
 
 
 def editor(shown: Shown, words: Words) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.allocation import BITS, SPARSITIES, block_and_part
-from core.methods.layerwise import LayerMethod, Pruner, Quantizer
-from dashboard.layers.looking import Scope
+from compresslab.planning.allocation import BITS, SPARSITIES, block_and_part
+from compresslab.recipes.layerwise import LayerMethod, Pruner, Quantizer
+from compresslab_dashboard.layers.looking import Scope
 
 AS_STEP, ALONE = "as_step", "alone"  # beside the values: as the step says, and left as it is
 Choice = float | str

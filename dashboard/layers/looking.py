@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from core.methods import Kind
+from compresslab.recipes.method import Kind
 
 Rows = Literal["layer", "part"]
 Scope = Literal["matrix", "layer", "part"]

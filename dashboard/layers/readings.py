@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.allocation import block_and_part
-from core.methods.layerwise import LayerMethod, Pruner
-from core.models.packed_layout import stored_tensors
-from core.models.weights import WeightPlan
-from core.plan import Plan
-from core.probes import BITS, SPARSITIES
-from core.sensitivity_table import SensitivityTable
-from dashboard.layers.looking import Rows
+from compresslab.models.packed_layout import stored_tensors
+from compresslab.models.weights import WeightPlan
+from compresslab.planning.allocation import block_and_part
+from compresslab.profiles.probes import BITS, SPARSITIES
+from compresslab.profiles.sensitivity_table import SensitivityTable
+from compresslab.recipes.layerwise import LayerMethod, Pruner
+from compresslab.recipes.plan import Plan
+from compresslab_dashboard.layers.looking import Rows
 
 MILLI = 1000  # nats are large: what is drawn is thousandths
 

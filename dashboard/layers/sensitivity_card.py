@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from core.methods import Kind
-from core.methods.layerwise import LayerMethod
-from core.registry import METHODS
-from core.sensitivity_table import SensitivityTable
-from dashboard import state
-from dashboard.components.stream_chart import figure_chart
-from dashboard.layers import charts, exceptions
-from dashboard.layers.editor import give
-from dashboard.layers.looking import ROWS
-from dashboard.layers.readings import sensitivity
-from dashboard.layers.shown import Shown
-from dashboard.one_of import one_of
-from dashboard.sketch import USUAL
-from dashboard.studio.fit import measure_first
-from dashboard.texts import Words, escaped
+from compresslab.profiles.sensitivity_table import SensitivityTable
+from compresslab.recipes.layerwise import LayerMethod
+from compresslab.recipes.method import Kind
+from compresslab.registry import METHODS
+from compresslab_dashboard import state
+from compresslab_dashboard.components.stream_chart import figure_chart
+from compresslab_dashboard.layers import charts, exceptions
+from compresslab_dashboard.layers.editor import give
+from compresslab_dashboard.layers.looking import ROWS
+from compresslab_dashboard.layers.readings import sensitivity
+from compresslab_dashboard.layers.shown import Shown
+from compresslab_dashboard.one_of import one_of
+from compresslab_dashboard.sketch import USUAL
+from compresslab_dashboard.studio.fit import measure_first
+from compresslab_dashboard.texts import Words, escaped
 
 HEIGHT = 252  # pixels
 KINDS: tuple[Kind, ...] = ("quantize", "prune")

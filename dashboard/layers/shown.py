@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.errors import BadInput
-from core.methods.layerwise import LayerMethod
-from core.plan import Plan
-from core.recipe import Recipe
-from dashboard import state
-from dashboard.layers.readings import Cell, cells
-from dashboard.state import State
+from compresslab.errors import BadInput
+from compresslab.recipes.layerwise import LayerMethod
+from compresslab.recipes.plan import Plan
+from compresslab.recipes.recipe import Recipe
+from compresslab_dashboard import state
+from compresslab_dashboard.layers.readings import Cell, cells
+from compresslab_dashboard.state import State
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from core.generation_request import GenerateRequest, Pane
-from core.store import JobRow
-from dashboard import formats, frame, live, state
-from dashboard.components.text_panes import PaneState, PaneView, text_panes
-from dashboard.job_view import PaneText
-from dashboard.present.ladder import ANSWER, pane_of
-from dashboard.present.prepared import Prepared
-from dashboard.present.view import Showing
-from dashboard.texts import Words, escaped
+from compresslab.errors import CompresslabError
+from compresslab.recipes.generation_request import GenerateRequest, Pane
+from compresslab.store import JobRow
+from compresslab_dashboard import formats, frame, live, state
+from compresslab_dashboard.components.text_panes import PaneState, PaneView, text_panes
+from compresslab_dashboard.job_view import PaneText
+from compresslab_dashboard.present.ladder import ANSWER, pane_of
+from compresslab_dashboard.present.prepared import Prepared
+from compresslab_dashboard.present.view import Showing
+from compresslab_dashboard.texts import Words, escaped
 
 LONGEST = 2000  # letters of a question
 HEIGHT = 330

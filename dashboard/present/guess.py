@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from html import escape
 
 import streamlit as st
-
-from core.store.votes import Tally
-from dashboard import state
-from dashboard.ballot import ballot
-from dashboard.blind_test import ENOUGH, Pair, shuffled
-from dashboard.components.stage import Prompt
-from dashboard.present.prepared import Prepared
-from dashboard.present.view import Showing
-from dashboard.texts import Words
+from compresslab.store.votes import Tally
+from compresslab_dashboard import state
+from compresslab_dashboard.ballot import ballot
+from compresslab_dashboard.blind_test import ENOUGH, Pair, shuffled
+from compresslab_dashboard.components.stage import Prompt
+from compresslab_dashboard.present.prepared import Prepared
+from compresslab_dashboard.present.view import Showing
+from compresslab_dashboard.texts import Words
 
 
 def guess_panel(showing: Showing, prepared: Prepared, stop: int, words: Words) -> None:

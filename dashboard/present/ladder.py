@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.generation_request import Decoding, GenerateRequest, Pane
-from core.recipe import Recipe
-from core.recorded_answers import RecordedAnswer
-from core.results import RunSummary
-from core.store import JobRow
-from core.texts import example_prompts
-from core.workspace import Workspace
+from compresslab.data.texts import example_prompts
+from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pane
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import RunSummary
+from compresslab.store import JobRow
+from compresslab.store.recorded_answers import RecordedAnswer
+from compresslab.workspace import Workspace
 
 ANSWER = Decoding(max_new_tokens=64)  # greedy: the same for every size and every time
 RUNGS = 5

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.errors import CompresslabError
-from core.models.source import BUNDLED
-from core.results import RunSummary
-from core.texts import example_prompts
-from core.workspace import Workspace
-from dashboard.components.stage import Prompt
-from dashboard.present import ladder
-from dashboard.present.ladder import Written
-from dashboard.present.plain import Plain, plain, untouched
-from dashboard.present.sizes import Size, models_with_sizes, sizes_of
-from dashboard.present.view import BASELINE, Showing
-from dashboard.texts import Words
-from dashboard.word_diff import Piece, differing
+from compresslab.data.texts import example_prompts
+from compresslab.errors import CompresslabError
+from compresslab.models.source import BUNDLED
+from compresslab.records.results import RunSummary
+from compresslab.workspace import Workspace
+from compresslab_dashboard.components.stage import Prompt
+from compresslab_dashboard.present import ladder
+from compresslab_dashboard.present.ladder import Written
+from compresslab_dashboard.present.plain import Plain, plain, untouched
+from compresslab_dashboard.present.sizes import Size, models_with_sizes, sizes_of
+from compresslab_dashboard.present.view import BASELINE, Showing
+from compresslab_dashboard.texts import Words
+from compresslab_dashboard.word_diff import Piece, differing
 
 MOST_RUNS = 2000
 HARDLY_WORSE = 5.0  # percent of quality: where a first look at the page begins

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
+from compresslab.data.texts import example_prompts
+from compresslab.errors import CompresslabError
+from compresslab.records.events import Progress
+from compresslab.store import JobRow
+from compresslab_dashboard import formats, frame, live, state
+from compresslab_dashboard.present import ladder
+from compresslab_dashboard.present.prepared import Prepared, writes
+from compresslab_dashboard.present.view import Showing
+from compresslab_dashboard.texts import Words, escaped
 from streamlit.delta_generator import DeltaGenerator
-
-from core.errors import CompresslabError
-from core.events import Progress
-from core.store import JobRow
-from core.texts import example_prompts
-from dashboard import formats, frame, live, state
-from dashboard.present import ladder
-from dashboard.present.prepared import Prepared, writes
-from dashboard.present.view import Showing
-from dashboard.texts import Words, escaped
 
 FEW = 3  # sizes: a slider with fewer shows little
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import streamlit as st
-
-from dashboard import state
-from dashboard.components.stage import Part
-from dashboard.present.prepared import Prepared
-from dashboard.present.view import Showing
-from dashboard.texts import Words
+from compresslab_dashboard import state
+from compresslab_dashboard.components.stage import Part
+from compresslab_dashboard.present.prepared import Prepared
+from compresslab_dashboard.present.view import Showing
+from compresslab_dashboard.texts import Words
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import BadInput
-from core.results import RunRecord
-from core.workspace import Workspace
-from dashboard.report.page import file_name, report_html
-from dashboard.texts import words_of
+from compresslab.errors import BadInput
+from compresslab.records.results import RunRecord
+from compresslab.workspace import Workspace
+from compresslab_dashboard.report.page import file_name, report_html
+from compresslab_dashboard.texts import words_of
 
 __all__ = ["MOST_RUNS", "file_name", "make", "write"]
 MOST_RUNS = 6  # as many as Compare takes

@@ -1,4 +1,4 @@
-"""`python -m dashboard.report RUN... --out FILE`: what `compresslab report` starts, core knowing no dashboard."""
+"""`python -m compresslab_dashboard.report RUN... --out FILE`: what `compresslab report` starts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from core.errors import CompresslabError
-from core.workspace import Workspace
-from dashboard.report import write
-from dashboard.texts import LANGUAGES
+from compresslab.errors import CompresslabError
+from compresslab.workspace import Workspace
+from compresslab_dashboard.report import write
+from compresslab_dashboard.texts import LANGUAGES
 
 
 def main() -> int:

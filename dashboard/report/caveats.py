@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from core.results import RunRecord
-from dashboard.recipe_words import steps_text
-from dashboard.texts import Words
+from compresslab.records.results import RunRecord
+from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.texts import Words
 
 
 def caveats(records: Sequence[RunRecord], words: Words) -> list[str]:

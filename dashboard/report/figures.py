@@ -6,12 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
-
-from core.results import Measurement, RunRecord
-from dashboard import charts, formats
-from dashboard.chart_style import BASELINE, COMPRESSED, FURTHER, SYMBOLS, bars, error_bars, plain, spaced, styled
-from dashboard.recipe_words import steps_text
-from dashboard.texts import Words
+from compresslab.records.results import Measurement, RunRecord
+from compresslab_dashboard import charts, formats
+from compresslab_dashboard.chart_style import (
+    BASELINE,
+    COMPRESSED,
+    FURTHER,
+    SYMBOLS,
+    bars,
+    error_bars,
+    plain,
+    spaced,
+    styled,
+)
+from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.texts import Words
 
 HEIGHT, ROW_HEIGHT = 260, 34  # pixels
 COMPARED = ("size_on_disk_bytes", "perplexity", "accuracy", "decode_tokens_per_second")

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from compresslab.records.results import RunRecord, RunSummary
+from compresslab.store.recorded_answers import RecordedAnswer
+from compresslab_dashboard.report import caveats, figures, sections
+from compresslab_dashboard.texts import Words
 from plotly.offline import get_plotlyjs
-
-from core.recorded_answers import RecordedAnswer
-from core.results import RunRecord, RunSummary
-from dashboard.report import caveats, figures, sections
-from dashboard.texts import Words
 
 # A chart has its width in pixels: on paper that of a column, and before anything is printed.
 PRINTING = """

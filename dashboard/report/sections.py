@@ -9,17 +9,16 @@ from importlib.metadata import version as installed
 
 import pandas as pd
 import yaml
-
-from core.recorded_answers import RecordedAnswer
-from core.results import RunRecord
-from dashboard import formats
-from dashboard.chart_style import BASELINE
-from dashboard.history_rows import machine_table, measurements_table, stages_table
-from dashboard.recipe_words import steps_text
-from dashboard.report.figures import color_of, run_name
-from dashboard.texts import Words
-from dashboard.verdict import make_verdict, verdict_html
-from dashboard.word_diff import differing
+from compresslab.records.results import RunRecord
+from compresslab.store.recorded_answers import RecordedAnswer
+from compresslab_dashboard import formats
+from compresslab_dashboard.chart_style import BASELINE
+from compresslab_dashboard.history_rows import machine_table, measurements_table, stages_table
+from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.report.figures import color_of, run_name
+from compresslab_dashboard.texts import Words
+from compresslab_dashboard.verdict import make_verdict, verdict_html
+from compresslab_dashboard.word_diff import differing
 
 MOST_TEXTS = 8
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from core.errors import BadInput, CompresslabError
-from core.generation_request import GenerateRequest, Pane
-from dashboard import live, state
-from dashboard.state import State
+from compresslab.errors import BadInput, CompresslabError
+from compresslab.recipes.generation_request import GenerateRequest, Pane
+from compresslab_dashboard import live, state
+from compresslab_dashboard.state import State
 
 
 def compress() -> None:

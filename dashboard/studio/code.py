@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from core.recipe import Recipe
-from dashboard.recipe_code import as_command, as_python
-from dashboard.section import section
-from dashboard.texts import Words
+from compresslab.recipes.recipe import Recipe
+from compresslab_dashboard.recipe_code import as_command, as_python
+from compresslab_dashboard.section import section
+from compresslab_dashboard.texts import Words
 
 HEIGHT = 240  # pixels
 

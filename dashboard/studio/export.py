@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-
-from core.errors import BadInput
-from core.exporting import Offer, card_of
-from core.results import ExportRecord, RunRecord
-from core.store import JobRow
-from dashboard import exported, formats, forms, live, state
-from dashboard.state import State
-from dashboard.studio import actions
-from dashboard.studio.progress import fraction, progress_text
-from dashboard.texts import Words, escaped
+from compresslab.errors import BadInput
+from compresslab.records.results import ExportRecord, RunRecord
+from compresslab.store import JobRow
+from compresslab.work.exporting import Offer, card_of
+from compresslab_dashboard import exported, formats, forms, live, state
+from compresslab_dashboard.state import State
+from compresslab_dashboard.studio import actions
+from compresslab_dashboard.studio.progress import fraction, progress_text
+from compresslab_dashboard.texts import Words, escaped
 
 WIDTHS = [5, 4, 3]  # of a line: what it is, how large, what to do
 

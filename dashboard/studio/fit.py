@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from core.models.facts import ModelFacts
-from core.store import JobRow
-from dashboard import formats, live, state
-from dashboard.studio import actions
-from dashboard.studio.outcome import estimate_of
-from dashboard.studio.progress import fraction, progress_text
-from dashboard.texts import Words, escaped
+from compresslab.errors import CompresslabError
+from compresslab.models.facts import ModelFacts
+from compresslab.store import JobRow
+from compresslab_dashboard import formats, live, state
+from compresslab_dashboard.studio import actions
+from compresslab_dashboard.studio.outcome import estimate_of
+from compresslab_dashboard.studio.progress import fraction, progress_text
+from compresslab_dashboard.texts import Words, escaped
 
 LEAST_SHARE = 0.05  # of the baseline's bytes: below it no method keeps a model together
 STOPS = 96

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from dashboard import formats, state
-from dashboard.texts import Words, escaped
+from compresslab.errors import CompresslabError
+from compresslab_dashboard import formats, state
+from compresslab_dashboard.texts import Words, escaped
 
 
 def kept(words: Words) -> None:

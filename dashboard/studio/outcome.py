@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from core.errors import BadInput, CompresslabError
-from core.estimate import NO_TABLE, Estimate
-from core.results import Measurement, RunRecord, Stage
-from dashboard import state
-from dashboard.job_view import DraftPoint, JobView
-from dashboard.state import State
+from compresslab.errors import BadInput, CompresslabError
+from compresslab.planning.estimate import NO_TABLE, Estimate
+from compresslab.records.results import Measurement, RunRecord, Stage
+from compresslab_dashboard import state
+from compresslab_dashboard.job_view import DraftPoint, JobView
+from compresslab_dashboard.state import State
 
 
 @dataclass(frozen=True)

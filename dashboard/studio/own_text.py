@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from core.models.facts import ModelFacts
-from core.own_texts import SUFFIXES, OwnText, Purpose, keep, understand
-from core.texts import LARGEST_TEXT
-from dashboard import formats, state
-from dashboard.texts import Words, escaped
+from compresslab.data.own_texts import SUFFIXES, OwnText, Purpose, keep, understand
+from compresslab.data.texts import LARGEST_TEXT
+from compresslab.errors import CompresslabError
+from compresslab.models.facts import ModelFacts
+from compresslab_dashboard import formats, state
+from compresslab_dashboard.texts import Words, escaped
 
 PURPOSES: tuple[Purpose, ...] = ("calibration", "evaluation", "questions")
 PASTED = {"calibration": "pasted.txt", "evaluation": "pasted.txt", "questions": "pasted.jsonl"}

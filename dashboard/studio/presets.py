@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import get_args
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from core.presets import TELLS, Goal, Preset
-from dashboard import formats, state
-from dashboard.recipe_words import steps_text
-from dashboard.sketch import Sketch
-from dashboard.studio import actions
-from dashboard.texts import Words, escaped
+from compresslab.errors import CompresslabError
+from compresslab.planning.presets import TELLS, Goal, Preset
+from compresslab_dashboard import formats, state
+from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.sketch import Sketch
+from compresslab_dashboard.studio import actions
+from compresslab_dashboard.texts import Words, escaped
 
 GOALS: tuple[Goal, ...] = get_args(Goal)
 NEEDS_TABLE: tuple[Goal, ...] = ("smallest",)

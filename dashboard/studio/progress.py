@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.store import JobRow
-from dashboard import formats, state
-from dashboard.recipe_words import steps_text
-from dashboard.state import State
-from dashboard.texts import Words
+from compresslab.store import JobRow
+from compresslab_dashboard import formats, state
+from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.state import State
+from compresslab_dashboard.texts import Words
 
 
 def fraction(session: State, job: JobRow) -> float:

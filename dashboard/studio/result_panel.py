@@ -6,18 +6,17 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 import streamlit as st
-
-from core.recipe import Recipe
-from core.store import JobRow
-from dashboard import charts, formats, live, state
-from dashboard.components.stream_chart import figure_chart, stream_chart
-from dashboard.report_button import report_button
-from dashboard.state import State
-from dashboard.studio import actions
-from dashboard.studio.outcome import Outcome, outcome_of
-from dashboard.studio.progress import fraction, queue_text, run_text
-from dashboard.texts import Words, escaped
-from dashboard.verdict import make_verdict, verdict_html
+from compresslab.recipes.recipe import Recipe
+from compresslab.store import JobRow
+from compresslab_dashboard import charts, formats, live, state
+from compresslab_dashboard.components.stream_chart import figure_chart, stream_chart
+from compresslab_dashboard.report_button import report_button
+from compresslab_dashboard.state import State
+from compresslab_dashboard.studio import actions
+from compresslab_dashboard.studio.outcome import Outcome, outcome_of
+from compresslab_dashboard.studio.progress import fraction, queue_text, run_text
+from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.verdict import make_verdict, verdict_html
 
 CHART_HEIGHT = 176
 CARD_HEIGHT = 236  # with its heading and border

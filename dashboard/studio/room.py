@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from core.models.source import BUNDLED
-from core.plan import Fit
-from dashboard import formats, state
-from dashboard.texts import Words, escaped
+from compresslab.errors import CompresslabError
+from compresslab.models.source import BUNDLED
+from compresslab.recipes.plan import Fit
+from compresslab_dashboard import formats, state
+from compresslab_dashboard.texts import Words, escaped
 
 
 def model_name(model: str, words: Words) -> str:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 import streamlit as st
-
-from core.errors import CompresslabError
-from core.generation_request import GenerateRequest
-from core.store import JobRow
-from dashboard import formats, live, state
-from dashboard.components.text_panes import PaneState, PaneView, text_panes
-from dashboard.job_view import PaneText
-from dashboard.prompt_row import prompt_row
-from dashboard.state import State
-from dashboard.studio import actions
-from dashboard.studio.progress import queue_text
-from dashboard.texts import Words, escaped
+from compresslab.errors import CompresslabError
+from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.store import JobRow
+from compresslab_dashboard import formats, live, state
+from compresslab_dashboard.components.text_panes import PaneState, PaneView, text_panes
+from compresslab_dashboard.job_view import PaneText
+from compresslab_dashboard.prompt_row import prompt_row
+from compresslab_dashboard.state import State
+from compresslab_dashboard.studio import actions
+from compresslab_dashboard.studio.progress import queue_text
+from compresslab_dashboard.texts import Words, escaped
 
 ROLES: tuple[Literal["baseline"], Literal["compressed"]] = ("baseline", "compressed")
 PANES_HEIGHT = 230

@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import streamlit as st
-
-from core.errors import BadInput, CompresslabError
-from core.labelled import check_examples
-from core.metrics import Metric
-from core.models.facts import ModelFacts
-from core.recipe import DEVICES, RUNTIMES, Recipe
-from core.settings import MOST_SEED
-from core.texts import check_file
-from dashboard import forms, state
-from dashboard.formats import file_size, parameters
-from dashboard.quick_button import quick_button
-from dashboard.section import section
-from dashboard.studio import actions, presets
-from dashboard.studio.code import recipe_code
-from dashboard.studio.fit import fit_to_size
-from dashboard.studio.kept import kept
-from dashboard.studio.own_text import own_text
-from dashboard.studio.room import model_name, room_line
-from dashboard.studio.steps import recipe_head, stack
-from dashboard.texts import Words, escaped
+from compresslab.data.labelled import check_examples
+from compresslab.data.texts import check_file
+from compresslab.errors import BadInput, CompresslabError
+from compresslab.models.facts import ModelFacts
+from compresslab.recipes.metric import Metric
+from compresslab.recipes.recipe import DEVICES, RUNTIMES, Recipe
+from compresslab.settings import MOST_SEED
+from compresslab_dashboard import forms, state
+from compresslab_dashboard.formats import file_size, parameters
+from compresslab_dashboard.quick_button import quick_button
+from compresslab_dashboard.section import section
+from compresslab_dashboard.studio import actions, presets
+from compresslab_dashboard.studio.code import recipe_code
+from compresslab_dashboard.studio.fit import fit_to_size
+from compresslab_dashboard.studio.kept import kept
+from compresslab_dashboard.studio.own_text import own_text
+from compresslab_dashboard.studio.room import model_name, room_line
+from compresslab_dashboard.studio.steps import recipe_head, stack
+from compresslab_dashboard.texts import Words, escaped
 
 
 def sidebar() -> None:

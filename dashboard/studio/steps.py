@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import streamlit as st
+from compresslab.models.facts import ModelFacts
+from compresslab.recipes.method import Kind
+from compresslab.registry import METHODS
+from compresslab_dashboard import forms, state
+from compresslab_dashboard.sketch import KINDS, Block
+from compresslab_dashboard.studio.presets import presets
+from compresslab_dashboard.texts import Words, escaped
 from streamlit.delta_generator import DeltaGenerator
-
-from core.methods import Kind
-from core.models.facts import ModelFacts
-from core.registry import METHODS
-from dashboard import forms, state
-from dashboard.sketch import KINDS, Block
-from dashboard.studio.presets import presets
-from dashboard.texts import Words, escaped
 
 
 def recipe_head(head: DeltaGenerator, words: Words) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from core.registry import METHODS, METRICS
-from core.settings import Control
-from dashboard.texts import en, zh
-from dashboard.texts.sentences import Catalogue
-from dashboard.texts.zh import sentences as zh_sentences
+from compresslab.registry import METHODS, METRICS
+from compresslab.settings import Control
+from compresslab_dashboard.texts import en, zh
+from compresslab_dashboard.texts.sentences import Catalogue
+from compresslab_dashboard.texts.zh import sentences as zh_sentences
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 _MODULES = {"en": en, "zh": zh}

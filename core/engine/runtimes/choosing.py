@@ -15,16 +15,15 @@ from weakref import WeakSet
 
 import psutil
 import torch
-
-from core.engine.device import synchronize
-from core.engine.grids import QuantizedWeight
-from core.engine.model import CompressedModel
-from core.engine.runtimes import LONG_PROMPT, CannotExpress, Form, Runtime
-from core.engine.runtimes.decoding import Greedy
-from core.engine.runtimes.prompts import has_room, is_faster, is_near
-from core.engine.runtimes.torch_runtime import TorchRuntime
-from core.engine.runtimes.torchao_runtime import TorchaoRuntime, candidates
-from core.generation_request import RuntimeChoice
+from compresslab.engine.models.device import synchronize
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.runtimes import LONG_PROMPT, CannotExpress, Form, Runtime
+from compresslab.engine.runtimes.decoding import Greedy
+from compresslab.engine.runtimes.prompts import has_room, is_faster, is_near
+from compresslab.engine.runtimes.torch_runtime import TorchRuntime
+from compresslab.engine.runtimes.torchao_runtime import TorchaoRuntime, candidates
+from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.recipes.generation_request import RuntimeChoice
 
 T = TypeVar("T")
 
@@ -87,8 +86,8 @@ class Runtimes:
     def _onnx(self, model: CompressedModel, form: Form) -> Runtime:
         """With as many threads as were fastest for models of this checkpoint."""
         # importing onnxruntime takes a third of a second, which those who stay in torch need not wait
-        from core.engine.runtimes.onnx_graph import graph_of
-        from core.engine.runtimes.onnx_session import OnnxRuntime
+        from compresslab.engine.runtimes.onnx_graph import graph_of
+        from compresslab.engine.runtimes.onnx_session import OnnxRuntime
 
         graph = graph_of(model, form=form)
         key = (str(model.facts.folder), form)
@@ -100,8 +99,8 @@ class Runtimes:
 
     def _consider_prompts(self, runtime: Runtime, model: CompressedModel) -> None:
         """Let prompts be read in int8 where `prompts` says that this is better; looked into once."""
-        from core.engine.runtimes.onnx_graph import graph_of
-        from core.engine.runtimes.onnx_session import OnnxRuntime
+        from compresslab.engine.runtimes.onnx_graph import graph_of
+        from compresslab.engine.runtimes.onnx_session import OnnxRuntime
 
         tried = (str(model.facts.folder), runtime.kernel)
         if not isinstance(runtime, OnnxRuntime) or runtime in self._considered or tried in self._slow_prompts:

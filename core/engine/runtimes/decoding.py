@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.runtimes import Runtime
 from torch import Tensor
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
-
-from core.engine.model import CompressedModel
-from core.engine.runtimes import Runtime
 
 
 class Greedy:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from math import sqrt
 
 import torch
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.runtimes import Runtime
+from compresslab.engine.runtimes.torch_runtime import TorchRuntime
 from torch import Tensor
-
-from core.engine.model import CompressedModel
-from core.engine.runtimes import Runtime
-from core.engine.runtimes.torch_runtime import TorchRuntime
 
 ROWS, TOKENS = 4, 64  # windows, and of each the first tokens
 

@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.runtimes import CannotExpress
+from compresslab.engine.runtimes.onnx_linear import Linear, Matrix, joined, matrix
+from compresslab.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
+from compresslab.models.anatomy import QKV, Heads, Part
+from compresslab.models.narrowing import widths_now
 from onnx import TensorProto
 from torch import nn
-
-from core.engine.model import CompressedModel
-from core.engine.runtimes import CannotExpress
-from core.engine.runtimes.onnx_linear import Linear, Matrix, joined, matrix
-from core.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
-from core.models.anatomy import QKV, Heads, Part
-from core.models.narrowing import widths_now
 
 PAIR_STEP, HEAD_STEP = 8, 16
 ROTATIONS = ("default", "linear", "llama3", "yarn")  # whose angles are the same for every length of text

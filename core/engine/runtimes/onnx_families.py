@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.runtimes import CannotExpress
+from compresslab.engine.runtimes.onnx_attention import AttentionNodes, epsilon_of, stored_matrix
+from compresslab.engine.runtimes.onnx_linear import Linear, Matrix, joined
+from compresslab.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
+from compresslab.models.anatomy import Norm
+from compresslab.models.families import GRAPHS
 from onnx import TensorProto
-
-from core.engine.model import CompressedModel
-from core.engine.runtimes import CannotExpress
-from core.engine.runtimes.onnx_attention import AttentionNodes, epsilon_of, stored_matrix
-from core.engine.runtimes.onnx_linear import Linear, Matrix, joined
-from core.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
-from core.models.anatomy import Norm
-from core.models.families import GRAPHS
 
 LEARNED_POSITIONS = {"gpt2": ("transformer.wpe", 0), "opt": ("model.decoder.embed_positions", 2)}  # and their offset
 ACTIVATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {  # operator, domain, attributes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from core.engine.model import CompressedModel
-from core.engine.runtimes import Form
-from core.engine.runtimes.onnx_families import Decoder
-from core.engine.runtimes.onnx_linear import ROUNDED_AGAIN, Linear
-from core.engine.runtimes.onnx_nodes import Graph, Nodes
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.runtimes import Form
+from compresslab.engine.runtimes.onnx_families import Decoder
+from compresslab.engine.runtimes.onnx_linear import ROUNDED_AGAIN, Linear
+from compresslab.engine.runtimes.onnx_nodes import Graph, Nodes
 
 AccuracyLevel = Literal[1, 4]  # MatMulNBits multiplies float32 activations exactly, or int8 ones fast
 SIMULATED_ZEROS = "unstructured zeros: no CPU kernel skips them"

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from compresslab.engine.runtimes import Form
+from compresslab.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
+from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.models.traffic import kernel_bits, kernel_block
+from compresslab.models.weights import Grid
 from torch import Tensor
-
-from core.engine.grids import QuantizedWeight
-from core.engine.runtimes import Form
-from core.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
-from core.models.traffic import kernel_bits, kernel_block
-from core.models.weights import Grid
 
 FLOAT_KERNEL = "MatMul float32"
 INT8_KERNEL = "DynamicQuantizeMatMul int8 per row, int8 activations per token"

@@ -7,11 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime
 import torch
+from compresslab.engine.runtimes import LONG_PROMPT
+from compresslab.engine.runtimes.onnx_nodes import Array, Graph
+from compresslab.errors import RunFailed
 from torch import Tensor
-
-from core.engine.runtimes import LONG_PROMPT
-from core.engine.runtimes.onnx_nodes import Array, Graph
-from core.errors import RunFailed
 
 # A thread that sleeps after every matrix is woken as long as it then works. So it waits a moment for the next one, no
 # longer, and never between tokens: it shares the machine with the dashboard.

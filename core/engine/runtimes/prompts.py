@@ -11,11 +11,10 @@ from statistics import median
 
 import psutil
 import torch
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.runtimes import Runtime
+from compresslab.engine.runtimes.torch_runtime import TorchRuntime
 from torch import Tensor
-
-from core.engine.model import CompressedModel
-from core.engine.runtimes import Runtime
-from core.engine.runtimes.torch_runtime import TorchRuntime
 
 TOKENS, ROUNDS = 64, 3
 CLEARLY = 1.1  # it must be this much faster, or the memory is better spent on something else

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
+from compresslab.engine.models.model import CompressedModel
 from torch import Tensor
 from transformers import DynamicCache
-
-from core.engine.model import CompressedModel
 
 SIMULATED_ZEROS = "unstructured zeros: no {} kernel skips them"
 SIMULATED_BITS = "weights are rounded, the matmul is dense"

@@ -11,11 +11,10 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.runtimes import CannotExpress
 from torch import Tensor
 from transformers import StaticCache
-
-from core.engine.model import CompressedModel
-from core.engine.runtimes import CannotExpress
 
 Kernel = Literal["int4", "int8", "float8"]
 ROOM = 256  # the cache grows in such steps, or every length would be compiled anew

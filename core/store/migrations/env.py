@@ -1,8 +1,7 @@
-"""Run by alembic: applies the steps on the connection, within the transaction, that core.store.database hands over."""
+"""Run by alembic: applies the steps on the connection, within the transaction, that store.database hands over."""
 
 from alembic import context
-
-from core.store.migrations import VERSION_TABLE
+from compresslab.store.migrations import VERSION_TABLE
 
 context.configure(connection=context.config.attributes["connection"], version_table=VERSION_TABLE)
 context.run_migrations()

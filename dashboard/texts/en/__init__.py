@@ -1,6 +1,6 @@
 """English. Settings, units and the names of methods are declared on their classes in core."""
 
-from dashboard.texts.en import (
+from compresslab_dashboard.texts.en import (
     compare,
     explore,
     export,

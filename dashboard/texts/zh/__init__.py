@@ -1,6 +1,6 @@
 """中文。英文的设置说明写在 core 的字段上，中文的都在这里。"""
 
-from dashboard.texts.zh import (
+from compresslab_dashboard.texts.zh import (
     compare,
     explore,
     export,
@@ -13,7 +13,7 @@ from dashboard.texts.zh import (
     results,
     studio,
 )
-from dashboard.texts.zh.settings import SETTINGS, UNITS
+from compresslab_dashboard.texts.zh.settings import SETTINGS, UNITS
 
 __all__ = ["SETTINGS", "TEXTS", "UNITS"]
 

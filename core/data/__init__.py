@@ -1,0 +1,1 @@
+"""Texts, questions and labelled examples, one reader each."""

@@ -1,0 +1,214 @@
+"""Texts and questions: what the recipe says of them, and reading them with clear errors. No torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from compresslab.data.hub_text import PREFIX, read_hub_text
+from compresslab.errors import BadInput
+from compresslab.files.paths import EVALUATION, user_path
+from compresslab.settings import Settings, setting
+
+LARGEST_TEXT = 64 * 2**20  # bytes; a larger file would hold more tokens than any setting here can use
+SEPARATOR = "<|endoftext|>"
+
+
+class Calibration(Settings):
+    """The text that statistics and distillation are taken from."""
+
+    text: str = setting(
+        "bundled",
+        label="Practice text",
+        plain="The text it learns from: the one that comes along, or a file of yours.",
+        help="bundled, the path of a UTF-8 text file, or hub:OWNER/NAME:CONFIG:SPLIT for a dataset of the Hub.",
+    )
+    samples: int = setting(
+        512,
+        ge=1,
+        le=100_000,
+        step=64,
+        unit="samples",
+        label="Samples",
+        plain="How many pieces of text.",
+        help="Sequences taken from the text, in an order given by the seed.",
+        advanced=True,
+    )
+    sequence_length: int = setting(
+        128,
+        ge=16,
+        le=8192,
+        step=16,
+        unit="tokens",
+        label="Sequence length",
+        plain="How long each piece is.",
+        help="Tokens of one sequence; never more than the model's own context.",
+        advanced=True,
+    )
+    statistics: Literal["baseline", "sequential"] = setting(
+        "baseline",
+        label="What it looks at",
+        plain="Look once at the untouched model, which keeps sliders quick, or look anew after each layer: slower.",
+        help="baseline: input statistics of the model before compression, measured once and used for every setting. "
+        "sequential: each layer sees the inputs that the layers compressed before it give, and what solves by least "
+        "squares makes up for what was lost there (GPTAQ, arXiv:2504.02692).",
+        advanced=True,
+    )
+
+
+class Evaluation(Settings):
+    """The text and the questions that baseline and compressed model are both measured on."""
+
+    text: str = setting(
+        "bundled",
+        label="Test text",
+        plain="The text it is tested on: the one that comes along, or a file of yours.",
+        help="bundled, the path of a UTF-8 text file, or hub:OWNER/NAME:CONFIG:SPLIT for a dataset of the Hub.",
+    )
+    context_length: int = setting(
+        256,
+        ge=16,
+        le=8192,
+        step=16,
+        unit="tokens",
+        label="Context length",
+        plain="How much of the text is read at a time.",
+        help="Tokens of one window; never more than the model's own context. Windows do not overlap.",
+        advanced=True,
+    )
+    max_tokens: int = setting(
+        32768,
+        ge=256,
+        le=10_000_000,
+        step=1024,
+        unit="tokens",
+        label="Text at most",
+        plain="Stop after this much text.",
+        help="Tokens scored at the most; a draft scores a quarter of them.",
+        advanced=True,
+    )
+    questions: str = setting(
+        "bundled",
+        label="Questions",
+        plain="The questions it is asked: those that come along, or a file of yours.",
+        help="bundled, or the path of a JSONL file, one question a line: "
+        '{"prompt": "...", "choices": ["...", "..."], "answer": 0, "kind": "..."}; kind is optional. A classifier '
+        'needs {"text": "...", "label": "..."} (or "text_pair" as well), an encoder-decoder '
+        '{"input": "...", "target": "..."}, both as JSONL, or as CSV with these names in its first line.',
+    )
+    max_questions: int = setting(
+        400,
+        ge=10,
+        le=100_000,
+        step=10,
+        unit="questions",
+        label="Questions at most",
+        plain="Stop after this many questions.",
+        help="Questions asked at the most, in the file's order; a draft asks a quarter of them.",
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True)
+class Question:
+    """Multiple choice: each choice is appended to the prompt as it is, leading space included."""
+
+    prompt: str
+    choices: tuple[str, ...]
+    answer: int
+    kind: str = ""
+
+
+def evaluation_text(name: str) -> str:
+    return _text(name, EVALUATION / "stories.txt")
+
+
+def calibration_text(name: str) -> str:
+    return _text(name, EVALUATION / "calibration.txt")
+
+
+def _text(name: str, bundled: Path) -> str:
+    if name.startswith(PREFIX):
+        return read_hub_text(name)
+    return read_text(bundled if name == "bundled" else user_path(name))
+
+
+def evaluation_questions(name: str) -> list[Question]:
+    return read_questions(EVALUATION / "questions.jsonl" if name == "bundled" else user_path(name))
+
+
+def check_file(name: str, *, questions: bool = False) -> None:
+    """Raises BadInput where a file of the user's can't be used; reads a file again only when it has changed."""
+    if name == "bundled" or name.startswith(PREFIX):
+        return
+    path = user_path(name)
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    problem = _problem(path, changed, questions)
+    if problem:
+        raise BadInput(problem)
+
+
+@lru_cache(maxsize=32)
+def _problem(path: Path, _changed: int, questions: bool) -> str:
+    try:
+        if not (read_questions if questions else read_text)(path):
+            return f"There are no questions in {path}; it needs at least one line."
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def read_text(path: Path) -> str:
+    """UTF-8 text of a file; raises BadInput where it is missing, empty, binary or too large."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_TEXT:
+            raise BadInput(
+                f"{path} has {size / 2**20:.0f} MB; texts of up to {LARGEST_TEXT // 2**20} MB are read. Cut it."
+            )
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"There is no file {path}; give the path of a UTF-8 text file, or 'bundled'.") from None
+    except IsADirectoryError:
+        raise BadInput(f"{path} is a folder; give the path of a UTF-8 text file.") from None
+    except PermissionError:
+        raise BadInput(f"{path} may not be read by this user; change its permissions or copy it.") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
+    if "\x00" in text:
+        raise BadInput(f"{path} holds binary data, not text.")
+    if not text.strip():
+        raise BadInput(f"{path} is empty; a text of at least a few hundred words is needed.")
+    return text
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Questions of a JSONL file; raises BadInput that names the first line that is wrong."""
+    lines = read_text(path).splitlines()
+    return [_question(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
+
+
+def _question(line: str, where: str) -> Question:
+    try:
+        data: Any = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{where} is not valid JSON: {error.msg} at column {error.colno}.") from None
+    if not isinstance(data, dict) or not {"prompt", "choices", "answer"} <= set(data):
+        raise BadInput(f"{where} needs the keys prompt, choices and answer.")
+    choices, answer = data["choices"], data["answer"]
+    if not isinstance(data["prompt"], str) or not data["prompt"]:
+        raise BadInput(f"{where}: prompt must be a text that is not empty.")
+    if not isinstance(choices, list) or len(choices) < 2 or not all(isinstance(c, str) and c for c in choices):
+        raise BadInput(f"{where}: choices must be a list of at least two texts.")
+    if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(choices):
+        raise BadInput(f"{where}: answer is {answer!r}; it counts the right choice from 0 to {len(choices) - 1}.")
+    return Question(data["prompt"], tuple(choices), answer, str(data.get("kind", "")))
+
+
+@lru_cache(maxsize=1)
+def example_prompts() -> list[dict[str, str]]:
+    """The bundled example prompts, each with `label` and `prompt`."""
+    return json.loads((EVALUATION / "prompts.json").read_text(encoding="utf-8"))

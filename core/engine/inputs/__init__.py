@@ -1,0 +1,1 @@
+"""What layers are given: calibration statistics, taken once and kept."""

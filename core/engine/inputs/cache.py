@@ -1,0 +1,95 @@
+"""Statistics of inputs that a process has at hand: taken once from a model and a text, whatever is compressed then."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from compresslab.engine.context import StepContext
+from compresslab.engine.held import Held
+from compresslab.engine.inputs.disk import Found, StatisticsStore
+from compresslab.engine.inputs.passes import whole_statistics
+from compresslab.engine.inputs.walk import baseline_statistics
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.models.tokens import fingerprint, label
+from compresslab.profiles import statistics_files as files
+from torch import Tensor
+
+FORMAT = 1  # of what is written; part of the fingerprint
+SETS = 3  # of statistics at hand; their large arrays come and go by themselves
+SMALL_BYTES = 2**30  # of packed Hessians: so many are taken along even where norms alone are asked for
+
+
+class StatisticsCache:
+    """In memory, and on disk behind it."""
+
+    def __init__(self) -> None:
+        self._sets: OrderedDict[str, Found] = OrderedDict()
+        self._arrays: Held[Tensor] = Held(share_of_memory=1 / 8, most_bytes=8 * 2**30)
+
+    def get(self, context: StepContext, *, hessian: bool) -> Found:
+        """Of every matrix of the blocks. Raises Cancelled, RunFailed."""
+        source, sequences = source_of(context), context.calibration()
+        if source.facts.anatomy.decoder:
+            context.job.remember("The decoder read the same calibration text as the encoder, one token later.")
+        taken = whole_statistics if source.facts.anatomy.decoder else baseline_statistics
+        need = hessian_bytes(source)
+        hessian = hessian or need <= SMALL_BYTES
+        id_ = identity(source, sequences, hessian=True)
+        if not hessian and id_ not in self._sets and not files.is_there(id_):
+            id_ = identity(source, sequences, hessian=False)
+        if id_ not in self._sets:
+            self._sets[id_] = self._store(id_, context, sequences).kept_or(
+                lambda: taken(source, source.linear_names(), sequences, context.tell_measuring, hessian=hessian),
+                need if hessian else 0,
+            )
+        self._sets.move_to_end(id_)
+        files.touch(id_)
+        while len(self._sets) > SETS:
+            self._sets.popitem(last=False)
+        return self._sets[id_]
+
+    def _store(self, id_: str, context: StepContext, sequences: Tensor) -> StatisticsStore:
+        about: dict[str, Any] = {
+            "model": context.recipe.model,
+            "text": label(context.recipe.calibration.text),
+            "samples": len(sequences),
+            "sequence_length": sequences.shape[1],
+        }
+        source = source_of(context)
+        arrays = _few(source) if source.offloaded else self._arrays
+        return StatisticsStore(id_, about, source.device, arrays, context.job.notice, context.check)
+
+
+def _few(model: CompressedModel) -> Held[Tensor]:
+    """Room for the Hessian of one input and its factors: who has no memory for a model has none for all of these."""
+    widest = max(model.weights[name].shape[1] for name in model.linear_names())
+    return Held(share_of_memory=1.0, most_bytes=3 * 4 * widest**2)
+
+
+def source_of(context: StepContext) -> CompressedModel:
+    """The model that statistics are taken from: the baseline, or what the last step that renews has left."""
+    return context.reference or context.baseline
+
+
+def identity(source: CompressedModel, sequences: Tensor, *, hessian: bool) -> str:
+    """Sixteen hex digits over everything that the numbers depend on. The tokens stand for text, tokenizer and seed."""
+    config = json.dumps(source.module.config.to_dict(), sort_keys=True, default=str)
+    where = (source.device.type, str(source.dtype), torch.__version__, FORMAT, hessian)
+    plain = repr((source.weights_hash(), config, fingerprint(sequences), where))
+    return hashlib.sha256(plain.encode()).hexdigest()[:16]
+
+
+def hessian_bytes(model: CompressedModel) -> int:
+    """Of the packed Hessians of all distinct inputs, at the most."""
+    anatomy = model.facts.anatomy
+    readers = (anatomy.attention.inputs[0], anatomy.attention.output, anatomy.mlp.inputs[0], anatomy.mlp.output)
+    if anatomy.decoder:
+        names = model.linear_names()
+    else:
+        names = [anatomy.weight(layer, name) for layer in range(model.depth) for name in readers]
+    widths = [model.weights[name].shape[1] for name in names]
+    return sum(2 * d * (d + 1) for d in widths)

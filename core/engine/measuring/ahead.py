@@ -1,0 +1,60 @@
+"""What a model expects of windows of text, of several batches at once where its blocks come from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from compresslab.engine.models.blocks import Carried
+from compresslab.engine.models.model import CompressedModel
+from torch import Tensor
+
+AHEAD_BYTES = 256 * 2**20  # of hidden states that are carried through the blocks together
+Span = tuple[int, int]
+
+
+class Reader:
+    """Log-probabilities of spans of windows, asked for in order. An offloaded model fetches each block once for many.
+
+    `read` is what gives those of one batch of any model that is in memory.
+    """
+
+    def __init__(
+        self,
+        model: CompressedModel,
+        windows: Tensor,
+        spans: Sequence[Span],
+        check: Callable[[], None],
+        read: Callable[[CompressedModel, Tensor], Tensor],
+    ) -> None:
+        self._model, self._windows, self._spans = model, windows, list(spans)
+        self._check, self._read = check, read
+        self._carried: dict[Span, tuple[Carried, int]] = {}
+
+    def __call__(self, span: Span) -> Tensor:
+        """As `read` gives them, to the bit: float32 [B, S-1, V]."""
+        if not self._model.offloaded:
+            return self._read(self._model, self._windows[slice(*span)].to(self._model.device))
+        if span not in self._carried:
+            self._carried = self._carry(list(self._next(span)))
+        carried, number = self._carried[span]
+        return torch.log_softmax(carried.logits(number)[:, :-1].float(), dim=-1)
+
+    def _next(self, span: Span) -> Iterator[Span]:
+        """From this span on, as many as there is room for."""
+        row = self._windows.shape[1] * self._model.facts.hidden_size * self._model.dtype.itemsize
+        taken = 0
+        for start, stop in self._spans[self._spans.index(span) :]:
+            taken += (stop - start) * row
+            if taken > AHEAD_BYTES and start > span[0]:
+                return
+            yield start, stop
+
+    def _carry(self, spans: Sequence[Span]) -> dict[Span, tuple[Carried, int]]:
+        carried = Carried(self._model, [self._windows[slice(*span)] for span in spans])
+        for layer in range(self._model.depth):
+            with self._model.resident(layer):
+                for number in range(len(spans)):
+                    self._check()
+                    carried.step(layer, number)
+        return {span: (carried, number) for number, span in enumerate(spans)}

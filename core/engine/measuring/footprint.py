@@ -1,0 +1,97 @@
+"""Footprint: bytes on disk as written, bytes of weights in memory, peak memory, zeros achieved."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+from compresslab.engine.models.device import return_freed_memory
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.models.tasks import inputs_of
+from compresslab.models.packed_layout import file_bytes
+from compresslab.records.results import Direction, Measurement, Variant
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from compresslab.engine.context import MeasureContext
+
+SAMPLE_SECONDS = 0.001
+WRITTEN = "the packed file as written"
+LAID_OUT = "the packed file to the byte, from the weights as they are; written when the run is final"
+CPU_PEAK = "in torch: weights, and the rise of this process's resident memory while one window was read"
+CUDA_PEAK = "in torch: weights, and the rise of its peak on the device while one window was read"
+
+
+def footprints(context: MeasureContext) -> list[Measurement]:
+    """Both variants: size on disk, weights in memory, peak memory; and the sparsity achieved."""
+    windows, _ = context.session.evaluation_windows(context.recipe, context.baseline, context.job)
+    window = windows[:1].to(context.baseline.device)
+    found = [*_disk(context)]
+    models: dict[Variant, CompressedModel] = {"baseline": context.baseline, "compressed": context.compressed}
+    for variant, model in models.items():
+        context.check()
+        peak, note = peak_bytes(model, window)
+        found.append(_bytes("weight_memory_bytes", variant, model.memory_bytes, f"held in torch as {_dtype(model)}"))
+        found.append(_bytes("peak_memory_bytes", variant, peak, note))
+    return [*found, _sparsity("baseline", context.baseline), _sparsity("compressed", context.compressed)]
+
+
+def peak_bytes(model: CompressedModel, window: Tensor) -> tuple[int, str]:
+    """Bytes at the peak while the model reads one window, and how that was measured."""
+    if model.device.type == "cuda":
+        before = torch.cuda.memory_allocated(model.device)
+        torch.cuda.reset_peak_memory_stats(model.device)
+        _read(model, window)
+        return model.memory_bytes + torch.cuda.max_memory_allocated(model.device) - before, CUDA_PEAK
+    return_freed_memory()  # pages that it keeps would be used again unseen, and the rise would be too small
+    process, done = psutil.Process(), threading.Event()
+    seen = [process.memory_info().rss]
+
+    def watch() -> None:
+        while not done.wait(SAMPLE_SECONDS):
+            seen.append(process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        _read(model, window)
+    finally:
+        done.set()
+        watcher.join()
+    return model.memory_bytes + max(seen) - seen[0], CPU_PEAK
+
+
+def _read(model: CompressedModel, window: Tensor) -> None:
+    with torch.inference_mode():
+        model.module(**inputs_of(model, window), use_cache=True)
+
+
+def _disk(context: MeasureContext) -> list[Measurement]:
+    if context.written is None:
+        return [
+            _bytes("size_on_disk_bytes", "baseline", file_bytes(context.baseline.layout()), LAID_OUT),
+            _bytes("size_on_disk_bytes", "compressed", file_bytes(context.compressed.layout()), LAID_OUT),
+        ]
+    baseline = context.session.written_bytes(context.baseline)
+    return [
+        _bytes("size_on_disk_bytes", "baseline", baseline, WRITTEN),
+        _bytes("size_on_disk_bytes", "compressed", context.written.stat().st_size, WRITTEN),
+    ]
+
+
+def _bytes(metric: str, variant: Variant, value: int, note: str) -> Measurement:
+    return _measured(metric, variant, value, "bytes", "lower", note)
+
+
+def _sparsity(variant: Variant, model: CompressedModel) -> Measurement:
+    return _measured("sparsity", variant, model.sparsity(), "fraction", "neutral", "of the linear layers' weights")
+
+
+def _measured(metric: str, variant: Variant, value: float, unit: str, direction: Direction, note: str) -> Measurement:
+    return Measurement(metric=metric, variant=variant, value=value, unit=unit, direction=direction, note=note)
+
+
+def _dtype(model: CompressedModel) -> str:
+    return str(model.dtype).removeprefix("torch.")

@@ -1,0 +1,168 @@
+"""Measuring a sensitivity table: losses of every setting, what every matrix matters, some whole models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from compresslab.engine.context import Job, StepContext
+from compresslab.engine.inputs.calibration import InputStatistics
+from compresslab.engine.measuring.intervals import log_ratio
+from compresslab.engine.measuring.scores import TokenScores, score_tokens
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.models.tokens import label
+from compresslab.engine.progress import Tracker
+from compresslab.engine.solvers.optimal_brain import relative_loss
+from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.errors import BadInput
+from compresslab.profiles.probes import Probes
+from compresslab.profiles.sensitivity_store import about
+from compresslab.profiles.sensitivity_table import Column, Point, SensitivityTable, column
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.events import Event
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from compresslab.engine.session import Session
+    from compresslab.recipes.layerwise import LayerMethod
+    from compresslab.recipes.method import Method
+
+TOKENS_ALONE, TOKENS_WHOLE = 4096, 16384  # scored with one matrix changed, and for a whole model
+SHARES = {"columns": 1.0, "alone": 2.0, "whole": 1.0}  # of the time, roughly
+
+
+def build(session: Session, recipe: Recipe, probes: Probes, job: Job) -> SensitivityTable:
+    """Minutes of work, told to `job`. Raises Cancelled."""
+    begun = time.monotonic()
+    facts = session.baseline(recipe).facts
+    if facts.task != "causal":
+        raise BadInput(f"{facts.name} does not write on a text; sensitivity is measured for models that do. Run steps.")
+    recipe = recipe.replace(calibration=recipe.calibration.model_copy(update={"statistics": "baseline"}))
+    bench = _Bench(session, recipe, session.baseline(recipe), job)
+    job.tracker.begin("columns")
+    columns = [found for step in bench.each(probes.columns) if (found := bench.column(step)) is not None]
+    job.tracker.begin("alone")
+    importance = bench.importance(probes.alone)
+    job.tracker.begin("whole")
+    points = [bench.point(step) for step in bench.each(probes.whole)]
+    job.tracker.end()
+    windows, _ = bench.windows(TOKENS_WHOLE)
+    return SensitivityTable(
+        model=recipe.model,
+        about=about(recipe),
+        dataset=f"{label(recipe.evaluation.text)}, context {windows.shape[1]}",
+        tokens=windows.shape[0] * (windows.shape[1] - 1),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=time.monotonic() - begun,
+        importance=importance,
+        columns=columns,
+        points=points,
+    )
+
+
+@dataclass
+class _Bench:
+    """One baseline on which settings are tried."""
+
+    session: Session
+    recipe: Recipe
+    baseline: CompressedModel
+    job: Job
+
+    def each(self, steps: Sequence[Any]) -> Iterator[Any]:
+        for done, step in enumerate(steps):
+            self.job.check()
+            self.job.tracker.advance(done, len(steps))
+            yield step
+
+    def column(self, step: LayerMethod) -> Column | None:
+        """None for a step that rescales inputs: what it loses can't be told from its weights alone."""
+        changed = self.compressed(step)
+        touched = [name for name in self.baseline.weights if _differs(self.baseline, changed, name)]
+        if any(self.baseline.weights[name].role == "other" for name in touched):
+            return None
+        return column(step, {name: self.loss(name, changed) for name in touched})
+
+    def importance(self, steps: Sequence[Method]) -> dict[str, dict[str, float]]:
+        """Divergence per unit of loss, by kind of step and matrix, each changed alone."""
+        trials = []
+        for step in steps:
+            changed = self.compressed(step)
+            touched = [name for name in self.baseline.weights if _differs(self.baseline, changed, name)]
+            trials += [(step.kind, name, changed) for name in touched]
+        found: dict[str, dict[str, float]] = {step.kind: {} for step in steps}
+        for kind, name, changed in self.each(trials):
+            alone = _only(self.baseline, changed, name)
+            scores = self.scores(alone, TOKENS_ALONE)
+            divergence = float(scores.divergence.sum() / scores.tokens.sum())
+            found[kind][name] = max(0.0, divergence) / max(1e-9, self.loss(name, changed))
+        return found
+
+    def point(self, step: Method) -> Point:
+        scores = self.scores(self.compressed(step), TOKENS_WHOLE)
+        ratio, error = log_ratio(scores)
+        return Point(
+            steps=[{step.name: step.model_dump(mode="json")}],
+            log_ratio=ratio,
+            error=error or 0.0,
+            divergence=float(scores.divergence.sum() / scores.tokens.sum()),
+        )
+
+    def compressed(self, step: Method) -> CompressedModel:
+        """The baseline with one step applied; its own progress is not told, what it notices is."""
+        quiet = Job(_unheard, self.job.cancelled, Tracker({}, _unheard))
+        model = self.baseline.copy()
+        step.apply(model, StepContext(quiet, self.session, self.recipe, self.baseline))
+        for text in quiet.notices:
+            self.job.notice(text)
+        return model
+
+    def loss(self, name: str, changed: CompressedModel) -> float:
+        """Of what a matrix puts out; of the weights themselves where no input was measured (tables of words)."""
+        before, after = self.baseline.weight(name), changed.weight(name)
+        found = self.statistics.get(name)
+        if found is None:
+            return float((after - before).square().sum() / before.square().sum())
+        return relative_loss(before, after, found.hessian)
+
+    @cached_property
+    def statistics(self) -> dict[str, InputStatistics]:
+        context = StepContext(self.job, self.session, self.recipe, self.baseline)
+        found = context.with_statistics(self.baseline, self.baseline.linear_names())
+        return {name: statistics for names, statistics in found for name in names}
+
+    def windows(self, tokens: int) -> tuple[Tensor, tuple[Any, ...]]:
+        windows, key = self.session.evaluation_windows(self.recipe, self.baseline, self.job)
+        return windows[: max(2, tokens // windows.shape[1])], key
+
+    def scores(self, model: CompressedModel, tokens: int) -> TokenScores:
+        windows, key = self.windows(tokens)
+        cache, check = self.session.scores, self.job.check
+        latest: TokenScores | None = None
+        for scores in score_tokens(self.baseline, model, windows, len(windows), "", cache, key, check):
+            latest = scores
+        assert latest is not None  # there is one window at the least
+        return latest
+
+
+def _only(baseline: CompressedModel, changed: CompressedModel, name: str) -> CompressedModel:
+    """The baseline with one weight as it is in the changed model."""
+    model = baseline.copy()
+    stored = changed.stored[name]
+    if isinstance(stored, QuantizedWeight):
+        model.quantize(name, stored)
+    else:
+        model.settle({name: stored})
+    return model
+
+
+def _differs(baseline: CompressedModel, changed: CompressedModel, name: str) -> bool:
+    return changed.stored[name] is not baseline.stored[name]
+
+
+def _unheard(event: Event) -> None:
+    """Nobody watches a single probe."""

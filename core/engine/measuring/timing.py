@@ -1,0 +1,263 @@
+"""Timing: models in turn, alone on the machine, medians over rounds. Batch 1, greedy, with a KV cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import psutil
+import torch
+from compresslab.engine.measuring.intervals import median
+from compresslab.engine.models.device import synchronize
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.models.tasks import Speaker
+from compresslab.engine.runtimes import CannotExpress, Runtime
+from compresslab.engine.runtimes.bandwidth import read_bandwidth
+from compresslab.engine.runtimes.decoding import Greedy
+from compresslab.engine.runtimes.fidelity import divergence
+from compresslab.engine.runtimes.torch_runtime import TorchRuntime
+from compresslab.files.paths import home
+from compresslab.models.narrowing import widths_now
+from compresslab.models.traffic import cache_per_token, read_per_token
+from compresslab.records.results import Direction, Measurement, Variant
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from compresslab.engine.context import Job, MeasureContext
+    from compresslab.metrics.speed import Speed
+
+BUSY_PERCENT = 25  # of all cores, by others, before the timing starts
+PLAIN = "torch_"  # before the names of metrics: what plain torch does, where the race is run in another runtime
+
+
+def timing_lock() -> FileLock:
+    """Held by whoever times: one at a time on this machine."""
+    return FileLock(home() / "timing.lock")
+
+
+class Voice(Protocol):
+    """What has read a prompt, and says token after token."""
+
+    def next(self) -> None: ...
+
+
+@dataclass
+class Lane:
+    """One model in one runtime, and what was timed of it: one value a round."""
+
+    variant: Variant
+    model: CompressedModel
+    runtime: Runtime
+    read: Callable[[Tensor], Voice]
+    new_tokens: int = 1
+    prefix: str = ""  # of its metrics' names
+    ttft: list[float] = field(default_factory=list)  # seconds
+    prefill: list[float] = field(default_factory=list)  # tokens/s
+    decode: list[float] = field(default_factory=list)  # tokens/s
+
+    def add(self, first: float, rest: float, prompt_tokens: int) -> None:
+        self.ttft.append(first)
+        self.prefill.append(prompt_tokens / first)
+        if self.new_tokens > 1:
+            self.decode.append((self.new_tokens - 1) / rest)
+
+
+def race(context: MeasureContext, settings: Speed) -> Iterator[list[Measurement]]:
+    """Rounds of all lanes in turn, after one round that is not counted."""
+    prompt = _prompt(context, settings)
+    with _alone(context.job) as busy:
+        lanes = _lanes(context, prompt.shape[1], settings.new_tokens)
+        for round_ in range(settings.repeats + 1):
+            for lane in lanes:
+                lap = time_once(lane, prompt, context.job)
+                if round_:
+                    lane.add(*lap, prompt.shape[1])
+            context.job.tracker.advance(round_ + 1, settings.repeats + 1)
+            if round_:
+                last = round_ == settings.repeats
+                yield [m for lane in lanes for m in _speeds(lane, busy)] + (
+                    _beside(context, lanes, prompt) if last else []
+                )
+
+
+def time_once(lane: Lane, prompt: Tensor, job: Job) -> tuple[float, float]:
+    """Seconds to the first token (or class), and seconds for the `lane.new_tokens - 1` after it."""
+    device = lane.model.device
+    with torch.inference_mode():
+        synchronize(device)
+        begun = time.perf_counter()
+        voice = lane.read(prompt)
+        synchronize(device)
+        first = time.perf_counter()
+        for _ in range(lane.new_tokens - 1):
+            job.check()
+            voice.next()
+        synchronize(device)
+        return first - begun, time.perf_counter() - first
+
+
+def _lanes(context: MeasureContext, prompt_tokens: int, new_tokens: int) -> list[Lane]:
+    """Both models in the runtime that the compressed one was given; beside them the baseline in plain torch."""
+    baseline, compressed, job = context.baseline, context.compressed, context.job
+    if baseline.facts.task != "causal":
+        said = 1 if baseline.facts.task == "classification" else new_tokens
+        return [
+            Lane("baseline", baseline, TorchRuntime(baseline), partial(Speaker, baseline), said),
+            Lane("compressed", compressed, TorchRuntime(compressed), partial(Speaker, compressed), said),
+        ]
+    chosen = context.session.runtimes.choose(compressed, context.recipe.runtime, prompt_tokens)
+    plain, beside = TorchRuntime(baseline), chosen.runtime
+    lanes = [_lane("compressed", compressed, chosen.runtime, new_tokens)]
+    job.remember(f"Speed was timed in {chosen.runtime.name}: {chosen.why}.")
+    if chosen.runtime.name != "onnxruntime":
+        return [_lane("baseline", baseline, plain, new_tokens), *lanes]
+    try:
+        beside = context.session.runtimes.onnx(baseline)
+    except CannotExpress as reason:
+        job.notice(f"The baseline was timed in torch: {reason}.")
+        return [_lane("baseline", baseline, plain, new_tokens), *lanes]
+    return [
+        _lane("baseline", baseline, beside, new_tokens),
+        *lanes,
+        _lane("baseline", baseline, plain, new_tokens, PLAIN),
+    ]
+
+
+def _lane(variant: Variant, model: CompressedModel, runtime: Runtime, new_tokens: int, prefix: str = "") -> Lane:
+    return Lane(variant, model, runtime, lambda prompt: Greedy(runtime, prompt, new_tokens), new_tokens, prefix)
+
+
+class _alone:  # noqa: N801 - reads as a word in the with statement
+    """Waits for the timing lock, and knows whether the machine was busy with other work just before."""
+
+    def __init__(self, job: Job) -> None:
+        self._job, self._lock = job, timing_lock()
+
+    def __enter__(self) -> bool:
+        while True:
+            self._job.check()
+            try:
+                self._lock.acquire(timeout=0.5)
+                break
+            except Timeout:
+                self._job.notice("Another timing is running on this machine; this one waits for its turn.")
+        busy = psutil.cpu_percent(interval=0.1) > BUSY_PERCENT
+        if busy:
+            self._job.notice("The machine was busy with other work while speed was timed; expect wider errors.")
+        return busy
+
+    def __exit__(self, *_: object) -> Literal[False]:
+        self._lock.release()
+        return False
+
+
+def _prompt(context: MeasureContext, settings: Speed) -> Tensor:
+    """[1, prompt_tokens] from the beginning of the evaluation text."""
+    windows, _ = context.session.evaluation_windows(context.recipe, context.baseline, context.job)
+    causal = context.baseline.facts.task == "causal"  # the others keep what they read and what they say apart
+    room = context.baseline.context_length - (settings.new_tokens if causal else 0)
+    length = max(1, min(settings.prompt_tokens, room, windows.numel()))
+    if length < settings.prompt_tokens:
+        context.job.notice(f"Speed was timed with a prompt of {length} tokens: the model's context holds no more.")
+    return windows.flatten()[:length].unsqueeze(0).to(context.baseline.device)
+
+
+# -- as measurements ----------------------------------------------------------------------
+
+
+def _speeds(lane: Lane, busy: bool) -> list[Measurement]:
+    note = "; ".join(part for part in (lane.runtime.reason, "the machine was busy" if busy else "") if part)
+    rows: list[tuple[str, list[float], str, Direction]] = [
+        ("ttft_seconds", lane.ttft, "s", "lower"),
+        ("prefill_tokens_per_second", lane.prefill, "tokens/s", "higher"),
+        ("decode_tokens_per_second", lane.decode, "tokens/s", "higher"),
+    ]
+    if not lane.decode:  # a classifier writes nothing: reading is all there is
+        rows = rows[1:2]
+    return [_speed(lane, name, values, unit, direction, note) for name, values, unit, direction in rows]
+
+
+def _speed(lane: Lane, name: str, values: list[float], unit: str, direction: Direction, note: str) -> Measurement:
+    value, error = median(values)
+    return Measurement(
+        metric=lane.prefix + name,
+        variant=lane.variant,
+        value=value,
+        unit=unit,
+        error=error,
+        direction=direction,
+        samples=len(values),
+        sample_unit="rounds",
+        kernel="real" if lane.runtime.real else "simulated",
+        runtime=label(lane.runtime),
+        note=note,
+    )
+
+
+def _beside(context: MeasureContext, lanes: list[Lane], prompt: Tensor) -> list[Measurement]:
+    """What tells how the speeds came about, and whether the words are those that quality was measured of."""
+    shares = [share for lane in lanes if (share := _bandwidth_share(lane, prompt.shape[1])) is not None]
+    low = [lane for lane in lanes if lane.variant == "compressed" and lane.decode and lane.runtime.name != "torch"]
+    held = [_weights_held(lane) for lane in lanes if not lane.prefix]
+    return shares + held + [_divergence(context, lane) for lane in low]
+
+
+def _weights_held(lane: Lane) -> Measurement:
+    """Where torch does not answer, its weights say nothing of the memory that answering takes."""
+    return Measurement(
+        metric="runtime_weight_bytes",
+        variant=lane.variant,
+        value=lane.runtime.weight_bytes,
+        unit="bytes",
+        direction="lower",
+        runtime=label(lane.runtime),
+        note="all forms of the weights that the runtime holds",
+    )
+
+
+def _divergence(context: MeasureContext, lane: Lane) -> Measurement:
+    windows, _ = context.session.evaluation_windows(context.recipe, context.baseline, context.job)
+    value, error, tokens = divergence(lane.runtime, lane.model, windows)
+    return Measurement(
+        metric="runtime_divergence",
+        variant="compressed",
+        value=value,
+        error=error,
+        unit="nats/token",
+        direction="lower",
+        samples=tokens,
+        sample_unit="tokens",
+        runtime=label(lane.runtime),
+        note="quality was measured in torch, with the same weights",
+    )
+
+
+def _bandwidth_share(lane: Lane, prompt_tokens: int) -> Measurement | None:
+    """Bytes of weights and KV cache that writing reads in a second, over those of a plain read of as many bytes."""
+    if lane.model.device.type != "cpu" or not lane.decode:
+        return None
+    model, tokens = lane.model, prompt_tokens + lane.new_tokens / 2
+    cache = cache_per_token(widths_now(model.weights, model.facts).heads, model.depth, tokens)
+    size = read_per_token(model.layout(), low_bit=lane.runtime.name == "onnxruntime") + cache
+    plain, (pace, error) = read_bandwidth(size), median(lane.decode)
+    return Measurement(
+        metric=f"{lane.prefix}bandwidth_share",
+        variant=lane.variant,
+        value=size * pace / plain,
+        unit="fraction",
+        error=None if error is None else size * error / plain,
+        direction="higher",
+        samples=len(lane.decode),
+        sample_unit="rounds",
+        runtime=label(lane.runtime),
+        note=f"{size / 1e6:.1f} MB a token, {cache / 1e6:.1f} of them KV cache, of {plain / 1e9:.1f} GB/s",
+    )
+
+
+def label(runtime: Runtime) -> str:
+    """Runtime and kernel, as records and panes name them."""
+    return f"{runtime.name}, {runtime.kernel}"

@@ -1,0 +1,1 @@
+"""Models as torch holds them: load, offload, pack."""

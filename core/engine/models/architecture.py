@@ -1,0 +1,111 @@
+"""transformers models, made of weights that are in memory already. Every matrix is [out, in] here.
+
+GPT-2 keeps its matrices as Conv1D, transposed; in the engine they are nn.Linear, so that no method has to know.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import transformers
+from compresslab.errors import BadInput, first_line
+from compresslab.models.anatomy import Task
+from compresslab.models.facts import BLOCK
+from compresslab.models.families import ANATOMIES
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
+from transformers.pytorch_utils import Conv1D
+
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
+AUTO: dict[Task, Any] = {
+    "causal": AutoModelForCausalLM,
+    "classification": AutoModelForSequenceClassification,
+    "seq2seq": AutoModelForSeq2SeqLM,
+}
+
+
+def module_of(
+    config: Any,
+    values: dict[str, Tensor],
+    dtype: torch.dtype,
+    device: torch.device,
+    hollow: Mapping[str, tuple[int, ...]] | None = None,
+) -> PreTrainedModel:
+    """The model that the config describes, with these weights, in evaluation mode. Raises BadInput.
+
+    `hollow` are the shapes of weights without values: their parameters hold nothing yet (meta).
+    """
+    anatomy = ANATOMIES[config.model_type]
+    kind: Any = AUTO[anatomy.task]._model_mapping[type(config)]
+    conv1d = anatomy.conv1d
+    state = {name: _turned(name, value.to(dtype), conv1d) for name, value in values.items()}
+    hollow = hollow or {}
+    state |= {name: _turned(name, _without_memory(shape, dtype), conv1d) for name, shape in hollow.items()}
+    try:
+        module, info = kind.from_pretrained(
+            None, config=copy.deepcopy(config), state_dict=state, dtype=dtype, output_loading_info=True
+        )
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise BadInput(f"The config.json does not make a model: {first_line(error)}") from None
+    wrong = sorted(info["missing_keys"]) or sorted(name for name, *_ in info["mismatched_keys"])
+    if wrong:
+        raise BadInput(f"The checkpoint does not fit its config.json: {wrong[0]} is missing or has another shape.")
+    if info["unexpected_keys"]:
+        extra = min(info["unexpected_keys"])
+        raise BadInput(f"The checkpoint does not fit its config.json, which knows no {extra}.")
+    for name in hollow:
+        owner, _, key = name.rpartition(".")
+        module.get_submodule(owner)._parameters[key] = nn.Parameter(state[name].to("meta"), requires_grad=False)
+    _linear_for_conv1d(module)
+    module._apply(lambda tensor: tensor if tensor.is_meta else tensor.to(device))
+    ready: PreTrainedModel = module.eval().requires_grad_(False)
+    return ready
+
+
+def logits_of(module: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """Last hidden states [..., H] -> float32 logits [..., V]."""
+    head: nn.Module = module.get_output_embeddings()
+    logits: Tensor = head(hidden).float()
+    cap = getattr(module.config, "final_logit_softcapping", None)  # of Gemma 2
+    return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def replace_parameter(module: nn.Module, name: str, new: nn.Parameter) -> None:
+    """Put a parameter in the place of another, under every name that shares it (tied embeddings)."""
+    old = module.get_parameter(name)
+    for part in module.modules():
+        for key, parameter in part._parameters.items():
+            if parameter is old:
+                part._parameters[key] = new
+
+
+def as_stored(name: str, value: Tensor, conv1d: bool) -> Tensor:
+    """As a checkpoint of the family keeps it."""
+    return _turned(name, value, conv1d).contiguous()
+
+
+def _turned(name: str, value: Tensor, conv1d: bool) -> Tensor:
+    return value.T if conv1d and value.ndim == 2 and BLOCK.search(name) else value
+
+
+def _without_memory(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Zeros that all lie in one place."""
+    return torch.zeros((), dtype=dtype).expand(shape)
+
+
+def _linear_for_conv1d(module: nn.Module) -> None:
+    for name, conv in [(n, m) for n, m in module.named_modules() if isinstance(m, Conv1D)]:
+        columns, rows = conv.weight.shape  # Conv1D: [in, out]
+        linear = nn.Linear(columns, rows, device="meta")
+        linear.weight = nn.Parameter(conv.weight.T, requires_grad=False)
+        linear.bias = conv.bias
+        module.set_submodule(name, linear)

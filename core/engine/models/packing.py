@@ -1,0 +1,174 @@
+"""The packed file: written as `models.packed_layout` lays it out, and read back to the bit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from compresslab.engine.models.activations import round_inputs
+from compresslab.engine.models.architecture import module_of
+from compresslab.engine.models.checkpoint import read_config, read_tokenizer
+from compresslab.engine.models.device import Choice
+from compresslab.engine.models.model import CompressedModel, effective
+from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.errors import BadInput, RunFailed
+from compresslab.models.facts import ModelFacts
+from compresslab.models.packed_layout import PACKED, header_and_places, read_layout, stored_tensors, uses_mask
+from compresslab.models.weights import Grid, WeightPlan
+from safetensors import safe_open
+from torch import Tensor
+
+WEIGHTS = PACKED
+RECIPE = "recipe.yaml"
+
+
+# -- writing ------------------------------------------------------------------------------
+
+
+def write_packed(model: CompressedModel, file: Path) -> None:
+    """The packed file, weight by weight: no more than one of them is packed at a time."""
+    layout = model.layout()
+    header, places = header_and_places(layout)
+    with file.open("wb") as out:
+        out.write(header)
+        for plan in layout:
+            for name, part in _packed(plan, model.stored[plan.name], model.masks.get(plan.name)).items():
+                out.seek(places[name])
+                out.write(part.flatten().view(torch.uint8).numpy().data)
+
+
+def write_folder(model: CompressedModel, folder: Path, recipe_yaml: str | None = None) -> None:
+    """Weights, config, tokenizer and recipe, enough to load it again."""
+    folder.mkdir(parents=True)
+    write_packed(model, folder / WEIGHTS)
+    (folder / "config.json").write_text(json.dumps(model.module.config.to_dict(), indent=2), encoding="utf-8")
+    if model.module.can_generate():
+        generation = model.module.generation_config
+        (folder / "generation_config.json").write_text(json.dumps(generation.to_dict(), indent=2), encoding="utf-8")
+    model.tokenizer.save_pretrained(folder)
+    if recipe_yaml is not None:
+        (folder / RECIPE).write_text(recipe_yaml, encoding="utf-8")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside the one asked for, which takes its name at the end; nothing is left behind on failure."""
+    temporary = folder.with_name(folder.name + ".part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if temporary.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+    except OSError as error:
+        raise RunFailed(f"The compressed model could not be written to {folder.parent}: {error.strerror}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _packed(plan: WeightPlan, stored: Tensor | QuantizedWeight, mask: Tensor | None) -> dict[str, Tensor]:
+    kept = ~mask if mask is not None and uses_mask(plan) else None
+    parts = [] if kept is None else [_bits(kept.cpu().numpy(), 1)]
+    if isinstance(stored, QuantizedWeight):
+        codes = stored.codes if kept is None else stored.codes[kept]
+        parts += [_bits(codes.cpu().numpy(), stored.grid.bits), stored.scales.cpu()]
+        parts += [] if stored.zeros is None else [_bits(stored.zeros.cpu().numpy(), stored.grid.bits)]
+    else:
+        parts.append((stored if kept is None else stored[kept]).cpu().contiguous())
+    return {tensor.name: part for tensor, part in zip(stored_tensors(plan), parts, strict=True)}
+
+
+def _bits(values: np.ndarray[Any, Any], bits: int) -> Tensor:
+    """The lowest `bits` bits of every value, one after the other, little-endian within each byte."""
+    if bits == 8:
+        return torch.from_numpy(values.reshape(-1).copy())
+    spread = np.unpackbits(values.reshape(-1, 1).view(np.uint8), axis=1, bitorder="little", count=bits)
+    return torch.from_numpy(np.packbits(spread, bitorder="little"))
+
+
+# -- reading ------------------------------------------------------------------------------
+
+
+def load_packed(folder: Path, facts: ModelFacts, choice: Choice) -> CompressedModel:
+    """The compressed model of a run's folder; `facts` are those of its baseline. Raises BadInput."""
+    file = folder / WEIGHTS
+    if not file.exists():
+        raise BadInput(f"There are no compressed weights in {folder}; they were deleted or never saved. Run it again.")
+    config = read_config(folder)
+    weights, stored, masks = _read(file, facts, choice.device)
+    values = {name: effective(value) for name, value in stored.items()}
+    module = module_of(config, values, choice.dtype, choice.device)
+    round_inputs(module, weights.values())
+    return CompressedModel(
+        facts=facts,
+        weights=weights,
+        stored=stored,
+        masks=masks,
+        module=module,
+        tokenizer=read_tokenizer(folder),
+        device=choice.device,
+        dtype=choice.dtype,
+    )
+
+
+def _read(
+    file: Path, facts: ModelFacts, device: torch.device
+) -> tuple[dict[str, WeightPlan], dict[str, Tensor | QuantizedWeight], dict[str, Tensor]]:
+    weights: dict[str, WeightPlan] = {}
+    stored: dict[str, Tensor | QuantizedWeight] = {}
+    masks: dict[str, Tensor] = {}
+    with safe_open(file, framework="pt") as opened:
+        for plan in read_layout(file, facts.weights):
+            parts = {tensor.name: opened.get_tensor(tensor.name) for tensor in stored_tensors(plan)}
+            weights[plan.name] = replace(plan, grid=None, nonzero=None)
+            stored[plan.name], mask = _unpacked(plan, parts, device)
+            if mask is not None:
+                masks[plan.name] = mask
+    return weights, stored, masks
+
+
+def _unpacked(
+    plan: WeightPlan, parts: dict[str, Tensor], device: torch.device
+) -> tuple[Tensor | QuantizedWeight, Tensor | None]:
+    """The stored form of one weight, and its mask where one was written."""
+    kept = _flags(parts[f"{plan.name}.mask"], plan).to(device) if f"{plan.name}.mask" in parts else None
+    if plan.grid is None:
+        if kept is None:
+            return parts[plan.name].to(device), None
+        values = parts[f"{plan.name}.values"].to(device)
+        return torch.zeros(plan.shape, dtype=values.dtype, device=device).masked_scatter_(kept, values), ~kept
+    quantized = _quantized(plan, plan.grid, parts, kept, device)
+    return (quantized, None) if kept is None else (quantized.with_zeros(~kept), ~kept)
+
+
+def _quantized(
+    plan: WeightPlan, grid: Grid, parts: dict[str, Tensor], kept: Tensor | None, device: torch.device
+) -> QuantizedWeight:
+    rows, columns = plan.shape
+    groups = grid.groups(columns)
+    count = plan.count if kept is None else int(kept.sum())
+    codes = _values(parts[f"{plan.name}.codes"], count, grid.bits).to(device)
+    if kept is not None:
+        codes = torch.zeros(plan.shape, dtype=torch.uint8, device=device).masked_scatter_(kept, codes)
+    packed = parts.get(f"{plan.name}.zeros")
+    zeros = None if packed is None else _values(packed, rows * groups, grid.bits).view(rows, groups).to(device)
+    return QuantizedWeight(codes.view(rows, columns), parts[f"{plan.name}.scales"].to(device), zeros, grid)
+
+
+def _flags(packed: Tensor, plan: WeightPlan) -> Tensor:
+    """True where a weight is kept."""
+    return _values(packed, plan.count, 1).bool().view(plan.shape)
+
+
+def _values(packed: Tensor, count: int, bits: int) -> Tensor:
+    """The `count` numbers of `bits` bits that `_bits` wrote."""
+    spread = np.unpackbits(packed.numpy(), bitorder="little", count=count * bits).reshape(count, bits)
+    return torch.from_numpy(np.packbits(spread, axis=1, bitorder="little")[:, 0].copy())

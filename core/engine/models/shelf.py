@@ -1,0 +1,108 @@
+"""Weights that lie on disk until they are asked for: those of the checkpoint, and those that were changed."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+import weakref
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import psutil
+import torch
+from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.files.paths import home
+from compresslab.models.weights import Grid
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+V = TypeVar("V", bound=Tensor | QuantizedWeight)
+
+
+@dataclass(frozen=True)
+class FromCheckpoint:
+    """Reads one tensor of a safetensors file, and keeps nothing of it."""
+
+    file: Path
+    key: str
+    turned: bool  # kept as [in, out]
+
+    def __call__(self) -> Tensor:
+        with safe_open(self.file, "pt") as opened:
+            tensor = opened.get_tensor(self.key)
+            return tensor.T.contiguous() if self.turned else tensor.clone()  # of its own: the file is let go
+
+
+class Spilled:
+    """A value in a file of its own, which goes when nobody needs it any more."""
+
+    def __init__(self, value: Tensor | QuantizedWeight) -> None:
+        self._grid: Grid | None = value.grid if isinstance(value, QuantizedWeight) else None
+        self._file = _folder() / f"{uuid.uuid4().hex}.safetensors"
+        self._file.write_bytes(save({name: part.contiguous().cpu() for name, part in _parts(value).items()}))
+        weakref.finalize(self, self._file.unlink, missing_ok=True)
+
+    def __call__(self) -> Tensor | QuantizedWeight:
+        with safe_open(self._file, "pt") as opened:
+            parts = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118 - no mapping
+        if self._grid is None:
+            return parts["value"]
+        return QuantizedWeight(parts["codes"], parts["scales"], parts.get("zeros"), self._grid)
+
+
+class Shelf(MutableMapping[str, V], Generic[V]):
+    """By name, as if they were in memory. What is put in is written to disk; what is taken out is read anew."""
+
+    def __init__(self, read: Mapping[str, Callable[[], V]], device: torch.device) -> None:
+        self._read, self._device = dict(read), device
+
+    def __getitem__(self, name: str) -> V:
+        value: V = _moved(self._read[name](), self._device)
+        return value
+
+    def __setitem__(self, name: str, value: V) -> None:
+        self._read[name] = Spilled(value)  # type: ignore[assignment] # it gives back what was put in
+
+    def __delitem__(self, name: str) -> None:
+        del self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._read
+
+    def copy(self) -> Shelf[V]:
+        """One of its own, on the same files."""
+        return Shelf(self._read, self._device)
+
+
+def _parts(value: Tensor | QuantizedWeight) -> dict[str, Tensor]:
+    if isinstance(value, Tensor):
+        return {"value": value}
+    parts = {"codes": value.codes, "scales": value.scales}
+    return parts if value.zeros is None else parts | {"zeros": value.zeros}
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    zeros = None if value.zeros is None else value.zeros.to(device)
+    return QuantizedWeight(value.codes.to(device), value.scales.to(device), zeros, value.grid)
+
+
+def _folder() -> Path:
+    """Of this process; what processes that were killed have left goes."""
+    folder = home() / "spilled" / str(psutil.Process().pid)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for other in folder.parent.iterdir():
+            if other.name.isdigit() and not psutil.pid_exists(int(other.name)):
+                shutil.rmtree(other, ignore_errors=True)
+    return folder

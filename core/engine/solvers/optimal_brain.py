@@ -1,0 +1,182 @@
+"""The layerwise solve of GPTQ and SparseGPT: fix one input channel after the other, and let the channels that are
+still free make up for the error.
+
+GPTQ, arXiv:2210.17323, algorithm 1; SparseGPT, arXiv:2301.00774, algorithm 1. Both walk the same factor of the inverse
+Hessian, so that one solver rounds, zeroes, or does both at once (SparseGPT, section 3.5). Weights are held transposed,
+[channels, rows]: what is touched together lies together. Matrices that share an input are stacked along the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from compresslab.engine.solvers.masks import GONE, lowest
+from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.models.weights import Grid
+from torch import Tensor
+
+BLOCK, MINI = 128, 32  # channels whose errors are passed on by one large, and by one small, matrix product
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked of the matrices. A grid comes with the scales and zero points that were fitted to them."""
+
+    grid: Grid | None = None
+    scales: Tensor | None = None  # float16 [rows, groups]
+    zeros: Tensor | None = None  # uint8 [rows, groups]
+    sparsity: float = 0.0  # of each matrix
+    pattern: tuple[int, int] | None = None  # at most N in M kept; takes the place of sparsity
+
+    @property
+    def prunes(self) -> bool:
+        return self.sparsity > 0 or self.pattern is not None
+
+
+@dataclass(frozen=True)
+class Solved:
+    """float32 [rows, channels]; codes and mask where they were asked for."""
+
+    weight: Tensor
+    codes: Tensor | None  # uint8
+    mask: Tensor | None  # True where zeroed
+    loss: Tensor  # float32 [rows], of every row of D H D^T, D what was changed, H dampened
+
+
+def solve(
+    weights: Sequence[Tensor],
+    factor: Tensor,
+    target: Target,
+    check: Callable[[], None],
+    *,
+    earlier: Tensor | None = None,
+    order: Tensor | None = None,
+) -> Solved:
+    """Solve matrices [r_i, d] that share an input. `factor` is the upper Cholesky factor of the inverse Hessian, with
+    its channels in `order`; `earlier` [rows, d] marks weights that are zero already. `check` may raise Cancelled.
+    """
+    walk = _Walk(weights, factor, target, earlier, order)
+    for first in range(0, len(factor), BLOCK):
+        check()
+        walk.block(first, min(first + BLOCK, len(factor)))
+    return walk.solved()
+
+
+def relative_loss(weight: Tensor, changed: Tensor, hessian: Tensor) -> float:
+    """tr(D H D^T) / tr(W H W^T) with D = W - changed: the share of the layer's output that is lost."""
+    lost, whole = weight - changed, weight
+    energy = float(((whole @ hessian) * whole).sum())
+    return float(((lost @ hessian) * lost).sum()) / energy if energy > 0 else 0.0
+
+
+class _Walk:
+    """The state of one solve."""
+
+    def __init__(
+        self, weights: Sequence[Tensor], factor: Tensor, target: Target, earlier: Tensor | None, order: Tensor | None
+    ) -> None:
+        self._target, self._factor, self._order = target, factor, order
+        self._rows = [len(weight) for weight in weights]
+        self._weight = self._transposed(torch.cat(list(weights)))  # [d, r]
+        self._earlier = None if earlier is None else self._transposed(earlier)
+        self._zeroed = torch.zeros_like(self._weight, dtype=torch.bool)
+        if self._earlier is not None:
+            self._zeroed |= self._earlier
+        self._zeroes = target.prunes or earlier is not None
+        self._loss = self._weight.new_zeros(self._weight.shape[1])
+        self._pruned = [0] * len(weights)  # so far, of each matrix
+        if target.grid is not None:
+            self._prepare_grid(target.grid, target)
+
+    def _prepare_grid(self, grid: Grid, target: Target) -> None:
+        assert target.scales is not None and target.zeros is not None
+        d = len(self._weight)
+        self._scales = target.scales.float().T.contiguous()  # [groups, r]
+        self._zeros = target.zeros.float().T.contiguous()
+        self._offsets = torch.empty_like(self._weight)  # codes, less the zero points
+        places = torch.arange(d, device=self._weight.device) if self._order is None else self._order
+        self._group_of = places // (grid.group_size or d)
+        lowest, highest = -self._zeros, 2**grid.bits - 1 - self._zeros
+        ranges = list(zip(self._scales, lowest, highest, strict=True))
+        self._ranges = [ranges[group] for group in self._group_of.tolist()]
+
+    def block(self, first: int, last: int) -> None:
+        """Fix the channels first to last, then pass their errors on to all that follow."""
+        if self._target.sparsity > 0 and self._target.pattern is None:
+            self._choose(first, last)
+        errors = torch.empty_like(self._weight[first:last])
+        passed_on = self._factor[first:last, first:] / self._factor.diagonal()[first:last, None]
+        for start in range(first, last, MINI):
+            end = min(start + MINI, last)
+            for channel in range(start, end):
+                self._fix(channel, errors[channel - first])
+                if channel + 1 < end:
+                    along = passed_on[channel - first, channel + 1 - first : end - first]
+                    self._weight[channel + 1 : end].addr_(along, errors[channel - first], alpha=-1)
+            self._pass_on(
+                passed_on[start - first : end - first, : last - first], errors[start - first : end - first], end, last
+            )
+        self._pass_on(passed_on, errors, last, len(self._weight))
+        self._loss += errors.div_(self._factor.diagonal()[first:last, None]).square_().sum(0)
+
+    def _fix(self, channel: int, error: Tensor) -> None:
+        """What rounding or zeroing a channel takes away from it, into `error` [r]."""
+        pattern = self._target.pattern
+        if pattern is not None and channel % pattern[1] == 0:
+            self._choose_kept(channel, *pattern)
+        if self._target.grid is None:
+            torch.mul(self._weight[channel], self._zeroed[channel], out=error)
+            return
+        weight, (scale, lowest, highest) = self._weight[channel], self._ranges[channel]
+        offsets = torch.div(weight, scale, out=self._offsets[channel]).round_().clamp_(lowest, highest)
+        if self._zeroes:
+            offsets.masked_fill_(self._zeroed[channel], 0)
+        torch.addcmul(weight, offsets, scale, value=-1, out=error)
+
+    def _pass_on(self, passed_on: Tensor, errors: Tensor, first: int, last: int) -> None:
+        """Let the channels first to last make up for errors [n, r]; they are the last columns of `passed_on`."""
+        if first < last:
+            self._weight[first:last].addmm_(passed_on[:, first - last :].T, errors, alpha=-1)
+
+    def _choose(self, first: int, last: int) -> None:
+        """Zero the least salient weights of a block: exactly as many as make the share right so far."""
+        salience = self._salience(first, last)
+        for place, columns in enumerate(salience.split(self._rows, dim=1)):
+            count = round(self._target.sparsity * (self._rows[place] * last)) - self._pruned[place]
+            self._pruned[place] += count
+            begin = sum(self._rows[:place])
+            chosen = lowest(columns.flatten(), count).view(columns.shape)
+            self._zeroed[first:last, begin : begin + self._rows[place]] = chosen
+
+    def _choose_kept(self, first: int, n: int, m: int) -> None:
+        last = min(first + m, len(self._weight))
+        kept = self._salience(first, last).topk(min(n, last - first), dim=0).indices
+        self._zeroed[first:last] = True
+        self._zeroed[first:last].scatter_(0, kept, False)
+
+    def _salience(self, first: int, last: int) -> Tensor:
+        """What zeroing a weight would cost: w^2 / [H^-1]_jj, as far as the channels before are fixed."""
+        salience = (self._weight[first:last] / self._factor.diagonal()[first:last, None]).square_()
+        return salience if self._earlier is None else salience.masked_fill_(self._earlier[first:last], GONE)
+
+    def _transposed(self, matrix: Tensor) -> Tensor:
+        return (matrix if self._order is None else matrix[:, self._order]).T.contiguous()
+
+    def _upright(self, matrix: Tensor) -> Tensor:
+        return (matrix if self._order is None else matrix[self._order.argsort()]).T.contiguous()
+
+    def solved(self) -> Solved:
+        mask = self._upright(self._zeroed) if self._zeroes else None
+        if self._target.grid is None:
+            return Solved(self._upright(self._weight.masked_fill_(self._zeroed, 0)), None, mask, self._loss)
+        codes = (self._offsets + self._zeros[self._group_of]).to(torch.uint8)
+        weight = self._offsets.mul_(self._scales[self._group_of])
+        return Solved(self._upright(weight), self._upright(codes), mask, self._loss)
+
+
+def quantized(target: Target, solved: Solved) -> QuantizedWeight:
+    """The stored form of a solve on a grid."""
+    assert target.grid is not None and target.scales is not None and solved.codes is not None
+    return QuantizedWeight(solved.codes, target.scales, None if target.grid.symmetric else target.zeros, target.grid)

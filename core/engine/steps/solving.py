@@ -1,0 +1,184 @@
+"""Walking a model with the solver: matrices that share an input, and their settings, are solved in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from compresslab.engine.context import StepContext
+from compresslab.engine.inputs.calibration import InputStatistics, Unfactorable
+from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.solvers.optimal_brain import Solved, Target, quantized, solve
+from compresslab.engine.solvers.refit import pays, solve_and_refit
+from compresslab.engine.solvers.rounding import QuantizedWeight, fit, round_to_nearest, search, unbiased
+from compresslab.models.weights import Grid
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from compresslab.recipes.layerwise import LayerMethod, Quantizer
+
+M = TypeVar("M", bound="LayerMethod")
+FAINT = 1e-4  # of the mean: what a channel that is never active counts in the search for scales
+
+
+def solve_groups(
+    model: CompressedModel,
+    chosen: Mapping[str, M],
+    context: StepContext,
+    solve_group: Callable[[Sequence[str], M, InputStatistics], None],
+    instead: Callable[[str, M], None],
+    beside: Callable[[Sequence[str]], Sequence[str]] = lambda group: (),
+) -> None:
+    """Call `solve_group` for all matrices that share an input and settings, in forward order.
+
+    It may change the weights named by `beside` as well. An input whose Hessian can't be factorised gets `instead`,
+    matrix by matrix, and the record says so.
+    """
+    for names, statistics in context.with_statistics(model, list(chosen), drift=True):
+        for group, own in alike(names, chosen):
+            make = partial(_solve_or, solve_group, instead, group, own, statistics, context)
+            context.solve(model, [*group, *beside(group)], own, make)
+
+
+def _solve_or(
+    solve_group: Callable[[Sequence[str], M, InputStatistics], None],
+    instead: Callable[[str, M], None],
+    group: Sequence[str],
+    own: M,
+    statistics: InputStatistics,
+    context: StepContext,
+) -> None:
+    try:
+        solve_group(group, own, statistics)
+    except Unfactorable:
+        listed = ", ".join(group)
+        context.job.notice(f"{listed}: the Hessian has no factor; this was done without making up for errors.")
+        for name in group:
+            instead(name, own)
+
+
+def alike(names: Sequence[str], chosen: Mapping[str, M]) -> Iterator[tuple[list[str], M]]:
+    """Those of the same settings together."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(chosen[name].model_dump_json(), []).append(name)
+    for group in groups.values():
+        yield group, chosen[group[0]]
+
+
+def order_of(statistics: InputStatistics, *, active_first: bool) -> Tensor | None:
+    """The channels with the most active one first (act-order), or None for the order in which they are stored."""
+    return statistics.hessian.diagonal().argsort(descending=True, stable=True) if active_first else None
+
+
+def grid_target(weight: Tensor, grid: Grid, statistics: InputStatistics, *, searched: bool) -> Target:
+    """The grid of matrices [rows, d], fitted before anything is solved: so no order needs an index (static groups)."""
+    if not searched:
+        scales, zeros = fit(weight, grid)
+        return Target(grid, scales, zeros)
+    return Target(grid, *search(weight, grid, importance(statistics)))
+
+
+def importance(statistics: InputStatistics) -> Tensor:
+    """What an error in a weight of each channel counts: [d], never zero."""
+    active = statistics.hessian.diagonal()
+    return active + FAINT * active.mean()
+
+
+def stacked(model: CompressedModel, names: Sequence[str]) -> Tensor:
+    """Matrices that share an input, one below the other: [rows, d]."""
+    return torch.cat([model.weight(name) for name in names])
+
+
+def stacked_mask(model: CompressedModel, names: Sequence[str]) -> Tensor | None:
+    """Earlier zeros of stacked matrices; None where there are none at all."""
+    if not any(name in model.masks for name in names):
+        return None
+    whole = [model.masks.get(name) for name in names]
+    shapes = [model.weights[name].shape for name in names]
+    device = model.device
+    return torch.cat(
+        [
+            torch.zeros(s, dtype=torch.bool, device=device) if m is None else m
+            for m, s in zip(whole, shapes, strict=True)
+        ]
+    )
+
+
+def put(model: CompressedModel, names: Sequence[str], stored: QuantizedWeight) -> None:
+    """Put stacked matrices on a grid into the model."""
+    begin = 0
+    for name in names:
+        rows = slice(begin, begin := begin + model.weights[name].shape[0])
+        zeros = None if stored.zeros is None else stored.zeros[rows]
+        model.quantize(name, QuantizedWeight(stored.codes[rows], stored.scales[rows], zeros, stored.grid))
+
+
+def take_over(model: CompressedModel, names: Sequence[str], target: Target, solved: Solved) -> None:
+    """Put a stacked solve into the model, matrix by matrix."""
+    begin = 0
+    for name in names:
+        rows = slice(begin, begin := begin + model.weights[name].shape[0])
+        if solved.mask is not None and target.prunes:
+            model.settle({name: solved.weight[rows]})
+            model.prune(name, solved.mask[rows])
+        elif target.grid is None:
+            model.settle({name: solved.weight[rows]})
+        if target.grid is not None:
+            assert target.scales is not None and target.zeros is not None
+            model.quantize(name, quantized(_rows_of(target, rows), _solved_rows(solved, rows)))
+
+
+def _rows_of(target: Target, rows: slice) -> Target:
+    assert target.scales is not None and target.zeros is not None
+    return replace(target, scales=target.scales[rows], zeros=target.zeros[rows])
+
+
+def _solved_rows(solved: Solved, rows: slice) -> Solved:
+    assert solved.codes is not None
+    mask = None if solved.mask is None else solved.mask[rows]
+    return Solved(solved.weight[rows], solved.codes[rows], mask, solved.loss[rows])
+
+
+def run(
+    model: CompressedModel,
+    names: Sequence[str],
+    weight: Tensor,
+    target: Target,
+    statistics: InputStatistics,
+    context: StepContext,
+    *,
+    dampening: float,
+    order: Tensor | None,
+    refit: bool = False,
+    keep_strength: bool = False,
+) -> None:
+    """Solve stacked matrices `weight` and put them into the model, with `refit` on scales that fit the codes as well.
+
+    Raises Unfactorable, Cancelled.
+    """
+    factor = statistics.factor(dampening, order)
+    weights = weight.split([model.weights[name].shape[0] for name in names])
+    earlier = stacked_mask(model, names)
+    if refit and pays(target):
+        hessian, check = statistics.hessian, context.check
+        target, solved = solve_and_refit(
+            weights, factor, target, hessian, dampening, check, earlier=earlier, order=order
+        )
+    else:
+        solved = solve(weights, factor, target, context.check, earlier=earlier, order=order)
+    if keep_strength:
+        stored = unbiased(weight, quantized(target, solved), importance(statistics))
+        target = replace(target, scales=stored.scales)
+    take_over(model, names, target, solved)
+
+
+def round_outside(model: CompressedModel, chosen: Mapping[str, Quantizer]) -> None:
+    """Word and output tables have no input that statistics were taken of: they are rounded to nearest."""
+    for name, own in chosen.items():
+        grid = own.grid_for(model.weights[name])
+        if grid is not None and model.weights[name].role != "linear":
+            model.quantize(name, round_to_nearest(model.weight(name), grid))

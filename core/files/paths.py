@@ -1,0 +1,63 @@
+"""Where things lie on disk: the user's data folder, the store, and what the project ships."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+from compresslab.errors import BadInput
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+BUNDLED_MODEL = ASSETS / "storyteller"
+EVALUATION = ASSETS / "evaluation"
+FOLDERS = "COMPRESSLAB_FOLDERS"  # those that people may read on a server open to others, as in PATH
+
+
+def home() -> Path:
+    """The user's data folder, made on first use; `COMPRESSLAB_HOME` moves it. Raises BadInput."""
+    folder = Path(os.environ.get("COMPRESSLAB_HOME") or platformdirs.user_data_dir("compresslab"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or "it failed").lower()
+        raise BadInput(f"The data folder {folder} can't be made ({reason}); set COMPRESSLAB_HOME to another.") from None
+    return folder
+
+
+def user_path(name: str) -> Path:
+    """The place on this machine that a user names, there or not. Where a server is open to others it says by
+    `COMPRESSLAB_FOLDERS` which folders they may read; raises BadInput for a place outside them, and for no path at all.
+    """
+    try:
+        path = Path(name).expanduser()
+        outside = FOLDERS in os.environ and not _within(path, readable_folders())
+        if not outside:
+            path.exists()  # refuses a name that no system takes
+    except (OSError, ValueError, RuntimeError):  # too long, a character of code 0, ~nobody, a link to itself
+        raise BadInput(f"{name[:80]!r} can't be a path here; give that of a folder or file that may be read.") from None
+    if outside:
+        raise BadInput(
+            f"{name} lies outside the folders that this server lets people read; put it into one of them, or start the "
+            "dashboard with --folder."
+        )
+    return path
+
+
+def readable_folders() -> list[Path]:
+    """Of a server open to others. Of the data folder only what people brought and took out: it holds secrets too."""
+    given = filter(None, os.environ[FOLDERS].split(os.pathsep))
+    return [*map(Path, given), home() / "texts", home() / "exports", ASSETS]
+
+
+def _within(path: Path, folders: list[Path]) -> bool:
+    """Links and dots followed: what counts is where it really is."""
+    return any(path.resolve().is_relative_to(folder.expanduser().resolve()) for folder in folders)
+
+
+def store_url() -> str:
+    """SQLAlchemy URL of the store; `COMPRESSLAB_STORE` names another database."""
+    return os.environ.get("COMPRESSLAB_STORE") or f"sqlite:///{home() / 'store.db'}"
+
+
+def run_folder(run_id: str) -> Path:
+    """Where a run keeps its packed weights. Not created here."""
+    return home() / "runs" / run_id

@@ -1,0 +1,105 @@
+"""A request to generate: which weights, which prompt, how to decode. Plain data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from compresslab.settings import MOST_SEED, Settings, setting
+from pydantic import BaseModel, ConfigDict
+
+RuntimeChoice = Literal["auto", "torch", "onnxruntime"]
+
+
+class Decoding(Settings):
+    """How the next token is chosen; the same for every pane."""
+
+    strategy: Literal["greedy", "sample", "beam"] = setting(
+        "greedy",
+        label="Choosing words",
+        plain="Always the likeliest word, a little luck, or several drafts at once of which the best is kept.",
+        help="greedy: argmax. sample: temperature and top-p. beam: beam search with the number of beams below.",
+    )
+    max_new_tokens: int = setting(
+        80,
+        ge=1,
+        le=2048,
+        step=8,
+        unit="tokens",
+        label="Answer length",
+        plain="How long the answer may become.",
+        help="New tokens at the most; generation also ends at the end-of-text token.",
+    )
+    sampling_temperature: float = setting(
+        0.8,
+        ge=0.1,
+        le=2.0,
+        step=0.1,
+        label="Daring",
+        plain="Low is careful, high is daring.",
+        help="Logits are divided by it before sampling. Used by 'sample' only.",
+    )
+    top_p: float = setting(
+        0.95,
+        ge=0.1,
+        le=1.0,
+        step=0.05,
+        label="Choice of words",
+        plain="How many of the less likely words may be picked.",
+        help="Nucleus sampling: the smallest set of tokens whose probability reaches it. Used by 'sample' only.",
+        advanced=True,
+    )
+    beams: int = setting(
+        4,
+        ge=2,
+        le=16,
+        step=1,
+        unit="beams",
+        label="Beams",
+        plain="How many drafts are kept at once.",
+        help="Width of the beam search. Used by 'beam' only.",
+        advanced=True,
+    )
+    seed: int = setting(
+        0,
+        ge=0,
+        le=MOST_SEED,
+        step=1,
+        label="Seed",
+        plain="The same seed gives the same luck.",
+        help="Every pane starts its own generator from it.",
+        advanced=True,
+    )
+
+
+class Pane(BaseModel):
+    """One text beside others: the baseline of a model, a saved run, or a recipe compressed on the spot."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str
+    source: Literal["baseline", "run", "recipe"]
+    model: str = "storyteller"  # for "baseline"
+    run_id: str | None = None  # for "run"
+    recipe: dict[str, Any] | None = None  # for "recipe"
+
+
+class GenerateRequest(BaseModel):
+    """Panes are written one after the other, each alone, from the same prompt, seed and decoding.
+
+    With `further` prompts every pane answers all of them, and what is told of them is each answer when it is whole;
+    the first prompt's answers are panes 0 to N - 1, the second's N to 2N - 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: str
+    further: tuple[str, ...] = ()
+    panes: tuple[Pane, ...]
+    decoding: Decoding = Decoding()
+    device: str = "auto"
+    dtype: str = "auto"
+    runtime: RuntimeChoice = "auto"
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return (self.prompt, *self.further)

@@ -1,0 +1,297 @@
+"""What methods that treat weight matrices one by one have in common: which matrices, and with which settings each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, Self
+
+from compresslab.errors import BadInput
+from compresslab.models.facts import ModelFacts
+from compresslab.models.weights import Grid, WeightPlan, zeroed_in_row
+from compresslab.recipes.method import Method
+from compresslab.settings import Control, setting
+
+Settings = dict[str, Any]
+BITS_OR_NONE = Literal[0, 2, 3, 4, 5, 6, 7, 8]
+N_OF_M = re.compile(r"^(\d+):(\d+)$")
+LARGEST_M = 64
+
+
+class LayerMethod(Method):
+    """Its `foresee` and its `apply` both ask `for_weight`, so that the plan is what happens."""
+
+    ignore: tuple[str, ...] = setting(
+        (),
+        label="Leave alone",
+        plain="Parts of the model that stay as they are.",
+        help="Name patterns of weight matrices, for example layers.0.* or *.down_proj; * stands for anything.",
+        advanced=True,
+    )
+    overrides: dict[str, Settings] = setting(
+        {},
+        label="Exceptions",
+        plain="Parts of the model that get settings of their own.",
+        help="Name pattern -> settings of this step, for example layers.*.mlp.*: {...}. Later ones win.",
+        advanced=True,
+    )
+
+    @classmethod
+    def controls(cls) -> list[Control]:
+        """What all of these methods share comes last: a method's own settings say most about it."""
+        return sorted(super().controls(), key=lambda control: control.name in LayerMethod.model_fields)
+
+    def model_post_init(self, _context: Any) -> None:
+        for pattern, values in self.overrides.items():
+            if not isinstance(values, dict) or {"ignore", "overrides"} & set(values):
+                raise BadInput(f"{self.name}.overrides {pattern!r}: an exception maps settings of this step.")
+            self._with(pattern, values)
+
+    def _with(self, pattern: str, values: Settings) -> Self:
+        return self.parse(self.model_dump() | {"overrides": {}} | values, f"{self.name}.overrides {pattern!r}")
+
+    def for_weight(self, name: str) -> Self | None:
+        """The settings for one matrix; None where it is to be left alone."""
+        if any(matches(pattern, name) for pattern in self.ignore):
+            return None
+        values: Settings = {}
+        for pattern, some in self.overrides.items():
+            values |= some if matches(pattern, name) else {}
+        return self._with(name, values) if values else self
+
+    def unmatched(self, weights: tuple[WeightPlan, ...]) -> str | None:
+        """A pattern that names no weight matrix of the model: most likely a slip of the pen."""
+        names = [w.name for w in weights if w.role != "other"]
+        patterns = (*self.ignore, *self.overrides)
+        return next((p for p in patterns if not any(matches(p, name) for name in names)), None)
+
+    def touches(self, weight: WeightPlan) -> bool:
+        """Whether the method is meant for this kind of matrix."""
+        return weight.role == "linear"
+
+    def foresee(self, weights: tuple[WeightPlan, ...], facts: ModelFacts) -> tuple[WeightPlan, ...]:
+        return tuple(self._foreseen(w) for w in weights)
+
+    def _foreseen(self, weight: WeightPlan) -> WeightPlan:
+        own = self.for_weight(weight.name) if self.touches(weight) else None
+        return weight if own is None else own.foresee_weight(weight)
+
+    def foresee_weight(self, weight: WeightPlan) -> WeightPlan:
+        """What becomes of one matrix under these settings."""
+        return weight
+
+
+def mending(default: int) -> Any:
+    """The setting that says how thoroughly what remains makes up for what is gone."""
+    return setting(
+        default,
+        ge=0,
+        le=50,
+        step=1,
+        unit="steps",
+        label="Mending",
+        plain="Let the weights that remain make up for those that are gone. 0 leaves them as they are.",
+        help="Steps of conjugate gradients towards the least-squares weights under the mask, on the inputs' Hessian.",
+        advanced=True,
+    )
+
+
+class Pruner(LayerMethod):
+    """Zeroes single weights: a share of each matrix, or at most N kept in every M along a row."""
+
+    by_row: ClassVar[bool] = False  # the share is taken of every row by itself
+
+    sparsity: float = setting(
+        0.3,
+        ge=0.0,
+        le=0.95,
+        step=0.05,
+        label="Pruning rate",
+        plain="How much of the network is switched off. A little is hardly felt; too much and it forgets.",
+        help="Fraction of the weights in the linear layers of all blocks that are set to zero.",
+    )
+    n_of_m: str = setting(
+        "",
+        label="N:M pattern",
+        plain="Keep so many of every few neighbours, such as 2:4, which some chips run faster. Empty: no pattern.",
+        help="At most N weights that are not zero in every M along a row, such as 2:4; takes the place of sparsity.",
+        advanced=True,
+    )
+    ratios: Literal["uniform", "global", "outliers"] = setting(
+        "uniform",
+        label="Share of each layer",
+        plain="Take the same share from every layer, let the whole model compete, or spare the layers that stand out.",
+        help="uniform: each matrix reaches the sparsity by itself. global: one threshold for all. "
+        "outliers: blocks with more outlying weights keep more (OWL, arXiv:2310.05175).",
+        advanced=True,
+    )
+
+    mend: int = mending(0)
+    dampening: float = setting(
+        0.01,
+        ge=1e-4,
+        le=1.0,
+        label="Dampening",
+        plain="How cautious the making up is. More is safer where there is little text.",
+        help="Fraction of the mean Hessian diagonal that is added to it.",
+        advanced=True,
+    )
+
+    def conflict(self, before: tuple[Method, ...]) -> str | None:
+        if self.mend and any(step.kind == "quantize" or getattr(step, "joint_bits", 0) for step in before):
+            return f"{self.name} would mend weights that are rounded already; put it before, or set mend to 0."
+        return None
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        if self.n_of_m:
+            n, m = parse_n_of_m(self.n_of_m, self.name)
+            if self.ratios != "uniform":
+                raise BadInput(f"{self.name}: n_of_m {n}:{m} fixes every layer's share; set ratios to uniform.")
+
+    @property
+    def pattern(self) -> tuple[int, int] | None:
+        """(N, M), or None where single weights are chosen freely."""
+        return parse_n_of_m(self.n_of_m, self.name) if self.n_of_m else None
+
+    @property
+    def idle(self) -> bool:
+        return self.sparsity == 0 and not self.n_of_m
+
+    def foresee_weight(self, weight: WeightPlan) -> WeightPlan:
+        if self.idle:
+            return weight
+        before = weight.count if weight.nonzero is None else weight.nonzero
+        if self.pattern is None:
+            kept = weight.count - self._zeroed(weight)
+            # Earlier zeros may lie so that some rows have more of them than their share.
+            exact = weight.exact and self.ratios == "uniform" and (not self.by_row or before == weight.count)
+        else:
+            n, m = self.pattern
+            rows, columns = weight.shape
+            kept = rows * (columns // m * n + min(n, columns % m))
+            # Earlier zeros may lie so that some groups keep fewer than N.
+            exact = weight.exact and before == weight.count
+        return replace(weight, nonzero=min(kept, before), exact=exact)
+
+    def _zeroed(self, weight: WeightPlan) -> int:
+        if not self.by_row:
+            return round(self.sparsity * weight.count)
+        return weight.shape[0] * zeroed_in_row(weight.shape[1], self.sparsity)
+
+
+def searching() -> Any:
+    """The setting of quantizers that fit their grid to what its errors count."""
+    return setting(
+        True,
+        label="Search for the ruler",
+        plain="Try several rulers for every group and keep the best, instead of one that reaches every weight.",
+        help="Scales of least error (to the power 2.5), weighted by the Hessian's diagonal, instead of the full range. "
+        "GPTQ at 2 bits fits them to its codes by least squares and solves again, three times.",
+        advanced=True,
+    )
+
+
+def keeping_strength() -> Any:
+    """The setting that gives rounded weights back the strength that clipping took."""
+    return setting(
+        False,
+        label="Keep the strength",
+        plain="Rounding makes weights a little weaker on the whole. Give every group its strength back; worth a try.",
+        help="Rescales each group after rounding so that its projection on the unrounded weights, weighted by the "
+        "Hessian's diagonal, is one. Won on the bundled model, lost on another at 2 and 3 bits.",
+        advanced=True,
+    )
+
+
+class Quantizer(LayerMethod):
+    """Puts weight matrices on an affine grid of few bits."""
+
+    bits: int = setting(
+        4,
+        ge=2,
+        le=8,
+        step=1,
+        unit="bit",
+        label="Bit width",
+        plain="How finely each number is written down. Fewer bits are smaller and coarser.",
+        help="Bits per weight code; scales (and zero points) come on top.",
+    )
+    group_size: int = setting(
+        64,
+        ge=0,
+        le=8192,
+        offered=(0, 32, 64, 128),
+        unit="weights",
+        label="Group size",
+        plain="How many neighbouring weights share one ruler. Smaller groups are truer and cost a little space.",
+        help="Weights of a row that share one float16 scale; 0 is one scale per row. "
+        "The last group of a row may be shorter.",
+        advanced=True,
+    )
+    symmetric: bool = setting(
+        True,
+        label="Symmetric grid",
+        plain="Keep the ruler centred on zero.",
+        help="Symmetric: levels from -(2^(b-1)) to 2^(b-1)-1 around zero. Otherwise an integer zero point per group.",
+        advanced=True,
+    )
+    embedding_bits: BITS_OR_NONE = setting(
+        0,
+        unit="bit",
+        label="Word table",
+        plain="Also shrink the table that turns words into numbers: smaller, and a little riskier.",
+        help="Bits of the token embedding (and of lm_head where the two are tied), rounded to nearest; 0 leaves it.",
+        advanced=True,
+    )
+    head_bits: BITS_OR_NONE = setting(
+        0,
+        unit="bit",
+        label="Output table",
+        plain="Also shrink the table that turns numbers back into words, where the model has one of its own.",
+        help="Bits of lm_head where it is a matrix of its own, rounded to nearest; 0 leaves it.",
+        advanced=True,
+    )
+
+    def conflict(self, before: tuple[Method, ...]) -> str | None:
+        if any(step.kind == "quantize" for step in before):
+            return f"{self.name} stands after another quantize step; keep one of them."
+        if any(getattr(step, "joint_bits", 0) for step in before):
+            return f"{self.name} stands after a prune step that rounds as well; keep one of the two."
+        return None
+
+    @property
+    def linear_grid(self) -> Grid:
+        """The grid of the matrices of the blocks."""
+        return Grid(self.bits, self.group_size, self.symmetric)
+
+    def touches(self, weight: WeightPlan) -> bool:
+        return self.grid_for(weight) is not None
+
+    def grid_for(self, weight: WeightPlan) -> Grid | None:
+        """The grid of a kind of matrix; None where it is left as it is."""
+        if weight.role == "linear":
+            return self.linear_grid
+        bits = {"embedding": self.embedding_bits, "head": self.head_bits}.get(weight.role, 0)
+        return replace(self.linear_grid, bits=bits) if bits else None
+
+    def foresee_weight(self, weight: WeightPlan) -> WeightPlan:
+        return replace(weight, grid=self.grid_for(weight))
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a pattern names a weight: from any dot on, and with or without the ending .weight."""
+    short = name.removesuffix(".weight")
+    return any(fnmatchcase(n, p) for n in (name, short) for p in (pattern, f"*.{pattern}"))
+
+
+@lru_cache(maxsize=64)
+def parse_n_of_m(text: str, where: str) -> tuple[int, int]:
+    """Raises BadInput for what is not N:M with 0 < N < M."""
+    found = N_OF_M.match(text.strip())
+    n, m = (int(part) for part in found.groups()) if found else (0, 0)
+    if not 0 < n < m <= LARGEST_M:
+        raise BadInput(f"{where}.n_of_m is {text!r}; it takes N:M, N below M, M at most {LARGEST_M}, such as 2:4.")
+    return n, m

@@ -1,0 +1,33 @@
+"""Metrics: one file each, listed in `compresslab.registry`.
+
+A metric measures baseline and compressed model in the same run. It yields what it knows so far, again and again,
+so that charts converge while it works; what it yields last is its result. The pipeline advances all metrics in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from compresslab.models.anatomy import Task
+from compresslab.records.results import Measurement
+from compresslab.settings import Settings
+
+if TYPE_CHECKING:
+    from compresslab.engine.context import MeasureContext
+
+
+class Metric(Settings):
+    """One thing that is measured; a metric may report several measurements."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    alone: ClassVar[bool] = False  # True: nothing else may run beside it (timing)
+    tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification", "seq2seq")  # no word of it for other models
+    on_examples: ClassVar[bool] = True  # False: it needs nothing with a right answer
+    in_draft: ClassVar[bool] = True  # False: left out while a slider moves
+
+    def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
+        """What is known so far, more exact each time; the last list is the result."""
+        raise AssertionError(f"{self.name} does not say how it is measured")

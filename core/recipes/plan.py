@@ -1,0 +1,135 @@
+"""A recipe held against a model: what becomes of every weight, what conflicts, what memory it needs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import psutil
+from compresslab.errors import BadInput
+from compresslab.models.anatomy import Task
+from compresslab.models.facts import ModelFacts
+from compresslab.models.weights import WeightPlan
+from compresslab.recipes.recipe import Recipe
+
+HALF = {"F16": 2, "BF16": 2}  # bytes
+OFFLOAD = "COMPRESSLAB_OFFLOAD"  # "1": block by block from disk, whatever would fit
+
+
+@dataclass(frozen=True)
+class Plan:
+    recipe: Recipe
+    facts: ModelFacts
+    weights: tuple[WeightPlan, ...]  # as they will be stored when every step is done
+    memory_need: int  # bytes at the peak, of the way in which it will run
+    offloaded: bool  # block by block from disk: both models would not fit in memory
+
+    @property
+    def exact(self) -> bool:
+        return all(w.exact for w in self.weights)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A model held against this machine's memory, all in bytes."""
+
+    need: int  # at the peak of the recipe's work
+    memory: int
+    offloaded: bool  # fits only because its blocks stay on disk
+    parameters: int  # of the largest model that would do as this one does
+
+    @property
+    def fits(self) -> bool:
+        return self.need <= self.memory
+
+
+KINDS: dict[Task, str] = {
+    "causal": "models that write on",
+    "classification": "classifiers",
+    "seq2seq": "encoder-decoders",
+}
+
+
+def make_plan(recipe: Recipe, facts: ModelFacts) -> Plan:
+    """Raises BadInput where steps conflict, settings do not fit the model, or memory would not do."""
+    _check_task(recipe, facts)
+    for place, step in enumerate(recipe.steps):
+        reason = step.conflict(recipe.steps[:place])
+        if reason:
+            raise BadInput(f"Step {place + 1}: {reason}")
+    weights = facts.weights
+    for place, step in enumerate(recipe.steps):
+        pattern = step.unmatched(weights)
+        if pattern is not None:
+            raise BadInput(f"Step {place + 1}: {step.name} names {pattern!r}, which matches no weight of {facts.name}.")
+        try:
+            weights = step.foresee(weights, facts)
+        except BadInput as error:
+            raise BadInput(f"Step {place + 1}: {error}") from None
+    room = fit(recipe, facts)
+    if not room.fits:
+        raise BadInput(
+            f"{facts.name} needs about {room.need / 1e9:.1f} GB for this recipe and this machine has "
+            f"{room.memory / 1e9:.1f} GB; a model of up to {room.parameters / 1e6:,.0f} million parameters would fit."
+        )
+    return Plan(recipe, facts, weights, room.need, room.offloaded)
+
+
+def offloads(recipe: Recipe, facts: ModelFacts) -> bool:
+    """Whether the blocks stay on disk: where two models would not fit, or the environment wants it so.
+
+    Training and new shapes need the whole model, and encoders are small enough to be whole.
+    """
+    if facts.task != "causal" or any(step.renews for step in recipe.steps):
+        return False
+    return os.environ.get(OFFLOAD) == "1" or memory_need(recipe, facts) > psutil.virtual_memory().total
+
+
+def fit(recipe: Recipe, facts: ModelFacts) -> Fit:
+    """Whether the recipe's work on the model fits into this machine, and how large a model would."""
+    memory, offloaded = psutil.virtual_memory().total, offloads(recipe, facts)
+    need = (offloaded_need if offloaded else memory_need)(recipe, facts)
+    return Fit(need, memory, offloaded, facts.parameters * memory // need)
+
+
+def offloaded_need(recipe: Recipe, facts: ModelFacts) -> int:
+    """Bytes at the peak of work block by block: a block, its statistics and a solve, and what is not in blocks."""
+    blocks: dict[int, int] = {}
+    for weight in facts.weights:
+        if weight.layer is not None:
+            blocks[weight.layer] = blocks.get(weight.layer, 0) + weight.count
+    outside = facts.parameters - sum(blocks.values())
+    matrices = [w.shape for w in facts.weights if w.role == "linear"]
+    widest, largest = max(columns for _, columns in matrices), max(rows * columns for rows, columns in matrices)
+    inputs = (facts.hidden_size, facts.hidden_size, facts.heads.count * facts.heads.dim, facts.mlp_width)
+    hessians = sum(d * d for d in inputs) + 8 * widest**2  # and what a factor takes to make
+    hidden = recipe.calibration.samples * recipe.calibration.sequence_length * facts.hidden_size
+    return 4 * (2 * max(blocks.values()) + outside + 12 * largest + hessians + hidden) + _logits(recipe, facts)
+
+
+def _check_task(recipe: Recipe, facts: ModelFacts) -> None:
+    for place, step in enumerate(recipe.steps):
+        if facts.task not in step.tasks:
+            raise BadInput(
+                f"Step {place + 1}: {step.name} does not know {KINDS[facts.task]} yet, and {facts.name} is one of "
+                f"them; it works on {' and '.join(KINDS[task] for task in step.tasks)}."
+            )
+    if facts.task == "seq2seq" and recipe.calibration.statistics == "sequential":
+        raise BadInput(
+            "calibration.statistics can't be sequential for encoder-decoders, whose two stacks read each other; set "
+            "it to baseline."
+        )
+
+
+def memory_need(recipe: Recipe, facts: ModelFacts) -> int:
+    """Bytes at the peak: two float32 models, and four more of the student's size while it is trained.
+
+    Beside both lies what they are made from: weights in half precision, and a byte each for codes or zeros.
+    """
+    copies = 2 + (4 if any(step.kind == "distill" for step in recipe.steps) else 0)
+    stored = sum(w.count * (1 + 2 * HALF.get(w.dtype, 0)) for w in facts.weights)
+    return copies * facts.parameters * 4 + stored + _logits(recipe, facts)
+
+
+def _logits(recipe: Recipe, facts: ModelFacts) -> int:
+    return recipe.evaluation.context_length * facts.vocab_size * 4 * 4

@@ -1,0 +1,163 @@
+"""A recipe: one full experiment as plain data. YAML in and out, with a content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from compresslab.data.texts import Calibration, Evaluation
+from compresslab.errors import BadInput
+from compresslab.files import plain_yaml
+from compresslab.recipes.generation_request import RuntimeChoice
+from compresslab.recipes.method import Method
+from compresslab.recipes.metric import Metric
+from compresslab.registry import METHODS, METRICS
+from compresslab.settings import MOST_SEED, Settings
+from pydantic import BaseModel, ConfigDict
+
+TEXTS: dict[str, type[Settings]] = {"calibration": Calibration, "evaluation": Evaluation}
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+RUNTIMES: tuple[str, ...] = get_args(RuntimeChoice)
+
+
+class Recipe(BaseModel):
+    """Model, ordered steps, texts, metrics and seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    model: str = "storyteller"
+    steps: tuple[Method, ...] = ()
+    calibration: Calibration = Calibration()
+    evaluation: Evaluation = Evaluation()
+    metrics: tuple[Metric, ...] = tuple(metric() for metric in METRICS.values())
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    runtime: RuntimeChoice = "auto"  # of speed and of generation; quality is always measured in torch
+
+    # -- plain data -----------------------------------------------------------------
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Raises BadInput for anything that is not a recipe."""
+        if not isinstance(data, dict):
+            raise BadInput("A recipe is a mapping with 'model' and 'steps'; this is " + type(data).__name__ + ".")
+        unknown = sorted(set(data) - set(cls.model_fields))
+        if unknown:
+            raise BadInput(f"A recipe has no {unknown[0]!r}; it has {', '.join(cls.model_fields)}.")
+        fields = dict(data)
+        if "steps" in data:
+            fields["steps"] = tuple(_named(entry, METHODS, "method") for entry in _listed(data, "steps"))
+        if "metrics" in data:
+            fields["metrics"] = tuple(_named(entry, METRICS, "metric") for entry in _listed(data, "metrics"))
+        for name, kind in TEXTS.items():
+            if name in data:
+                fields[name] = kind.parse(_mapping(data[name], name), name)
+        return cls._checked(fields)
+
+    @classmethod
+    def _checked(cls, fields: dict[str, Any]) -> Self:
+        for name, choices in (("device", DEVICES), ("dtype", DTYPES), ("runtime", RUNTIMES)):
+            if fields.get(name, "auto") not in choices:
+                raise BadInput(f"{name} is {fields[name]!r}; it takes one of {', '.join(choices)}.")
+        if not isinstance(fields.get("model", ""), str):
+            raise BadInput("model must be a name, a folder or a Hub id.")
+        seed = fields.get("seed", 0)
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MOST_SEED:
+            raise BadInput(f"seed is {seed!r}; it takes a whole number from 0 to {MOST_SEED}.")
+        return cls(**fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, defaults included: a recipe stays what it was when defaults change."""
+        return {
+            "model": self.model,
+            "steps": [{step.name: step.model_dump(mode="json")} for step in self.steps],
+            "calibration": self.calibration.model_dump(),
+            "evaluation": self.evaluation.model_dump(),
+            "metrics": [{metric.name: metric.model_dump()} for metric in self.metrics],
+            "seed": self.seed,
+            "device": self.device,
+            "dtype": self.dtype,
+            "runtime": self.runtime,
+        }
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        try:
+            return cls.from_dict(plain_yaml.load(text))
+        except yaml.YAMLError as error:
+            where = getattr(error, "problem_mark", None)
+            line = f" at line {where.line + 1}" if where else ""
+            raise BadInput(f"The recipe is not valid YAML{line}: {getattr(error, 'problem', error)}.") from None
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    @property
+    def content_hash(self) -> str:
+        """Twelve hex digits over the plain data: equal recipes have equal hashes."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    # -- changes --------------------------------------------------------------------
+
+    def replace(self, **fields: Any) -> Self:
+        return self.model_copy(update=fields)
+
+    def assign(self, assignment: str) -> Self:
+        """A copy with one `name.setting=value` (or `seed=1`) changed; a method that is not there is added last."""
+        target, equals, text = assignment.partition("=")
+        if not equals:
+            raise BadInput(f"{assignment!r} is not NAME.SETTING=VALUE, for example quantize_rtn.bits=3.")
+        return self.with_value(target.strip(), plain_yaml.load(text))
+
+    def with_value(self, path: str, value: Any) -> Self:
+        """As `assign`, for a value that is one already."""
+        owner, dot, name = path.partition(".")
+        data = self.to_dict()
+        if not dot:
+            return self.from_dict(data | {owner: value})
+        if owner in TEXTS:
+            data[owner][name] = value
+            return self.from_dict(data)
+        if owner not in METHODS and owner not in METRICS:
+            known = ", ".join([*METHODS, *METRICS, *TEXTS])
+            raise BadInput(f"There is no method or metric {owner!r}; there are {known}.")
+        entries = data["steps"] if owner in METHODS else data["metrics"]
+        mine = [entry for entry in entries if owner in entry]
+        if len(mine) > 1:
+            raise BadInput(f"{owner} stands {len(mine)} times in the recipe; change it in the file instead.")
+        if not mine:
+            entries.append({owner: {}})
+            mine = entries[-1:]
+        mine[0][owner][name] = value
+        return self.from_dict(data)
+
+
+def _named(entry: Any, known: dict[str, Any], noun: str) -> Any:
+    """`name`, or `{name: {setting: value}}`, as an object of the registry."""
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise BadInput(f"A {noun} is written as a name or as 'name: {{setting: value}}', not {entry!r}.")
+    ((name, values),) = entry.items()
+    if name not in known:
+        raise BadInput(f"There is no {noun} {name!r}; there are {', '.join(known)}.")
+    return known[name].parse(_mapping(values, name), name)
+
+
+def _listed(data: dict[str, Any], key: str) -> list[Any]:
+    if not isinstance(data[key], list | tuple):
+        raise BadInput(f"{key} is a list, one entry a line that begins with '-'.")
+    return list(data[key])
+
+
+def _mapping(values: Any, where: str) -> dict[str, Any]:
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise BadInput(f"{where} takes settings as 'name: value', not {values!r}.")
+    return values

@@ -1,0 +1,176 @@
+"""A sweep: a recipe, and up to three settings that take several values each. Plain data; nothing is run here.
+
+An axis is written `NAME.SETTING=VALUE,VALUE` as on the command line (`quantize_gptq.bits=2,3,4`). The kind of a step
+stands for whichever step of that kind the recipe has: `quantize=quantize_rtn,quantize_gptq` tries both methods in its
+place, and `quantize.bits=3,4` sets the bits of either.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from compresslab.errors import BadInput
+from compresslab.files import plain_yaml
+from compresslab.models.facts import ModelFacts
+from compresslab.recipes.method import Kind, Method
+from compresslab.recipes.plan import make_plan
+from compresslab.recipes.recipe import TEXTS, Recipe
+from compresslab.registry import METHODS, METRICS
+from pydantic import BaseModel, ConfigDict
+
+MOST_AXES = 3
+MOST_POINTS = 500
+WHOLE = ("seed", "device", "dtype")  # what a recipe has once
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Value = bool | int | float | str
+SweepStage = Literal["draft", "final"]
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Axis(_Plain):
+    """One setting, or the method of a kind of step, and the values that it takes."""
+
+    path: str
+    values: tuple[Value, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises BadInput for what is not NAME.SETTING=VALUE,VALUE."""
+        path, equals, listed = text.partition("=")
+        try:
+            values = tuple(plain_yaml.load(part) for part in listed.split(","))
+        except yaml.YAMLError:
+            equals = ""
+        if not equals or not path.strip() or not all(isinstance(value, Value) for value in values):
+            raise BadInput(f"{text!r} is not NAME.SETTING=VALUE,VALUE, for example quantize_gptq.bits=2,3,4.")
+        return cls(path=path.strip(), values=values)
+
+    @property
+    def of_methods(self) -> bool:
+        return self.path in KINDS
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination. `aside` says why it makes no sense; it is None for those that are run."""
+
+    coordinates: tuple[Value, ...]  # one value an axis, in the order of the axes
+    recipe: Recipe | None
+    aside: str | None = None
+
+
+class Sweep(_Plain):
+    """Raises BadInput for axes that can't be swept over."""
+
+    base: dict[str, Any]  # of a recipe, plain
+    axes: tuple[Axis, ...]
+    stage: SweepStage = "draft"
+
+    @classmethod
+    def over(cls, recipe: Recipe, axes: Iterable[Axis | str], stage: SweepStage = "draft") -> Self:
+        parsed = tuple(Axis.parse(axis) if isinstance(axis, str) else axis for axis in axes)
+        return cls(base=recipe.to_dict(), axes=parsed, stage=stage)
+
+    def model_post_init(self, _context: Any) -> None:
+        if not 1 <= len(self.axes) <= MOST_AXES:
+            raise BadInput(
+                f"A sweep takes one to {MOST_AXES} settings, each with its values; {len(self.axes)} are given."
+            )
+        for path, times in Counter(axis.path for axis in self.axes).items():
+            if times > 1:
+                raise BadInput(f"The sweep names {path} {times} times; give all of its values at once.")
+        for axis in self.axes:
+            if not axis.values or len(set(axis.values)) < len(axis.values):
+                raise BadInput(f"The sweep takes {axis.path} with no value, or with the same one twice.")
+        if self.size > MOST_POINTS:
+            raise BadInput(
+                f"The sweep has {self.size:,} points; at most {MOST_POINTS} can be run, so take fewer values."
+            )
+
+    @property
+    def size(self) -> int:
+        return prod(len(axis.values) for axis in self.axes)
+
+    def points(self, facts: ModelFacts | None = None) -> list[Point]:
+        """Every combination, in the order in which most is used again: what changes the texts or an early step changes
+        seldom, so that statistics and the first steps of one point serve the next.
+
+        With the model's `facts`, those that do not fit it are set aside. Raises BadInput where nothing is left.
+        """
+        base = Recipe.from_dict(self.base)
+        order = sorted(range(len(self.axes)), key=lambda number: _turn(self.axes[number].path, base))
+        points = [self._point(base, order, values, facts) for values in product(*(self.axes[n].values for n in order))]
+        if all(point.aside is not None for point in points):
+            raise BadInput(f"No combination of the sweep can be run. The first: {points[0].aside}")
+        return points
+
+    def _point(self, base: Recipe, order: Sequence[int], values: Sequence[Value], facts: ModelFacts | None) -> Point:
+        coordinates = tuple(value for _, value in sorted(zip(order, values, strict=True)))
+        try:
+            recipe = self._recipe(base, coordinates)
+            if facts is not None:
+                make_plan(recipe, facts)
+        except BadInput as reason:
+            return Point(coordinates, None, str(reason))
+        return Point(coordinates, recipe)
+
+    def _recipe(self, base: Recipe, coordinates: Sequence[Value]) -> Recipe:
+        """Methods first: settings are those of the method that stands there then."""
+        given = list(zip(self.axes, coordinates, strict=True))
+        for axis, value in sorted(given, key=lambda pair: not pair[0].of_methods):
+            base = _with_method(base, axis.path, value) if axis.of_methods else _with_setting(base, axis.path, value)
+        return base
+
+
+def _turn(path: str, recipe: Recipe) -> tuple[int, bool]:
+    """Axes with the lowest change least often: texts and seed, then the steps in their order, then what is measured."""
+    owner, dot, _ = path.partition(".")
+    if owner in METRICS:
+        return len(recipe.steps) + 1, True
+    places = [place for place, step in enumerate(recipe.steps) if owner in (step.name, step.kind)]
+    if places:
+        return places[0], bool(dot)
+    return (-1, True) if owner in TEXTS or not dot else (len(recipe.steps), True)
+
+
+def _with_method(recipe: Recipe, kind: str, name: Value) -> Recipe:
+    """The step of that kind done by another method; settings that both have keep their values."""
+    method = METHODS.get(str(name))
+    if method is None or method.kind != kind:
+        known = ", ".join(m.name for m in METHODS.values() if m.kind == kind)
+        raise BadInput(f"There is no method {name!r} that can {kind}; there are {known}.")
+    mine = _of_kind(recipe, kind)
+    if mine is None:
+        return recipe.replace(steps=(*recipe.steps, method()))
+    changed = method.taking_over(mine) if mine.name != name else mine
+    return recipe.replace(steps=tuple(changed if step is mine else step for step in recipe.steps))
+
+
+def _with_setting(recipe: Recipe, path: str, value: Value) -> Recipe:
+    owner, dot, name = path.partition(".")
+    if not dot and owner not in WHOLE:
+        raise BadInput(f"{path!r} is nothing that a sweep can change; give NAME.SETTING, a kind of step, or seed.")
+    if dot and owner in KINDS:
+        mine = _of_kind(recipe, owner)
+        if mine is None:
+            raise BadInput(f"The recipe has no step that could {owner}; add one, or name a method in place of {owner}.")
+        owner = mine.name
+    return recipe.with_value(f"{owner}.{name}" if dot else owner, value)
+
+
+def _of_kind(recipe: Recipe, kind: str) -> Method | None:
+    """The one step of that kind, or None. Raises BadInput for several."""
+    mine = [step for step in recipe.steps if step.kind == kind]
+    if len(mine) > 1:
+        raise BadInput(f"{len(mine)} steps of the recipe {kind}; name the method in place of {kind}.")
+    return mine[0] if mine else None

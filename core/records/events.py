@@ -1,0 +1,112 @@
+"""What a job reports while it works. Plain data: kept in the store, read by any observer."""
+
+from typing import Annotated, Literal
+
+from compresslab.errors import RunFailed
+from compresslab.records.results import Measurement
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Progress(_Event):
+    """How far a stage of the pipeline is; `seconds_left` is for the whole job, None while unknown."""
+
+    kind: Literal["progress"] = "progress"
+    stage: str  # download, load, baseline, <method name>, evaluate, speed, save
+    done: float
+    total: float
+    fraction: float = 0.0  # of the whole job
+    seconds_left: float | None = None
+
+
+class Draft(_Event):
+    """Measurements so far; they replace what an earlier draft said of the same metric and variant."""
+
+    kind: Literal["draft"] = "draft"
+    measurements: list[Measurement]
+    samples: int = 0  # tokens seen so far: the x axis of the converging chart
+
+
+class Measured(_Event):
+    """Measurements that will not change any more."""
+
+    kind: Literal["measured"] = "measured"
+    measurements: list[Measurement]
+
+
+class Loss(_Event):
+    """One point of a training curve."""
+
+    kind: Literal["loss"] = "loss"
+    step: int
+    total: int
+    loss: float
+
+
+class Token(_Event):
+    """Text that one pane has added. `index` counts tokens of that pane, `seconds` is since its start."""
+
+    kind: Literal["token"] = "token"
+    pane: int
+    index: int
+    token_id: int
+    text: str
+    seconds: float
+    probability: float | None = None  # that the model gave it, before temperature; None for beams
+    alternatives: tuple[tuple[str, float], ...] = ()  # the likeliest tokens of that moment, with theirs
+
+
+class PaneStarted(_Event):
+    """A pane begins to write: which weights, by content hash."""
+
+    kind: Literal["pane_started"] = "pane_started"
+    pane: int
+    label: str
+    weights_hash: str
+
+
+class PaneDone(_Event):
+    """A pane has finished writing, timed alone."""
+
+    kind: Literal["pane_done"] = "pane_done"
+    pane: int
+    text: str
+    tokens: int
+    ttft_seconds: float
+    decode_tokens_per_second: float | None = None  # None for one token, and for beams, which come all at once
+    kernel: Literal["real", "simulated"] | None = None
+    runtime: str = ""  # and its kernel
+    note: str = ""
+
+
+class Notice(_Event):
+    """Something the reader must know: a fallback, a limit met, a choice made."""
+
+    kind: Literal["notice"] = "notice"
+    text: str
+    level: Literal["info", "warning"] = "info"
+
+
+Event = Annotated[
+    Progress | Draft | Measured | Loss | Token | PaneStarted | PaneDone | Notice,
+    Field(discriminator="kind"),
+]
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def to_json(event: Event) -> str:
+    """Raises RunFailed for a number that is not finite: JSON has none, and it could not be read back."""
+    text = event.model_dump_json(exclude_none=True)
+    try:
+        _ADAPTER.validate_json(text)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise RunFailed(f"The job reported a number that is not finite ({where}); try milder settings.") from None
+    return text
+
+
+def from_json(text: str) -> Event:
+    return _ADAPTER.validate_json(text)

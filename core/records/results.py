@@ -1,0 +1,151 @@
+"""What a run leaves behind, readable without torch."""
+
+from typing import Any, Literal, Self
+
+from compresslab.errors import RunFailed
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Variant = Literal["baseline", "compressed"]
+Stage = Literal["estimate", "draft", "final"]
+Direction = Literal["lower", "higher", "neutral"]
+Kernel = Literal["real", "simulated"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measurement(_Record):
+    """One value with its unit and standard error.
+
+    `change` is the paired difference to the baseline on the same tokens or questions, in the unit
+    that `change_unit` names; its error is far smaller than that of two separate measurements.
+    """
+
+    metric: str
+    variant: Variant
+    value: float
+    unit: str
+    error: float | None = None
+    direction: Direction = "neutral"
+    stage: Stage = "final"
+    dataset: str | None = None
+    samples: int = 0
+    sample_unit: str = ""
+    change: float | None = None
+    change_error: float | None = None
+    change_unit: str = ""
+    kernel: Kernel | None = None
+    runtime: str = ""  # what a speed was timed in, and by which kernel: "onnxruntime, MatMulNBits int4 group 64"
+    note: str = ""
+    by_kind: dict[str, float] | None = None
+
+
+class Hardware(_Record):
+    """The machine that measured."""
+
+    device: str
+    device_name: str
+    device_reason: str
+    dtype: str
+    dtype_reason: str
+    threads: int
+    memory_bytes: int
+    versions: dict[str, str]
+
+
+class LossPoint(_Record):
+    step: int
+    loss: float
+
+
+class WeightReport(_Record):
+    """What became of one weight matrix."""
+
+    name: str
+    shape: tuple[int, int]
+    bits: int | None = None
+    group_size: int | None = None
+    activation_bits: int | None = None  # of what it reads
+    sparsity: float = 0.0
+
+
+class ExportRecord(_Record):
+    """One format that a run was written in, and what its files answered when they were opened again."""
+
+    format: str
+    settings: dict[str, Any]
+    folder: str
+    created: str  # ISO 8601, UTC
+    seconds: float
+    bytes: int  # of all files
+    weight_bytes: int
+    estimated_bytes: int  # of the weight files, before anything was written
+    opened_by: str  # "transformers 5.23.0"; empty where the program is not installed here
+    not_opened_by: str = ""  # the program, where it is not installed here
+    read_by: str  # who read the files instead; empty where the program did
+    tokens: int  # over which the logits were compared with those of the model in memory
+    largest_difference: float  # of a logit
+    relative_difference: float  # root mean square of the differences over that of the logits
+    bound: float | None  # that `relative_difference` was held to; None where weights were rounded again
+    quality: list[Measurement]  # through the files; changes are to the model in memory, on the same tokens
+    notes: list[str] = []
+    pushed_to: str | None = None
+
+
+class RunNumbers(BaseModel):
+    """What a chart of a thousand runs reads of each: the rest of a record is not even looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run_id: str
+    recipe: dict[str, Any]
+    model: str
+    stage: Stage = "final"
+    measurements: list[Measurement]
+
+    def find(self, metric: str, variant: Variant = "compressed") -> Measurement | None:
+        """The measurement of that name, or None."""
+        for measurement in self.measurements:
+            if measurement.metric == metric and measurement.variant == variant:
+                return measurement
+        return None
+
+
+class RunSummary(RunNumbers):
+    """What a list of a thousand runs says of each: the record without its long parts, the weights and the losses."""
+
+    recipe_hash: str
+    created: str  # ISO 8601, UTC
+    seconds: float
+    stages: dict[str, float]  # seconds by stage of the pipeline
+    baseline_hash: str
+    compressed_hash: str
+    hardware: Hardware
+    notices: list[str] = []
+    saved_to: str | None = None  # folder of the packed weights, None for a draft
+    exports: list[ExportRecord] = []  # one a folder
+
+
+class RunRecord(RunSummary):
+    """Everything about a finished run: enough to read it, repeat it and trust it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: list[WeightReport] = []
+    losses: list[LossPoint] = []
+
+    def to_json(self) -> str:
+        """Raises RunFailed for a number that is not finite: JSON has none, and it could not be read back."""
+        text = self.model_dump_json()
+        try:
+            type(self).model_validate_json(text)
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise RunFailed(f"The run can't be kept: {where} is not a finite number; try milder settings.") from None
+        return text
+
+    def with_export(self, new: ExportRecord) -> Self:
+        """The record with one export more, in the place of an older one in the same folder."""
+        kept = [export for export in self.exports if export.folder != new.folder]
+        return self.model_copy(update={"exports": [*kept, new]})

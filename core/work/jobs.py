@@ -1,0 +1,165 @@
+"""The life of a job outside its worker: submitted, superseded, reaped when its worker is gone."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from typing import Annotated, Any, Literal
+
+import psutil
+from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.records.results import RunRecord, Stage
+from compresslab.store import JobRow, Store, WorkerRow
+from compresslab.store.runs import remove_folder
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+SILENT_SECONDS = 2.5  # a worker of this host beats every second: silent for so long, with its process gone, it is dead
+KILLED = "The worker was killed or crashed while this job ran"
+
+
+SWEEP_PRIORITY = 4  # behind everyone who waits for one thing
+MOST_PUT_BACK = 2  # times that a sweep's point is tried again because its worker went away
+
+
+def new_run_id() -> str:
+    return uuid.uuid4().hex[:10]
+
+
+class _Job(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunJob(_Job):
+    """Compress and measure. `recipe` is plain data; `run_id` names the run before it exists.
+
+    What a job of a `sweep` measures is kept, the draft too: it is a point of a chart.
+    """
+
+    kind: Literal["run"] = "run"
+    recipe: dict[str, Any]
+    stage: Stage = "final"
+    run_id: str = Field(default_factory=new_run_id)
+    sweep: int | None = None
+
+
+class GenerateJob(_Job):
+    """Write texts side by side."""
+
+    kind: Literal["generate"] = "generate"
+    request: GenerateRequest
+
+
+class WarmJob(_Job):
+    """Load a baseline, so that the first job on it need not wait."""
+
+    kind: Literal["warm"] = "warm"
+    model: str
+
+
+class DownloadJob(_Job):
+    """Fetch a model of the Hub."""
+
+    kind: Literal["download"] = "download"
+    model: str
+
+
+class SensitivityJob(_Job):
+    """Measure how sensitive the recipe's model is, with the recipe's texts."""
+
+    kind: Literal["sensitivity"] = "sensitivity"
+    recipe: dict[str, Any]
+
+
+class ProfileJob(_Job):
+    """Look at what the recipe makes of every matrix, at the weights of the run where there is one."""
+
+    kind: Literal["profile"] = "profile"
+    recipe: dict[str, Any]
+    run: str | None = None
+
+
+class ExportJob(_Job):
+    """Write a finished run in a format that other programs load. `folder` is where it goes, `push` a Hub id."""
+
+    kind: Literal["export"] = "export"
+    run: RunRecord
+    format: str
+    settings: dict[str, Any]
+    folder: str
+    push: str | None = None
+
+
+Job = RunJob | DownloadJob | GenerateJob | SensitivityJob | ProfileJob | ExportJob | WarmJob
+_ADAPTER: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
+
+
+def parse(payload: dict[str, Any]) -> Job:
+    return _ADAPTER.validate_python(payload)
+
+
+def submit(store: Store, job: Job, *, owner: str = "", live: bool = False) -> int:
+    """Put a job into the queue; a live one takes the place of the owner's live job of the same kind."""
+    return store.create_job(job.kind, job.model_dump_json(), priority=_priority(job, live), owner=owner, live=live)
+
+
+def _priority(job: Job, live: bool) -> int:
+    """Whoever waits in front of the screen goes first: the lower, the sooner."""
+    if isinstance(job, RunJob):
+        if job.sweep is not None:
+            return SWEEP_PRIORITY
+        return 1 if live else 3 if job.stage == "final" else 2
+    if isinstance(job, SensitivityJob):
+        return 3
+    return 0 if isinstance(job, GenerateJob) else 2
+
+
+def reap(store: Store) -> list[int]:
+    """Fail the running jobs whose worker is gone, saying so; returns their numbers."""
+    reaped = [job for job in store.orphans() if _fail(store, job, "The worker that ran it is gone")]
+    for worker in store.workers(stale=True):
+        reason = _gone(worker)
+        if reason:
+            reaped += _strike_off(store, worker, reason)
+    return [job.id for job in reaped]
+
+
+def process_died(store: Store, pid: int) -> None:
+    """Strike a worker process of this host off at once: who started it saw it die and need not wait for silence."""
+    for worker in store.workers(stale=True):
+        if worker.host == socket.gethostname() and worker.pid == pid:
+            _strike_off(store, worker, KILLED)
+
+
+def _strike_off(store: Store, worker: WorkerRow, reason: str) -> list[JobRow]:
+    """Off the list first: whoever sees the job failed no longer sees the worker."""
+    running = store.running_of(worker.worker_id)
+    store.forget_worker(worker.worker_id)
+    return [job for job in running if _fail(store, job, reason)]
+
+
+def _gone(worker: WorkerRow) -> str | None:
+    if not worker.alive:
+        return f"The worker on {worker.host} has given no sign of life for {worker.age:.0f} seconds"
+    here = worker.host == socket.gethostname()
+    if here and worker.age > SILENT_SECONDS and not psutil.pid_exists(worker.pid):
+        return KILLED
+    return None
+
+
+def _fail(store: Store, job: JobRow, reason: str) -> bool:
+    if job.cancel_reason is not None:
+        finished = store.finish(job.id, "cancelled", job.cancel_reason)
+    else:
+        finished = store.finish(job.id, "failed", f"{reason}; submit it again.")
+    if finished and job.run_id:
+        remove_folder(job.run_id)
+    if finished:
+        put_back(store, job)
+    return finished
+
+
+def put_back(store: Store, job: JobRow) -> None:
+    """A sweep outlives its worker: the point that it was at is queued again, a few times at most."""
+    if job.sweep is not None and job.cancel_reason is None:
+        again = RunJob.model_validate(job.payload | {"run_id": new_run_id()})
+        store.sweeps.put_back(job.id, again.model_dump_json(), SWEEP_PRIORITY, MOST_PUT_BACK)

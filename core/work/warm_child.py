@@ -1,0 +1,104 @@
+"""The worker's end of its child process: start it, talk to it, know whether it lives, say how it died."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO, Any
+
+from compresslab.files.paths import home
+from compresslab.models.source import BUNDLED
+
+COMMAND = (sys.executable, "-m", "compresslab.work.child", "--warm", BUNDLED)
+LOG_LIMIT = 5_000_000  # bytes; a longer log is started afresh
+
+
+class WarmChild:
+    """A running child. Messages are those of compresslab.work.child."""
+
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+        with log_file("child.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8"
+            )
+        self.heard = time.monotonic()  # when it last gave any sign of life
+        self._was_told_to_end = False
+        self._messages: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def dead(self) -> bool:
+        """Ended, and nothing that it said is left to be received."""
+        if self._process.poll() is None:
+            return False
+        self._reader.join(timeout=1)
+        return self._messages.empty()
+
+    def send(self, kind: str, job: int, **fields: Any) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it died this moment: `dead` says so
+            self._process.stdin.write(json.dumps({"type": kind, "job": job, **fields}) + "\n")
+            self._process.stdin.flush()
+
+    def receive(self, seconds: float) -> list[dict[str, Any]]:
+        """What it says within that time, all at once; sooner when a job has ended."""
+        deadline = time.monotonic() + seconds
+        received: list[dict[str, Any]] = []
+        while True:
+            try:
+                message = self._messages.get(timeout=max(0.0, deadline - time.monotonic()))
+            except Empty:
+                return received
+            received.append(message)
+            if message["type"] == "end":
+                return received
+
+    def kill(self) -> None:
+        self._was_told_to_end = True
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(timeout=1)
+
+    def bury(self) -> str:
+        """Close what it left open; why it ended, in words, for the middle of a sentence."""
+        code = self._process.wait()
+        with suppress(BrokenPipeError):
+            self._process.communicate()
+        if self._was_told_to_end:
+            return "was ended by the worker"
+        if code == -signal.SIGKILL:
+            return "was killed by the system, most likely because memory ran out"
+        if code < 0:
+            return f"crashed ({signal.Signals(-code).name})"
+        return f"ended unexpectedly (exit code {code})"
+
+    def _read(self) -> None:
+        stdout: IO[str] | None = self._process.stdout
+        assert stdout is not None
+        for line in stdout:
+            self.heard = time.monotonic()
+            if line.endswith("\n"):  # one that was killed may stop half-way
+                self._messages.put(json.loads(line))
+
+
+def log_file(name: str) -> Path:
+    """A log in the user's data folder; begun afresh when it has grown long."""
+    folder = home() / "logs"
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    if path.exists() and path.stat().st_size > LOG_LIMIT:
+        path.unlink()
+    return path

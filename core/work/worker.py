@@ -1,0 +1,256 @@
+"""The worker: claims jobs, has its warm child do them, writes down what they report and how they end. No torch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from compresslab.errors import CompresslabError
+from compresslab.files.paths import store_url
+from compresslab.records.results import ExportRecord, RunRecord
+from compresslab.store import JobRow, State, Store
+from compresslab.store.runs import remove_folder
+from compresslab.work import jobs
+from compresslab.work.warm_child import COMMAND, WarmChild
+
+TURN_SECONDS = 0.05  # events are written, and cancels heard, so often
+BEAT_SECONDS = 1.0
+REAP_SECONDS = 2.0
+TIDY_SECONDS = 60.0
+LOG = logging.getLogger("compresslab.worker")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds after which the child is killed."""
+
+    after_cancel: float = 2.5  # still busy with a job that it was told to stop
+    without_beat: float = 120.0  # no sign of life at all
+    without_event: float = 1800.0  # alive, but the job reports nothing
+
+
+@dataclass
+class Doing:
+    """The job at hand."""
+
+    row: JobRow
+    heard: float  # when it last reported, by the monotonic clock
+    events: list[str]  # reported and not in the store yet
+    stopped: float | None = None  # when the child was told to stop
+    ended: dict[str, Any] | None = None  # the child's last word on it
+
+
+class Due:
+    """Says yes once in so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last = float("-inf")
+
+    def now(self) -> bool:
+        if time.monotonic() - self._last < self._seconds:
+            return False
+        self._last = time.monotonic()
+        return True
+
+
+class Worker:
+    """One supervisor with one child. Any number of workers may share a store."""
+
+    def __init__(self, store: Store, command: Sequence[str] = COMMAND, limits: Limits = Limits()) -> None:
+        self.store = store
+        self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
+        self._command = command
+        self._limits = limits
+        self._child: WarmChild | None = None
+        self._device = ""  # known as soon as the child is ready
+        self._doing: Doing | None = None
+        self._stillborn = 0  # children in a row that died before they were ready
+        self._next_start = 0.0
+        self._stopping = False
+        self._told = ""  # the state that the store knows of
+        self._beat_due, self._reap_due, self._tidy_due = Due(BEAT_SECONDS), Due(REAP_SECONDS), Due(TIDY_SECONDS)
+
+    def stop(self) -> None:
+        """Let `run` return soon; safe in a signal handler."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Work until `stop`. A store that fails for a while is tried again."""
+        LOG.info("worker %s on %s", self.worker_id, self.store.database.name)
+        try:
+            while not self._stopping:
+                try:
+                    self._turn()
+                except CompresslabError as error:
+                    LOG.warning("%s Trying again.", error)
+                    time.sleep(0.5)
+        finally:
+            self._close()
+
+    def _turn(self) -> None:
+        self._beat()
+        if self._reap_due.now():
+            jobs.reap(self.store)
+        if self._tidy_due.now():
+            self.store.purge_runs()
+            self.store.sweeps.purge()
+            self.store.prune_events()
+        child = self._living_child()
+        if child is None:
+            time.sleep(TURN_SECONDS)
+            return
+        if self._doing is None:
+            self._take(child)
+        for message in child.receive(TURN_SECONDS):
+            self._hear(message)
+        if self._doing is not None:
+            self._write_events(self._doing)
+            self._watch(child, self._doing)
+        if child.dead:
+            self._bury(child)
+
+    def _beat(self) -> None:
+        """Once a second, and at once when there is something new to say."""
+        state = "busy" if self._doing else "idle" if self._device else "starting"
+        due = self._beat_due.now()
+        if not due and state == self._told:
+            return
+        self._told = state
+        host, pid = socket.gethostname(), os.getpid()
+        self.store.beat(self.worker_id, host=host, pid=pid, device=self._device, state=state)
+
+    # -- the job ------------------------------------------------------------------------
+
+    def _take(self, child: WarmChild) -> None:
+        row = self.store.claim(self.worker_id)
+        if row is not None:
+            LOG.info("job %d: %s %s", row.id, row.kind, row.stage or "")
+            self._doing = Doing(row, time.monotonic(), [])
+            child.send("job", row.id, payload=row.payload)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message["type"] == "ready":
+            self._device, self._stillborn = message["device"], 0
+            LOG.info("child is ready on %s", self._device)
+        doing = self._doing
+        if doing is None or message.get("job") != doing.row.id:
+            return
+        doing.heard = time.monotonic()
+        if message["type"] == "event":
+            doing.events.append(message["body"])
+        elif message["type"] == "end":
+            doing.ended = message
+
+    def _write_events(self, doing: Doing) -> None:
+        batch = list(doing.events)
+        self.store.append_events(doing.row.id, batch)
+        del doing.events[: len(batch)]
+
+    def _watch(self, child: WarmChild, doing: Doing) -> None:
+        """End the job when it has ended, stop it when someone asked for that, kill the child when it does not obey."""
+        if doing.ended is not None:
+            return self._end(doing)
+        row = self.store.job(doing.row.id)
+        now = time.monotonic()
+        if doing.stopped is None and (row.cancel_reason is not None or row.over):
+            doing.stopped = now
+            child.send("cancel", row.id)
+        reason = self._lost_patience(child, doing, now)
+        if reason:
+            child.kill()
+            self._finish(doing, "failed", reason)
+        return None
+
+    def _lost_patience(self, child: WarmChild, doing: Doing, now: float) -> str | None:
+        limits = self._limits
+        if doing.stopped is not None and now - doing.stopped > limits.after_cancel:
+            return "The job did not stop when asked and its process was ended."
+        if now - child.heard > limits.without_beat:
+            return f"The process that did the work froze for {limits.without_beat:.0f} seconds and was ended."
+        if now - doing.heard > limits.without_event:
+            return f"The job reported nothing for {limits.without_event / 60:.0f} minutes and was ended."
+        return None
+
+    def _end(self, doing: Doing) -> None:
+        """Keep the record, then say that the job is done: who sees it done finds the run."""
+        assert doing.ended is not None
+        state, error = doing.ended["state"], doing.ended.get("error")
+        if not self.store.job(doing.row.id).over:
+            try:
+                self._keep(doing.row, doing.ended)
+            except CompresslabError as failure:
+                state, error = "failed", f"The {doing.row.kind} could not be kept: {failure}"
+        self._finish(doing, state, error)
+
+    def _keep(self, row: JobRow, ended: dict[str, Any]) -> None:
+        """Raises CompresslabError."""
+        record, exported = ended.get("record"), ended.get("export")
+        if record and (row.stage == "final" or row.sweep is not None):
+            self.store.save_run(RunRecord.model_validate_json(record), row.id)
+        if exported:
+            self.store.add_export(row.payload["run"]["run_id"], ExportRecord.model_validate_json(exported))
+
+    def _finish(self, doing: Doing, state: State, error: str | None) -> None:
+        """Whatever ends a job that was asked to stop, short of success, it is cancelled for the reason given then."""
+        reason = self.store.job(doing.row.id).cancel_reason
+        if reason is not None and state != "done":
+            state, error = "cancelled", reason
+        finished = self.store.finish(doing.row.id, state, error)
+        if doing.row.run_id and not (finished and state == "done"):
+            remove_folder(doing.row.run_id)  # a child that was killed could not tidy up
+        LOG.info("job %d: %s %s", doing.row.id, state, error or "")
+        self._doing = None
+
+    # -- the child ----------------------------------------------------------------------
+
+    def _living_child(self) -> WarmChild | None:
+        """The child, started if there is none; None while one that dies at once is given time."""
+        if self._child is None and time.monotonic() >= self._next_start:
+            self._child = WarmChild(self._command)
+        return self._child
+
+    def _bury(self, child: WarmChild) -> None:
+        """Fail the job that the child died of; the next child comes at once, unless they die before they are ready."""
+        death = child.bury()
+        LOG.warning("child %d %s", child.pid, death)
+        if not self._device:
+            self._stillborn += 1
+            self._next_start = time.monotonic() + min(30.0, 2.0**self._stillborn)
+        if self._doing is not None:
+            self._finish(self._doing, "failed", f"The process that did the work {death}; see child.log.")
+        self._child, self._device = None, ""
+
+    def _close(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child.bury()
+        try:
+            if self._doing is not None:
+                row = self._doing.row
+                self._finish(self._doing, "failed", "The worker was stopped while this job ran; submit it again.")
+                jobs.put_back(self.store, self.store.job(row.id))
+            self.store.forget_worker(self.worker_id)
+        except CompresslabError as error:
+            LOG.warning("%s", error)
+
+
+def serve() -> None:
+    """A worker in the foreground, until Ctrl-C or SIGTERM. Raises CompresslabError when there is no store."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    worker = Worker(Store(store_url()))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
+
+
+if __name__ == "__main__":
+    serve()
