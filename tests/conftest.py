@@ -3,7 +3,7 @@
 import pytest
 from compresslab.models.anatomy import Heads
 from compresslab.models.facts import ModelFacts
-from compresslab.models.families import ANATOMIES
+from compresslab.models.families import FAMILIES
 from compresslab.models.weights import WeightPlan
 
 pytest_plugins = ["tests.chromium", "tests.commands", "tests.dashboard_server", "tests.exported", "tests.tiny_models"]
@@ -36,7 +36,7 @@ def tiny_facts(tmp_path) -> ModelFacts:
         tied=True,
         weights=weights,
         file_bytes=0,
-        anatomy=ANATOMIES["llama"],
+        anatomy=FAMILIES["llama"].anatomy,
         heads=Heads(count=4, kv_count=2, dim=8),
         mlp_width=96,
         activation="silu",

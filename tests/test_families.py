@@ -1,4 +1,4 @@
-"""Every claim of the table of families, held against what the modules of transformers really do."""
+"""Every claim that a family's file makes, held against what the modules of transformers really do."""
 
 import copy
 
@@ -8,9 +8,9 @@ from compresslab.engine.inputs.calibration import shared_inputs
 from compresslab.engine.models.checkpoint import load_baseline
 from compresslab.engine.models.device import Choice
 from compresslab.models.anatomy import QKV
-from compresslab.models.families import ANATOMIES
+from compresslab.models.families import FAMILIES as KNOWN
 from huggingface_hub.errors import StrictDataclassClassValidationError
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM
 from transformers.activations import ACT2FN
 
 from tests.tiny_models import CONFIGS, FAMILIES, OTHER_TASKS
@@ -54,8 +54,18 @@ def different_columns(one, other):
     return set((one != other).any(0).nonzero().flatten().tolist())
 
 
-def test_every_family_has_a_tiny_model():
-    assert {family.split()[0] for family in CONFIGS | OTHER_TASKS} == set(ANATOMIES)
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_family_is_one_that_transformers_has_under_a_title_of_its_own(name):
+    assert (CONFIGS | OTHER_TASKS)[name]().model_type == name in CONFIG_MAPPING
+    assert [family.model_type for family in KNOWN.values() if family.title == KNOWN[name].title] == [name]
+
+
+@every_family
+def test_forms_of_a_family_differ_in_anatomy(family):
+    """Where they do not, one tiny model is enough."""
+    config = CONFIGS[family]().to_dict()
+    plain = KNOWN[config["model_type"]]
+    assert (plain.anatomy_of(config) == plain.anatomy) == (family == plain.model_type)
 
 
 @every_family

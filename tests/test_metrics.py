@@ -233,11 +233,10 @@ def test_footprint_says_what_was_written_and_held(session, tiny_recipe):
 
 def test_peak_memory_sees_what_a_window_needs(tmp_path):
     from compresslab.engine.measuring.footprint import peak_bytes
-    from transformers import LlamaConfig
 
-    from tests.tiny_models import SHARED
+    from tests.tiny_models import CONFIGS
 
-    config = LlamaConfig(**SHARED | {"vocab_size": 16_000, "max_position_embeddings": 1024}, head_dim=8)
+    config = CONFIGS["llama"](vocab_size=16_000, max_position_embeddings=1024, tie_word_embeddings=False)
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
     model = Session().baseline(Recipe(model=str(tmp_path), device="cpu", dtype="float32"))

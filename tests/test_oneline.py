@@ -78,11 +78,11 @@ def test_what_is_wrong_is_said_in_one_sentence(model, call, says):
 
 
 def test_teacher_and_student_must_share_a_vocabulary(model, tmp_path):
-    from transformers import AutoModelForCausalLM, LlamaConfig
+    from transformers import AutoModelForCausalLM
 
-    from tests.tiny_models import SHARED, tokenizer
+    from tests.tiny_models import CONFIGS, tokenizer
 
-    other = AutoModelForCausalLM.from_config(LlamaConfig(**SHARED | {"vocab_size": 400}, head_dim=8))
+    other = AutoModelForCausalLM.from_config(CONFIGS["llama"](vocab_size=400))
     other.save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
     with pytest.raises(BadInput, match="share one vocabulary: they have 320 and 400"):

@@ -31,6 +31,8 @@ TERMINAL = {"commands", "migrations"}
 # What is no prose: code to copy, names of programs with their version, needles in what others say, keys of caches.
 NO_PROSE = {
     "Export of compresslab",
+    "Gemma 2",
+    "Gemma 3 (text)",
     "GPTQModel {}",
     "RunRecord | str",
     "block influence",

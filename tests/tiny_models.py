@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,100 +11,49 @@ import pytest
 import torch
 from compresslab.data.texts import SEPARATOR
 from compresslab.engine.models.architecture import AUTO
-from compresslab.models.families import ANATOMIES
+from compresslab.models import families
+from compresslab.models.anatomy import Task
+from compresslab.models.family import Family
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    BartConfig,
-    BertConfig,
-    BloomConfig,
-    DistilBertConfig,
-    Gemma2Config,
-    Gemma3TextConfig,
-    GemmaConfig,
-    GPT2Config,
-    GPTNeoXConfig,
-    LlamaConfig,
-    MistralConfig,
-    OPTConfig,
-    Phi3Config,
-    PhiConfig,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen3Config,
-    RobertaConfig,
-    SmolLM3Config,
-    T5Config,
-)
+from transformers import AutoConfig, PreTrainedTokenizerFast
 
 VOCABULARY = 320
 NAMES, THINGS, COLORS = ["Mia", "Tom", "Ana", "Ben"], ["kite", "hat", "boat", "ball"], ["red", "blue", "green", "pink"]
-SPECIAL: dict[str, Any] = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
-ALL_HEADS: dict[str, Any] = SPECIAL | {
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.1,
-}
-SHARED: dict[str, Any] = ALL_HEADS | {
-    "num_key_value_heads": 2,
-    "intermediate_size": 52,  # divides by no group size on offer
-}
-GPT2 = SPECIAL | {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64, "initializer_range": 0.1}
-BLOOM = SPECIAL | {"hidden_size": 32, "n_layer": 3, "n_head": 4, "initializer_range": 0.1, "seq_length": 64}
-OPT = ALL_HEADS | {"ffn_dim": 52, "init_std": 0.1}
-CONFIGS: dict[str, Any] = {  # by family, and by form of a family where its forms differ in how they are built
-    "llama": lambda: LlamaConfig(**SHARED, tie_word_embeddings=True, head_dim=8),
-    "mistral": lambda: MistralConfig(**SHARED, tie_word_embeddings=False, head_dim=8),
-    "qwen2": lambda: Qwen2Config(**SHARED, tie_word_embeddings=True),
-    "qwen3": lambda: Qwen3Config(**SHARED, tie_word_embeddings=False, head_dim=16),
-    "gpt2": lambda: GPT2Config(**GPT2),
-    "smollm3": lambda: SmolLM3Config(**SHARED, no_rope_layer_interval=2),
-    "gemma": lambda: GemmaConfig(**SHARED, head_dim=16),
-    "gemma2": lambda: Gemma2Config(**SHARED, head_dim=8, sliding_window=16, final_logit_softcapping=2.0),
-    "gemma3_text": lambda: Gemma3TextConfig(**SHARED, head_dim=8, sliding_window=16, sliding_window_pattern=2),
-    "phi": lambda: PhiConfig(**SHARED),
-    "phi3": lambda: Phi3Config(**SHARED),
-    "gpt_neox": lambda: GPTNeoXConfig(**ALL_HEADS, intermediate_size=52),
-    "gpt_neox sequential": lambda: GPTNeoXConfig(**ALL_HEADS, intermediate_size=52, use_parallel_residual=False),
-    "opt": lambda: OPTConfig(**OPT),
-    "opt narrow": lambda: OPTConfig(**OPT, word_embed_proj_dim=16, do_layer_norm_before=False),  # as opt-350m
-    "bloom": lambda: BloomConfig(**BLOOM),
-}
 LABELS = {"id2label": {0: "calm", 1: "merry", 2: "sad"}, "label2id": {"calm": 0, "merry": 1, "sad": 2}}
-ENCODER: dict[str, Any] = ALL_HEADS | {"intermediate_size": 52, "hidden_size": 32, "num_hidden_layers": 2} | LABELS
-DISTILBERT = SPECIAL | LABELS | {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 52}
-T5: dict[str, Any] = SPECIAL | {
-    "d_model": 32,
-    "d_kv": 8,
-    "d_ff": 52,
-    "num_layers": 2,
-    "num_heads": 4,
-    "n_positions": 64,
-}
-BART: dict[str, Any] = SPECIAL | {
-    "d_model": 32,
-    "encoder_layers": 2,
-    "decoder_layers": 3,
-    "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4,
-    "encoder_ffn_dim": 52,
-    "decoder_ffn_dim": 52,
-    "max_position_embeddings": 64,
-    "decoder_start_token_id": 0,
-    "forced_eos_token_id": None,
-    "init_std": 0.1,
-}
-OTHER_TASKS: dict[str, Any] = {  # encoder classifiers and encoder-decoders
-    "bert": lambda: BertConfig(**ENCODER),
-    "distilbert": lambda: DistilBertConfig(**DISTILBERT, max_position_embeddings=64, initializer_range=0.1),
-    "roberta": lambda: RobertaConfig(**ENCODER | {"max_position_embeddings": 65}),
-    "t5": lambda: T5Config(**T5, decoder_start_token_id=0),
-    "t5 gated": lambda: T5Config(
-        **T5, decoder_start_token_id=0, feed_forward_proj="gated-gelu", tie_word_embeddings=False
-    ),
-    "bart": lambda: BartConfig(**BART),
-}
+LAYERS, HIDDEN, HEADS, KV_HEADS, CONTEXT = 3, 32, 4, 2, 64
+WIDTH = 52  # of the MLP: divides by no group size on offer
+
+
+def config_of(family: Family, form: str = "", **changes: Any) -> Any:
+    """The config of a tiny model: sizes under the family's own names, and what its file says beside them."""
+    body = family.anatomy
+    keys, classifies = body.keys, body.task == "classification"
+    sizes = {
+        keys.depth: LAYERS if body.task == "causal" else 2,
+        keys.hidden: HIDDEN,
+        keys.heads: HEADS,
+        keys.kv_heads: KV_HEADS,
+        keys.mlp_width: WIDTH,
+        keys.context[0]: CONTEXT,
+    }
+    values = {key: size for key, size in sizes.items() if key} | {"vocab_size": VOCABULARY, "initializer_range": 0.1}
+    values |= {f"{name}_token_id": 0 for name in ("bos", "eos", "pad")} | (LABELS if classifies else {})
+    own = {**family.tiny, **(family.tiny_forms[form] if form else {})}
+    return AutoConfig.for_model(family.model_type, **values | own | changes)
+
+
+def configs(*tasks: Task) -> dict[str, Any]:
+    """How to make a config, by family, and by form of a family where its forms differ in how they are built."""
+    return {
+        f"{family.model_type} {form}".strip(): partial(config_of, family, form)
+        for family in families.FAMILIES.values()
+        for form in ("", *family.tiny_forms)
+        if family.anatomy.task in tasks
+    }
+
+
+CONFIGS = configs("causal")
+OTHER_TASKS = configs("classification", "seq2seq")
 HALF, BRAIN = torch.float16, torch.bfloat16
 DTYPES = {
     "llama": HALF,
@@ -163,7 +113,7 @@ def write_checkpoint(folder: Path, family: str, seed: int = 0) -> Path:
     """A random checkpoint in Hugging Face form; the weights are the same for the same seed."""
     torch.manual_seed(seed)
     config = (CONFIGS | OTHER_TASKS)[family]()
-    model = AUTO[ANATOMIES[config.model_type].task].from_config(config)
+    model = AUTO[families.FAMILIES[config.model_type].anatomy.task].from_config(config)
     for parameter in model.parameters():
         if parameter.ndim == 1:  # biases and norms begin as all zeros or all ones, which would hide much
             parameter.data += 0.1 * torch.randn_like(parameter)

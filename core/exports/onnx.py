@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compresslab.errors import BadInput
 from compresslab.exports import Contents, Format, Reopened
-from compresslab.models.families import GRAPHS
+from compresslab.models.families import FAMILIES
 from compresslab.models.traffic import kernel_bits
 from compresslab.models.weights import Grid, WeightPlan
 from compresslab.settings import setting
@@ -56,7 +56,7 @@ class Onnx(Format):
 
     def refuses(self, contents: Contents) -> str | None:
         family, anatomy = contents.facts.family, contents.facts.anatomy
-        if family not in GRAPHS:
+        if FAMILIES[family].graph is None:
             return f"No graph is written for the family {family}; take transformers."
         if anatomy.attention.norm is None or anatomy.mlp.norm is None:
             return f"No graph is written for a {family} that normalises after the residual is added; take transformers."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from compresslab.errors import BadInput
 from compresslab.exports import Contents, Format, Reopened
 from compresslab.models.anatomy import Task
-from compresslab.models.families import ANATOMIES
+from compresslab.models.families import FAMILIES
 from compresslab.models.packed_layout import BITS
 from compresslab.settings import setting
 
@@ -89,7 +89,7 @@ class Transformers(Format):
         import transformers
 
         model_type = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
-        task = ANATOMIES[model_type].task
+        task = FAMILIES[model_type].anatomy.task
         module = getattr(transformers, CLASSES[task]).from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
         )

@@ -13,7 +13,8 @@ import numpy as np
 from compresslab.engine.models.model import effective
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.errors import RunFailed
-from compresslab.exports import gguf_blocks, gguf_family, gguf_tokenizer
+from compresslab.exports import gguf_blocks, gguf_metadata, gguf_tensors, gguf_tokenizer
+from compresslab.models.families import FAMILIES
 from compresslab.models.weights import WeightPlan
 from torch import Tensor
 
@@ -21,26 +22,26 @@ if TYPE_CHECKING:
     from compresslab.engine.models.model import CompressedModel
 
 Array = np.ndarray[Any, Any]
-ARCHITECTURES = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
 
 
 def write(model: CompressedModel, layout: list[tuple[WeightPlan, str]], file: Path) -> None:
     """`layout` says in which type each weight is stored. Raises RunFailed for one that GGUF has no name for."""
     config = model.module.config.to_dict()
-    family = gguf_family.FAMILIES[config["model_type"]]
-    writer = gguf.GGUFWriter(file, family.architecture)
-    _add_sizes(writer, config)
+    family = FAMILIES[config["model_type"]]
+    architecture = gguf_metadata.row_of(family).architecture
+    sizes = gguf_metadata.metadata(config)
+    writer = gguf.GGUFWriter(file, architecture)
+    _add_sizes(writer, sizes)
     _add_file_type(writer, layout)
     _add_tokenizer(writer, model, config)
-    names = gguf.get_tensor_name_map(ARCHITECTURES[family.architecture], model.depth)
     for weight, kind in layout:
-        found = names.get_name(weight.name, try_suffixes=(".weight", ".bias"))
+        found = gguf_tensors.gguf_name(weight.name, family)
         if found is None:
-            raise RunFailed(f"GGUF has no name for {weight.name} in a model of the kind {family.architecture}.")
-        data = _data(weight, model.stored[weight.name], kind, family)
-        order = _row_order(weight.name, config) if family.permuted else None
-        in_order = np.ascontiguousarray(data if order is None else data[order])
-        writer.add_tensor(found, in_order, raw_dtype=gguf.GGMLQuantizationType[kind])
+            raise RunFailed(f"GGUF has no name for {weight.name} in a model of the kind {architecture}.")
+        data = _data(weight, model.stored[weight.name], kind, gguf_tensors.norm_shift(found, family))
+        heads = gguf_tensors.heads_by_pairs(found, family, sizes)
+        in_order = data if heads is None else gguf_tensors.by_pairs(data, heads)
+        writer.add_tensor(found, np.ascontiguousarray(in_order), raw_dtype=gguf.GGMLQuantizationType[kind])
     factors = _rope_factors(config)
     if factors is not None:
         writer.add_tensor("rope_freqs.weight", factors)
@@ -52,8 +53,7 @@ def write(model: CompressedModel, layout: list[tuple[WeightPlan, str]], file: Pa
         writer.close()
 
 
-def _add_sizes(writer: gguf.GGUFWriter, config: dict[str, Any]) -> None:
-    sizes = gguf_family.sizes(config)
+def _add_sizes(writer: gguf.GGUFWriter, sizes: gguf_metadata.Metadata) -> None:
     for key, value in sizes.items():
         if isinstance(value, float):
             writer.add_float32(f"{writer.arch}.{key}", value)
@@ -92,35 +92,23 @@ def _add_tokenizer(writer: gguf.GGUFWriter, model: CompressedModel, config: dict
         writer.add_chat_template(model.tokenizer.chat_template)
 
 
-def _data(weight: WeightPlan, stored: Tensor | QuantizedWeight, kind: str, family: gguf_family.Family) -> Array:
+def _data(weight: WeightPlan, stored: Tensor | QuantizedWeight, kind: str, shift: int) -> Array:
     """The tensor as it lies in the file: bytes of blocks, or plain values."""
     if isinstance(stored, QuantizedWeight) and gguf_blocks.holds(weight):
         if kind == gguf_blocks.WITH_MINIMUM.name:
             return gguf_blocks.with_minimum(stored)
         return gguf_blocks.stepped(stored, gguf_blocks.KINDS[kind])
-    values = effective(stored).cpu().numpy()
-    if family.shifted_norms and weight.name.endswith("norm.weight"):
-        values = values + 1
+    values = effective(stored).cpu().numpy() + shift if shift else effective(stored).cpu().numpy()
     data: Array = gguf.quants.quantize(values, gguf.GGMLQuantizationType[kind])
     return data
 
 
-def _row_order(name: str, config: dict[str, Any]) -> Array | None:
-    """Rows of q and k in the order of llama.cpp: the two that rotate together side by side."""
-    heads = {"q_proj": config["num_attention_heads"], "k_proj": config["num_key_value_heads"]}
-    count = next((number for part, number in heads.items() if f".{part}." in name), None)
-    if count is None:
-        return None
-    rows = np.arange(count * gguf_family.head_dim(config))
-    return rows.reshape(count, 2, -1).swapaxes(1, 2).reshape(-1)
-
-
 def _rope_factors(config: dict[str, Any]) -> Array | None:
     """By how much each frequency is divided where long contexts are stretched as in Llama 3; None elsewhere."""
-    turning = gguf_family.rope(config)
+    turning = gguf_metadata.rope(config)
     if turning.get("rope_type") != "llama3":
         return None
-    dim = gguf_family.head_dim(config)
+    dim = gguf_metadata.head_dim(config)
     waves = 2 * math.pi * turning["rope_theta"] ** (np.arange(0, dim, 2) / dim)
     factor, low, high = turning["factor"], turning["low_freq_factor"], turning["high_freq_factor"]
     context = turning["original_max_position_embeddings"]

@@ -6,7 +6,7 @@ bias, where `ModelFacts` lists one, with `.bias`. Matrices are [out, in] here wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Layout = Literal["separate", "stacked", "interleaved"]
@@ -94,6 +94,9 @@ class Keys:
     per_layer: tuple[str, ...] = ()  # lists with an entry for every block
 
 
+BY_HIDDEN_SIZE = Keys(kv_heads=None, head_dim=None)  # heads times their size is the hidden size
+
+
 @dataclass(frozen=True)
 class Anatomy:
     root: str  # what every name but lm_head's begins with; old checkpoints leave it away
@@ -122,6 +125,10 @@ class Anatomy:
     def shares_norm(self) -> bool:
         """Whether one norm feeds attention and MLP alike."""
         return self.attention.norm is not None and self.attention.norm == self.mlp.norm
+
+    def without_norms(self) -> Anatomy:
+        """Where no norm of a block feeds its matrices alone."""
+        return replace(self, attention=replace(self.attention, norm=None), mlp=replace(self.mlp, norm=None))
 
     def module(self, layer: int, name: str) -> str:
         """The full name of a module of a block."""

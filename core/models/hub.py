@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 from urllib.request import getproxies
 
 from compresslab.errors import BadInput, Cancelled, RunFailed
-from compresslab.models.families import ANATOMIES
+from compresslab.models.families import FAMILIES
 from compresslab.models.source import HUB_FILES, HUB_ID, NOT_HUB_FILES, checked, is_whole, locate
 from compresslab.records.events import Event, Progress
 from tqdm.std import tqdm
@@ -41,7 +41,7 @@ class Found:
 
     @property
     def supported(self) -> bool:
-        return self.family in ANATOMIES
+        return self.family in FAMILIES
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from compresslab.errors import BadInput
 from compresslab.files.paths import BUNDLED_MODEL, user_path
-from compresslab.models.families import ANATOMIES
+from compresslab.models.families import FAMILIES, titles
 
 BUNDLED = "storyteller"
 HUB_ID = re.compile(r"(?=.{1,96}\Z)[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -91,14 +91,14 @@ def checked(folder: Path, name: str) -> Path:
 
 def _check_family(config: dict[str, Any], name: str) -> None:
     family = config.get("model_type")
-    if family in ANATOMIES:
+    if family in FAMILIES:
         if config.get("use_bidirectional_attention"):
             raise BadInput(
                 f"{name} reads in both directions and writes no text; take a model that predicts the next word."
             )
         _check_head(config, name)
         return
-    known = f"these families are supported: {', '.join(ANATOMIES)}."
+    known = f"these families are supported: {titles()}."
     if any(config.get(key) for key in EXPERTS):
         raise BadInput(
             f"{name} is a mixture of experts ({family!r}), which is not supported; take a dense model: {known}"
@@ -110,7 +110,7 @@ def _check_family(config: dict[str, Any], name: str) -> None:
 
 def _check_head(config: dict[str, Any], name: str) -> None:
     """The families that are no decoders come with heads for many purposes."""
-    task = ANATOMIES[str(config["model_type"])].task
+    task = FAMILIES[str(config["model_type"])].anatomy.task
     heads = [str(head) for head in config.get("architectures") or []]
     if task == "classification" and not any(head.endswith("ForSequenceClassification") for head in heads):
         raise BadInput(

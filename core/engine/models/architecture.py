@@ -14,7 +14,7 @@ import transformers
 from compresslab.errors import BadInput, first_line
 from compresslab.models.anatomy import Task
 from compresslab.models.facts import BLOCK
-from compresslab.models.families import ANATOMIES
+from compresslab.models.families import FAMILIES
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -44,7 +44,7 @@ def module_of(
 
     `hollow` are the shapes of weights without values: their parameters hold nothing yet (meta).
     """
-    anatomy = ANATOMIES[config.model_type]
+    anatomy = FAMILIES[config.model_type].anatomy
     kind: Any = AUTO[anatomy.task]._model_mapping[type(config)]
     conv1d = anatomy.conv1d
     state = {name: _turned(name, value.to(dtype), conv1d) for name, value in values.items()}

@@ -12,10 +12,10 @@ from compresslab.engine.runtimes.onnx_attention import AttentionNodes, epsilon_o
 from compresslab.engine.runtimes.onnx_linear import Linear, Matrix, joined
 from compresslab.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
 from compresslab.models.anatomy import Norm
-from compresslab.models.families import GRAPHS
+from compresslab.models.families import FAMILIES
+from compresslab.models.family import Graph, Positions
 from onnx import TensorProto
 
-LEARNED_POSITIONS = {"gpt2": ("transformer.wpe", 0), "opt": ("model.decoder.embed_positions", 2)}  # and their offset
 ACTIVATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {  # operator, domain, attributes
     "silu": ("QuickGelu", MICROSOFT, {"alpha": 1.0}),
     "quick_gelu": ("QuickGelu", MICROSOFT, {"alpha": 1.702}),
@@ -34,26 +34,28 @@ class Stream:
     pending: str = ""
 
 
-def check(model: CompressedModel) -> None:
-    """Raises CannotExpress for what no graph is written for."""
+def check(model: CompressedModel) -> Graph:
+    """What the graph of its family needs. Raises CannotExpress for what no graph is written for."""
     anatomy, family = model.facts.anatomy, model.facts.family
-    if family not in GRAPHS:
+    graph = FAMILIES[family].graph
+    if graph is None:
         raise CannotExpress(f"no graph is written for the family {family}")
     if anatomy.attention.norm is None or anatomy.mlp.norm is None:
         raise CannotExpress(f"this {family} normalises after the residual is added, for which no graph is written")
     if f"{anatomy.embedding.rpartition('.')[0]}.project_in.weight" in model.weights:
         raise CannotExpress("its embedding is narrower than its blocks, for which no graph is written")
-    if getattr(model.module.config, "qk_layernorm", False):
+    if "qk_layernorm" in graph.lacks and getattr(model.module.config, "qk_layernorm", False):
         raise CannotExpress("its queries and keys have layer norms, for which no graph is written")
     if model.facts.activation not in ACTIVATIONS:
         raise CannotExpress(f"no graph is written for the activation {model.facts.activation}")
+    return graph
 
 
 class Decoder:
     """Writes a whole model: token ids and a cache in, logits at chosen positions out."""
 
     def __init__(self, model: CompressedModel, nodes: Nodes, linear: Linear) -> None:
-        check(model)
+        self._row = check(model)
         self._model, self._nodes, self._linear = model, nodes, linear
         self._anatomy = model.facts.anatomy
         self._ids = nodes.input("input_ids", TensorProto.INT64, ["batch", "sequence"])
@@ -80,19 +82,18 @@ class Decoder:
         scale = getattr(self._model.module.get_submodule(self._anatomy.embedding), "embed_scale", None)
         if scale is not None:
             x = nodes.op("Mul", [x, nodes.constant(float(scale), "embed_scale")])
-        if self._model.facts.family in LEARNED_POSITIONS:
-            x = nodes.op("Add", [x, self._learned_positions(*LEARNED_POSITIONS[self._model.facts.family])])
-        return x
+        positions = self._row.positions
+        return x if positions is None else nodes.op("Add", [x, self._learned(positions)])
 
-    def _learned_positions(self, name: str, offset: int) -> str:
+    def _learned(self, positions: Positions) -> str:
         """[S, H]: of the last S of all tokens."""
         nodes = self._nodes
         total = nodes.op("Cast", [self._attention.total_length], to=TensorProto.INT64)
         first = nodes.constant([0], "first_axis")
-        end = nodes.op("Add", [nodes.op("Unsqueeze", [total, first]), nodes.constant([offset], "offset")])
+        end = nodes.op("Add", [nodes.op("Unsqueeze", [total, first]), nodes.constant([positions.offset], "offset")])
         begin = nodes.op("Sub", [end, nodes.op("Shape", [self._ids], start=1)])
-        table = self._model.weight(f"{name}.weight").cpu().numpy()
-        return nodes.op("Slice", [nodes.constant(table, name), begin, end, first])
+        table = self._model.weight(f"{positions.table}.weight").cpu().numpy()
+        return nodes.op("Slice", [nodes.constant(table, positions.table), begin, end, first])
 
     def _block(self, layer: int, stream: Stream) -> Stream:
         anatomy = self._anatomy
