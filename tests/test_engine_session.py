@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from compresslab.engine.lru import get_or_make, lru_by_bytes
 from compresslab.engine.measuring import scores
-from compresslab.engine.measuring.scores import ScoreCache
 from compresslab.engine.models import packing
 from compresslab.engine.models.device import available, choose
 from compresslab.engine.progress import Tracker
@@ -215,19 +215,20 @@ def test_a_checkpoint_that_was_written_again_is_loaded_again(tiny_texts, tmp_pat
     assert first.baseline_hash != second.baseline_hash
 
 
-def test_the_score_cache_keeps_to_its_budget():
-    cache = ScoreCache(budget=4 * 100)
+def test_a_cache_keeps_to_its_budget_of_bytes():
+    cache = lru_by_bytes(4 * 100)
     computed = []
 
     def make(n, size):
         return lambda: computed.append(n) or torch.full((size,), float(n))
 
     for n in (1, 2, 1, 3, 1):  # two fit
-        assert cache.get((n,), make(n, 50))[0] == n
+        assert get_or_make(cache, (n,), make(n, 50))[0] == n
     assert computed == [1, 2, 3]
-    assert cache.get((2,), make(2, 50))[0] == 2 and computed[-1] == 2
-    assert cache.get((9,), make(9, 500)).numel() == 500  # never kept, and nothing thrown out for it
-    assert cache.get((2,), make(2, 50)) is not None and computed == [1, 2, 3, 2, 9]
+    assert get_or_make(cache, (2,), make(2, 50))[0] == 2 and computed[-1] == 2
+    for _ in range(2):  # more than the whole budget: kept alone
+        assert get_or_make(cache, (9,), make(9, 500)).numel() == 500
+    assert list(cache) == [(9,)] and computed == [1, 2, 3, 2, 9]
 
 
 # -- stop, and failures -------------------------------------------------------------------------
@@ -270,7 +271,7 @@ def test_out_of_memory_comes_with_advice(session, tiny_recipe, monkeypatch, erro
         raise error
 
     monkeypatch.setattr("compresslab.engine.measuring.scores.log_probabilities", too_large)
-    monkeypatch.setattr(session, "scores", ScoreCache())
+    session.scores.clear()
     with pytest.raises(RunFailed, match=r"not enough memory.*smaller"):
         run(session, tiny_recipe("llama", STEPS[0], metrics=["perplexity"]))
     assert left_behind() == []

@@ -22,6 +22,7 @@ from compresslab.engine.models.device import Choice
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.progress import Report, Tracker
 from compresslab.errors import RunFailed
+from compresslab.files.atomic import new_model_folder
 from compresslab.files.paths import run_folder
 from compresslab.models.facts import read_facts
 from compresslab.models.hub import fetch
@@ -115,7 +116,7 @@ def _check_examples(recipe: Recipe) -> None:
 def _save_and_measure(context: MeasureContext, run_id: str) -> tuple[list[Measurement], str]:
     """The folder takes its name when everything is measured: a run that fails leaves nothing."""
     folder = run_folder(run_id)
-    with packing.new_folder(folder) as temporary:
+    with new_model_folder(folder) as temporary:
         context.job.tracker.begin("save")
         packing.write_folder(context.compressed, temporary, context.recipe.to_yaml())
         context.written = temporary / packing.WEIGHTS

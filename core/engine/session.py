@@ -5,30 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from cachetools import LRUCache
 from compresslab.data.labelled import read_labelled, read_pairs
 from compresslab.data.texts import calibration_text, evaluation_questions, evaluation_text
 from compresslab.engine import exporting, pipeline
 from compresslab.engine.context import Job, StepContext
 from compresslab.engine.generation import Author, check_writes, write_pane
-from compresslab.engine.held import Held
 from compresslab.engine.inputs.cache import StatisticsCache, identity, source_of
 from compresslab.engine.inputs.calibration import Group, InputStatistics
+from compresslab.engine.lru import get_or_make, lru_by_bytes
 from compresslab.engine.measuring import profile, sensitivity
 from compresslab.engine.measuring.examples import Encoded, encode_labelled, encode_pair
-from compresslab.engine.measuring.scores import EncodedQuestion, ScoreCache, encode_question
+from compresslab.engine.measuring.scores import EncodedQuestion, encode_question
 from compresslab.engine.models import packing, tokens
 from compresslab.engine.models.checkpoint import load_baseline
 from compresslab.engine.models.device import Choice, available, choose
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.progress import Report, Tracker
-from compresslab.engine.recent import Recent
 from compresslab.engine.runtimes.choosing import Runtimes
 from compresslab.engine.steps.solutions import Solutions
 from compresslab.errors import BadInput
@@ -49,6 +49,7 @@ from torch import Tensor
 
 T = TypeVar("T")
 BASELINES, COMPRESSED, LOADED, TEXTS = 2, 6, 3, 8  # how many of each are kept
+SCORE_BYTES = 512 * 2**20  # of what baselines said
 EXPORTED = {"device": "cpu", "dtype": "float32"}  # what files are compared with
 FROM_DISK = "The model was read block by block from disk, as memory asks for it: its speed here is that of the disk."
 
@@ -57,18 +58,18 @@ class Session:
     """What one process keeps between jobs. One job at a time: nothing here is locked."""
 
     def __init__(self) -> None:
-        self.scores = ScoreCache()
+        self.scores: LRUCache[Hashable, Tensor] = lru_by_bytes(SCORE_BYTES)
         self.runtimes = Runtimes()
-        self._baselines: Recent[CompressedModel] = Recent(BASELINES)
-        self._compressed: Recent[_Compressed] = Recent(COMPRESSED)
-        self._loaded: Recent[CompressedModel] = Recent(LOADED)
-        self._ids: Recent[Tensor] = Recent(TEXTS)
-        self._questions: Recent[list[EncodedQuestion]] = Recent(TEXTS)
-        self._examples: Recent[list[Encoded]] = Recent(TEXTS)
+        self._baselines: LRUCache[Hashable, CompressedModel] = LRUCache(BASELINES)
+        self._compressed: LRUCache[Hashable, _Compressed] = LRUCache(COMPRESSED)
+        self._loaded: LRUCache[Hashable, CompressedModel] = LRUCache(LOADED)
+        self._ids: LRUCache[Hashable, Tensor] = LRUCache(TEXTS)
+        self._questions: LRUCache[Hashable, list[EncodedQuestion]] = LRUCache(TEXTS)
+        self._examples: LRUCache[Hashable, list[Encoded]] = LRUCache(TEXTS)
         self._statistics = StatisticsCache()
         self.solutions = Solutions()
-        self._taught: Held[Any] = Held(share_of_memory=1 / 16, most_bytes=2 * 2**30)
-        self._written: Recent[int] = Recent(TEXTS)
+        self._taught: LRUCache[Hashable, Any] = lru_by_bytes(2 * 2**30, share_of_memory=1 / 16)
+        self._written: LRUCache[Hashable, int] = LRUCache(TEXTS)
 
     @property
     def device(self) -> str:
@@ -177,7 +178,7 @@ class Session:
         facts = read_facts(recipe.model)
         offloaded = offloads(recipe, facts)
         key = (*_identity(facts.folder), str(choice.device), choice.dtype, offloaded)
-        return self._baselines.get(key, lambda: load_baseline(recipe.model, choice, offloaded=offloaded))
+        return get_or_make(self._baselines, key, lambda: load_baseline(recipe.model, choice, offloaded=offloaded))
 
     def compress(self, recipe: Recipe, job: Job) -> tuple[CompressedModel, list[LossPoint]]:
         """The model after every step. Starts from the longest beginning of the recipe that is still in memory."""
@@ -191,7 +192,7 @@ class Session:
             done -= 1
         reference = None
         if done:
-            kept = self._compressed.peek(self._key(recipe, done))
+            kept = self._compressed[self._key(recipe, done)]
             (model, losses), reference = kept.taken_up(job), kept.reference
         else:
             model, losses = baseline.copy(), []
@@ -204,7 +205,7 @@ class Session:
             step.apply(model, StepContext(job, self, recipe, baseline, losses, reference))
             reference = model.copy() if step.renews else reference
             kept = _Compressed(model.copy(), reference, list(losses), list(job.notices), list(job.remembered))
-            self._compressed.put(self._key(recipe, place + 1), kept)
+            self._compressed[self._key(recipe, place + 1)] = kept
         return model, losses
 
     def _key(self, recipe: Recipe, steps: int) -> tuple[Any, ...]:
@@ -232,9 +233,8 @@ class Session:
         asked = evaluation_questions(name)[:most]
         fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
         key = (fingerprint, str(baseline.facts.folder))
-        encoded = self._questions.get(
-            key, lambda: [encode_question(baseline.tokenizer, q, baseline.context_length) for q in asked]
-        )
+        tokenizer, room = baseline.tokenizer, baseline.context_length
+        encoded = get_or_make(self._questions, key, lambda: [encode_question(tokenizer, q, room) for q in asked])
         job.remember(f"Questions {'bundled' if name == 'bundled' else tokens.label(name)}: sha256 {fingerprint}.")
         cut = sum(question.cut for question in encoded)
         if cut:
@@ -249,9 +249,8 @@ class Session:
         asked: list[Any] = list(read(name, baseline.facts))[:most]
         fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
         key = (fingerprint, str(baseline.facts.folder))
-        encoded = self._examples.get(
-            key, lambda: [encode(baseline.tokenizer, example, baseline.context_length) for example in asked]
-        )
+        tokenizer, room = baseline.tokenizer, baseline.context_length
+        encoded = get_or_make(self._examples, key, lambda: [encode(tokenizer, example, room) for example in asked])
         job.remember(f"Examples {tokens.label(name)}: sha256 {fingerprint}.")
         cut = sum(example.cut for example in encoded)
         if cut:
@@ -275,7 +274,7 @@ class Session:
 
     def taught(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         """What a teacher has said or written once."""
-        found: T = self._taught.get(key, make)
+        found: T = get_or_make(self._taught, key, make)
         return found
 
     def statistics_id(self, context: StepContext) -> str:
@@ -291,14 +290,14 @@ class Session:
                 packing.write_packed(model, file)
                 return file.stat().st_size
 
-        return self._written.get((model.weights_hash(),), write)
+        return get_or_make(self._written, (model.weights_hash(),), write)
 
     # -- inside ---------------------------------------------------------------------------
 
     def _tokens(self, text: str, model: CompressedModel) -> tuple[Tensor, str]:
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
         key = (fingerprint, str(model.facts.folder))
-        return self._ids.get(key, lambda: torch.tensor(tokens.tokenize(model.tokenizer, text))), fingerprint
+        return get_or_make(self._ids, key, lambda: torch.tensor(tokens.tokenize(model.tokenizer, text))), fingerprint
 
     def _fitting(self, length: int, name: str, model: CompressedModel, job: Job) -> int:
         if length > model.context_length:
@@ -331,7 +330,7 @@ class Session:
         recipe = Recipe.from_yaml(file.read_text(encoding="utf-8")).replace(**where)
         choice = self.choice(recipe)
         key = (run_id, file.stat().st_mtime_ns, str(choice.device), choice.dtype)
-        return self._loaded.get(key, lambda: packing.load_packed(folder, read_facts(recipe.model), choice))
+        return get_or_make(self._loaded, key, lambda: packing.load_packed(folder, read_facts(recipe.model), choice))
 
 
 @dataclass(frozen=True)

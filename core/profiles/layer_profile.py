@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from compresslab.files.atomic import write_text
 from compresslab.files.paths import home
 from compresslab.models.facts import ModelFacts, read_facts
 from compresslab.profiles.sensitivity_store import fingerprint
@@ -69,7 +69,7 @@ def measure(
 ) -> LayerProfile:
     """Look at the recipe's weights, those of the run where it is given, and keep what was seen."""
     profile = profiler.profile(recipe, run_id, report=report, cancelled=cancelled)
-    _save(profile, _file(recipe, read_facts(recipe.model)))
+    write_text(_file(recipe, read_facts(recipe.model)), profile.model_dump_json())
     return profile
 
 
@@ -79,14 +79,6 @@ def find(recipe: Recipe) -> LayerProfile | None:
         return LayerProfile.model_validate_json(_file(recipe, read_facts(recipe.model)).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
-
-
-def _save(profile: LayerProfile, file: Path) -> None:
-    """Under its name once it is whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".part", delete=False, encoding="utf-8") as part:
-        part.write(profile.model_dump_json())
-    Path(part.name).replace(file)
 
 
 def _file(recipe: Recipe, facts: ModelFacts) -> Path:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from compresslab.files.atomic import write_text
 from compresslab.files.paths import home
 from compresslab.models.facts import ModelFacts, read_facts
 from compresslab.models.source import weight_files
@@ -52,10 +52,7 @@ def about(recipe: Recipe) -> dict[str, Any]:
 def save(table: SensitivityTable, facts: ModelFacts) -> Path:
     """Under its name once it is whole."""
     path = _folder(facts) / f"{_digest(table.about)}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-        file.write(table.model_dump_json())
-    Path(file.name).replace(path)
+    write_text(path, table.model_dump_json())
     return path
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from compresslab.errors import BadInput
+from compresslab.files.atomic import PART
 from compresslab.files.paths import home
 from filelock import FileLock, Timeout
 
 ABOUT = "about.json"
-PART, LOCK = ".part", ".lock"
+LOCK = ".lock"
 SHARE_OF_DISK = 0.1  # of what is free, where the environment does not say how much
 MOST_BYTES = 16 * 2**30
 ROOM = "COMPRESSLAB_STATISTICS_BYTES"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from compresslab.errors import BadInput
+from compresslab.records.wilson import wilson
 from compresslab.store.database import Database
 from compresslab.store.tables import VOTES
 from sqlalchemy import func, insert, select
 
 Choice = Literal["first", "second", "same", "bad"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
-CERTAINTY = 1.959964  # standard errors on each side of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -35,20 +34,8 @@ class Tally:
 
     def share(self) -> tuple[float, float, float]:
         """Low end, value, high end: of the decided votes those for `first`, with 95 % certainty."""
-        return wilson(self.first, self.decided)
-
-
-def wilson(hits: int, trials: int) -> tuple[float, float, float]:
-    """A share and its 95 % interval; all of 0 to 1 before the first trial.
-
-    Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 22.
-    """
-    if trials == 0:
-        return 0.0, 0.5, 1.0
-    share, square = hits / trials, CERTAINTY**2
-    middle = (share + square / (2 * trials)) / (1 + square / trials)
-    half = CERTAINTY / (1 + square / trials) * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
-    return max(0.0, middle - half), share, min(1.0, middle + half)
+        low, high = wilson(self.first, self.decided)
+        return low, self.first / self.decided if self.decided else 0.5, high
 
 
 class VoteStore:

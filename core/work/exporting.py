@@ -15,6 +15,7 @@ from compresslab.exports import INPUTS_DROPPED, Contents, Format, drops_input_ro
 from compresslab.exports.card import licence_files, loading, model_card
 from compresslab.exports.hub import check_push, make_repository, push_folder
 from compresslab.exports.registry import FORMATS
+from compresslab.files.atomic import new_model_folder
 from compresslab.files.paths import home, run_folder
 from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import PACKED, read_layout
@@ -134,14 +135,11 @@ def card_of(folder: Path) -> str:
 
 def export(session: Exporter, job: ExportJob, report: Report, cancelled: Callable[[], bool]) -> ExportRecord:
     """The folder takes its name when its files have answered and its card is written. Raises CompresslabError."""
-    from compresslab.engine.models.packing import new_folder
-
     form, folder, recipe = _parse(job.format, job.settings), Path(job.folder), Recipe.from_dict(job.run.recipe)
     _check_place(folder, 0)
     if job.push:
         make_repository(job.push)
-    with new_folder(folder) as temporary:
-        temporary.mkdir(parents=True)
+    with new_model_folder(folder) as temporary:
         found = session.export(job.run.run_id, recipe, form, temporary, report=report, cancelled=cancelled)
         found = found.model_copy(update={"folder": str(folder), "pushed_to": job.push})
         base = read_facts(job.run.model).folder

@@ -8,7 +8,7 @@ from html import escape
 
 import pandas as pd
 from compresslab.records.results import Measurement
-from compresslab.store.votes import CERTAINTY
+from compresslab.records.wilson import NORMAL_95
 from compresslab_dashboard import formats
 from compresslab_dashboard.compare.members import Member, unlike
 from compresslab_dashboard.history_rows import change_text
@@ -69,7 +69,7 @@ def _intervals(members: Sequence[Member], known: Sequence[tuple[int, Measurement
     found = {}
     for place, cell in known:
         value, error = (cell.change or 0.0, cell.change_error) if paired else (cell.value, cell.error)
-        half = CERTAINTY * (error or 0.0)
+        half = NORMAL_95 * (error or 0.0)
         found[place] = (value - half, value + half)
     return found
 
@@ -117,7 +117,7 @@ def _scale(row: Row) -> tuple[float, float]:
 
 
 def _ends(cell: Measurement) -> tuple[float, float]:
-    half = CERTAINTY * (cell.error or 0.0)
+    half = NORMAL_95 * (cell.error or 0.0)
     return cell.value - half, cell.value + half
 
 

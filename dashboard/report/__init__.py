@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compresslab.errors import BadInput
+from compresslab.files.atomic import new_file
 from compresslab.records.results import RunRecord
 from compresslab.workspace import Workspace
 from compresslab_dashboard.report.page import file_name, report_html
@@ -26,11 +27,9 @@ def make(workspace: Workspace, records: Sequence[RunRecord], language: str) -> s
 def write(workspace: Workspace, run_ids: Sequence[str], file: Path, language: str = "en") -> None:
     """The report as a file. Raises BadInput where a run is not there or the file can't be written."""
     html = make(workspace, [workspace.run_record(run_id) for run_id in dict.fromkeys(run_ids)], language)
-    part = file.with_name(f"{file.name}.part")
     try:
-        part.write_text(html, encoding="utf-8")
-        part.replace(file)
+        with new_file(file) as part:
+            part.write_text(html, encoding="utf-8")
     except OSError as error:
-        part.unlink(missing_ok=True)
         reason = (error.strerror or "it failed").lower()
         raise BadInput(f"The report can't be written to {file} ({reason}); give another --out.") from None

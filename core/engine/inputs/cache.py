@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Any
 
 import torch
+from cachetools import LRUCache
 from compresslab.engine.context import StepContext
-from compresslab.engine.held import Held
 from compresslab.engine.inputs.disk import Found, StatisticsStore
 from compresslab.engine.inputs.passes import whole_statistics
 from compresslab.engine.inputs.walk import baseline_statistics
+from compresslab.engine.lru import get_or_make, lru_by_bytes
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tokens import fingerprint, label
 from compresslab.profiles import statistics_files as files
@@ -27,8 +28,8 @@ class StatisticsCache:
     """In memory, and on disk behind it."""
 
     def __init__(self) -> None:
-        self._sets: OrderedDict[str, Found] = OrderedDict()
-        self._arrays: Held[Tensor] = Held(share_of_memory=1 / 8, most_bytes=8 * 2**30)
+        self._sets: LRUCache[Hashable, Found] = LRUCache(SETS)
+        self._arrays: LRUCache[Hashable, Tensor] = lru_by_bytes(8 * 2**30, share_of_memory=1 / 8)
 
     def get(self, context: StepContext, *, hessian: bool) -> Found:
         """Of every matrix of the blocks. Raises Cancelled, RunFailed."""
@@ -41,16 +42,16 @@ class StatisticsCache:
         id_ = identity(source, sequences, hessian=True)
         if not hessian and id_ not in self._sets and not files.is_there(id_):
             id_ = identity(source, sequences, hessian=False)
-        if id_ not in self._sets:
-            self._sets[id_] = self._store(id_, context, sequences).kept_or(
+
+        def found() -> Found:
+            return self._store(id_, context, sequences).kept_or(
                 lambda: taken(source, source.linear_names(), sequences, context.tell_measuring, hessian=hessian),
                 need if hessian else 0,
             )
-        self._sets.move_to_end(id_)
+
+        statistics = get_or_make(self._sets, id_, found)
         files.touch(id_)
-        while len(self._sets) > SETS:
-            self._sets.popitem(last=False)
-        return self._sets[id_]
+        return statistics
 
     def _store(self, id_: str, context: StepContext, sequences: Tensor) -> StatisticsStore:
         about: dict[str, Any] = {
@@ -64,10 +65,10 @@ class StatisticsCache:
         return StatisticsStore(id_, about, source.device, arrays, context.job.notice, context.check)
 
 
-def _few(model: CompressedModel) -> Held[Tensor]:
+def _few(model: CompressedModel) -> LRUCache[Hashable, Tensor]:
     """Room for the Hessian of one input and its factors: who has no memory for a model has none for all of these."""
     widest = max(model.weights[name].shape[1] for name in model.linear_names())
-    return Held(share_of_memory=1.0, most_bytes=3 * 4 * widest**2)
+    return lru_by_bytes(3 * 4 * widest**2)
 
 
 def source_of(context: StepContext) -> CompressedModel:

@@ -6,17 +6,18 @@ A symmetric or triangular array is packed: the rows of what lies on and above it
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from compresslab.engine.held import Held
+from cachetools import LRUCache
 from compresslab.engine.inputs.calibration import HESSIAN, Arrays, Group, InputStatistics, Say
+from compresslab.engine.lru import get_or_make
+from compresslab.files.atomic import new_file, new_folder
 from compresslab.profiles import statistics_files as files
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -34,7 +35,7 @@ class StatisticsStore:
     id: str
     about: dict[str, Any]  # of what they were taken: model, text, samples, sequence_length
     device: torch.device
-    memory: Held[Tensor]  # unpacked arrays
+    memory: LRUCache[Hashable, Tensor]  # unpacked arrays
     notice: Say
     check: Callable[[], None]
     _failed: list[str] = field(default_factory=list)
@@ -53,21 +54,17 @@ class StatisticsStore:
 
     def _written(self, measured: Measured, need: int) -> Found:
         """Each group goes to the disk as soon as it is known; where that fails it stays in memory, with a notice."""
-        part = self._place.with_name(self._place.name + files.PART)
-        shutil.rmtree(part, ignore_errors=True)  # what a process that was killed has left
         if not files.make_room(need, self.id):
             self._not_kept(f"they need {need / 1e9:.1f} GB and {files.ROOM} allows {files.room() / 1e9:.1f} GB")
             return dict(measured)
         found: Found = {}
-        try:
-            part.mkdir()
+        with new_folder(self._place) as part:
             for number, (group, statistics) in enumerate(measured):
                 found[group] = self._through_disk(part, number, statistics)
-            if not self._failed:
+            if self._failed:
+                shutil.rmtree(part)  # open files can still be read
+            else:
                 files.write_about(part, self.about | {"groups": list(found)})
-                part.replace(self._place)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)  # open files can still be read
         return found
 
     def _through_disk(self, part: Path, number: int, statistics: InputStatistics) -> InputStatistics:
@@ -119,7 +116,7 @@ class StatisticsStore:
 class _DiskArrays(Arrays):
     """Arrays of one input that lie on disk, and in memory as long as there is room. Factors have files of their own."""
 
-    def __init__(self, file: Path, handle: Any, memory: Held[Tensor], device: torch.device) -> None:
+    def __init__(self, file: Path, handle: Any, memory: LRUCache[Hashable, Tensor], device: torch.device) -> None:
         super().__init__()
         self._file, self._handle, self._memory, self._device = file, handle, memory, device
         self._names = frozenset(handle.keys())
@@ -128,7 +125,7 @@ class _DiskArrays(Arrays):
         return name in self._names
 
     def get(self, name: str, make: Callable[[], Tensor]) -> Tensor:
-        return self._memory.get((self._file, self._device, name), lambda: self._read_or(name, make))
+        return get_or_make(self._memory, (self._file, self._device, name), lambda: self._read_or(name, make))
 
     def _read_or(self, name: str, make: Callable[[], Tensor]) -> Tensor:
         if name == HESSIAN:
@@ -149,13 +146,11 @@ class _DiskArrays(Arrays):
 
     def _write(self, file: Path, factor: Tensor) -> None:
         """Lost where the disk is full or the statistics were cleared: it can be made again."""
-        part = file.with_suffix(f".{os.getpid()}{files.PART}")
+        rows = packed(factor)
         with suppress(OSError, SafetensorError):
-            rows = packed(factor)
             if files.make_room(rows.nbytes, keep=file.parent.name):
-                save_file({FACTOR: rows}, part)
-                part.replace(file)
-        part.unlink(missing_ok=True)
+                with new_file(file) as part:
+                    save_file({FACTOR: rows}, part)
 
 
 def packed(array: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from compresslab.data.labelled import Labelled, Pair
+from compresslab.engine.lru import get_or_make
 from compresslab.engine.measuring.scores import Array, QuestionScores, ScoreCache, TokenScores, compare, most_tokens
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import NOT_COUNTED, padding, shifted
@@ -61,7 +62,7 @@ class Bench:
 
     def both(self, start: int, size: int, say: Callable[[CompressedModel], Tensor]) -> tuple[Tensor, Tensor]:
         """What both models say of a batch."""
-        before = self.cache.get((*self.key, start, size), partial(say, self.baseline))
+        before = get_or_make(self.cache, (*self.key, start, size), partial(say, self.baseline))
         self.check()
         return before, before if self.compressed is self.baseline else say(self.compressed)
 

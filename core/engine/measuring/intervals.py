@@ -11,9 +11,8 @@ from math import exp, sqrt
 import numpy as np
 from compresslab.engine.measuring.scores import Array, QuestionScores, TokenScores
 from compresslab.records.results import Direction, Measurement, Variant
+from compresslab.records.wilson import NORMAL_95, wilson
 from scipy.special import stdtrit
-
-NORMAL_95 = 1.959964  # standard errors on either side that hold 95 %
 
 
 def perplexities(scores: TokenScores) -> list[Measurement]:
@@ -69,7 +68,11 @@ def flips(scores: QuestionScores) -> list[Measurement]:
     changed = scores.baseline_picks != scores.compressed_picks
     about = {"dataset": scores.dataset, "samples": len(changed), "sample_unit": scores.unit}
     value = float(changed.mean())
-    return [_compressed("flipped_answers", value, _wilson_error(value, len(changed)), "fraction", "lower", about)]
+    return [
+        _compressed(
+            "flipped_answers", value, _share_error(int(changed.sum()), len(changed)), "fraction", "lower", about
+        )
+    ]
 
 
 def median(values: list[float]) -> tuple[float, float | None]:
@@ -105,7 +108,7 @@ def _accuracy(metric: str, variant: Variant, right: Array, scores: QuestionScore
         variant=variant,
         value=value,
         unit="fraction",
-        error=_wilson_error(value, len(right)),
+        error=_share_error(int(right.sum()), len(right)),
         direction="higher",
         dataset=scores.dataset,
         samples=len(right),
@@ -135,9 +138,10 @@ def _ratio(sums: Array, counts: Array) -> tuple[float, float | None]:
     return mean, widened * sqrt(clusters / (clusters - 1) * spread) / float(total)
 
 
-def _wilson_error(share: float, count: int) -> float:
-    """Half width of Wilson's interval at one standard error: sane also where every answer is right."""
-    return sqrt(share * (1 - share) / count + 1 / (4 * count**2)) / (1 + 1 / count)
+def _share_error(hits: int, count: int) -> float:
+    """Half width of Wilson's interval at one standard error."""
+    low, high = wilson(hits, count, errors=1.0)
+    return (high - low) / 2
 
 
 def _finite_exp(value: float) -> float:

@@ -6,15 +6,16 @@ Batches are cut by shape alone: equal weights give equal numbers to the bit.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 from compresslab.data.texts import Question
+from compresslab.engine.lru import get_or_make
 from compresslab.engine.measuring.ahead import Reader
 from compresslab.engine.models.architecture import logits_of
 from compresslab.engine.models.model import CompressedModel
@@ -24,12 +25,12 @@ from torch import Tensor
 
 T = TypeVar("T")
 Array = np.ndarray[Any, np.dtype[Any]]
+ScoreCache = LRUCache[Hashable, Tensor]  # what baselines said, by model, text and batch
 FIRST_WINDOWS, MOST_WINDOWS = 4, 16  # small at first: a first answer soon
 QUESTIONS = 16  # scored together at the most
 LOGITS_BYTES = 64 * 2**20  # of one batch, float32
 CPU_FLOPS = 10**11  # of one batch
 BATCH_FLOPS = {"cuda": 10**14, "mps": 10**12}
-CACHE_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -84,28 +85,6 @@ class Shared(Generic[T]):
             place += 1
 
 
-class ScoreCache:
-    """What baselines said, least recently used first to go, within a budget of bytes."""
-
-    def __init__(self, budget: int = CACHE_BYTES) -> None:
-        self._budget, self._held = budget, 0
-        self._entries: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
-
-    def get(self, key: tuple[Any, ...], compute: Callable[[], Tensor]) -> Tensor:
-        if key in self._entries:
-            self._entries.move_to_end(key)
-            return self._entries[key]
-        value = compute()
-        size = value.numel() * value.element_size()
-        if size <= self._budget:
-            self._entries[key] = value
-            self._held += size
-        while self._held > self._budget:
-            _, old = self._entries.popitem(last=False)
-            self._held -= old.numel() * old.element_size()
-        return value
-
-
 # -- text ---------------------------------------------------------------------------------
 
 
@@ -127,7 +106,7 @@ def score_tokens(
     )
     for span in spans:
         check()
-        before = cache.get((*key, *span), partial(baseline_says, span))
+        before = get_or_make(cache, (*key, *span), partial(baseline_says, span))
         check()
         after = before if compressed is baseline else compressed_says(span)
         rows.append(compare(before, after, windows[slice(*span), 1:].to(baseline.device)))
@@ -219,7 +198,7 @@ def score_questions(
     for start in range(0, min(most_questions, len(questions)), size):
         check()
         batch = questions[start : start + size]
-        before = cache.get((*key, start, len(batch)), partial(choose, baseline, batch))
+        before = get_or_make(cache, (*key, start, len(batch)), partial(choose, baseline, batch))
         check()
         after = before if compressed is baseline else choose(compressed, batch)
         picks.append(torch.stack([before, after]).numpy())

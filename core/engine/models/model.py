@@ -20,6 +20,7 @@ from compresslab.engine.models.activations import round_inputs
 from compresslab.engine.models.architecture import module_of, replace_parameter
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.errors import BadInput
+from compresslab.files.atomic import new_model_folder
 from compresslab.models.facts import BLOCK, ModelFacts
 from compresslab.models.narrowing import Slice, narrowed
 from compresslab.models.weights import WeightPlan
@@ -215,9 +216,9 @@ class CompressedModel:
 
     def save(self, folder: str | Path) -> None:
         """Packed weights, config and tokenizer. Raises RunFailed where the disk says no."""
-        from compresslab.engine.models.packing import new_folder, write_folder
+        from compresslab.engine.models.packing import write_folder
 
-        with new_folder(Path(folder)) as temporary:
+        with new_model_folder(Path(folder)) as temporary:
             write_folder(self, temporary)
 
     def generate(self, prompt: str, decoding: Decoding | None = None) -> str:

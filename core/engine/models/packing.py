@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from compresslab.engine.models.checkpoint import read_config, read_tokenizer
 from compresslab.engine.models.device import Choice
 from compresslab.engine.models.model import CompressedModel, effective
 from compresslab.engine.solvers.rounding import QuantizedWeight
-from compresslab.errors import BadInput, RunFailed
+from compresslab.errors import BadInput
 from compresslab.models.facts import ModelFacts
 from compresslab.models.packed_layout import PACKED, header_and_places, read_layout, stored_tensors, uses_mask
 from compresslab.models.weights import Grid, WeightPlan
@@ -45,8 +42,7 @@ def write_packed(model: CompressedModel, file: Path) -> None:
 
 
 def write_folder(model: CompressedModel, folder: Path, recipe_yaml: str | None = None) -> None:
-    """Weights, config, tokenizer and recipe, enough to load it again."""
-    folder.mkdir(parents=True)
+    """Weights, config, tokenizer and recipe, enough to load it again, into an empty folder."""
     write_packed(model, folder / WEIGHTS)
     (folder / "config.json").write_text(json.dumps(model.module.config.to_dict(), indent=2), encoding="utf-8")
     if model.module.can_generate():
@@ -55,23 +51,6 @@ def write_folder(model: CompressedModel, folder: Path, recipe_yaml: str | None =
     model.tokenizer.save_pretrained(folder)
     if recipe_yaml is not None:
         (folder / RECIPE).write_text(recipe_yaml, encoding="utf-8")
-
-
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside the one asked for, which takes its name at the end; nothing is left behind on failure."""
-    temporary = folder.with_name(folder.name + ".part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        if temporary.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
-    except OSError as error:
-        raise RunFailed(f"The compressed model could not be written to {folder.parent}: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _packed(plan: WeightPlan, stored: Tensor | QuantizedWeight, mask: Tensor | None) -> dict[str, Tensor]:

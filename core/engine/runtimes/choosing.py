@@ -6,8 +6,7 @@ Warm runtimes are kept, named by the content of the weights, as few as the model
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
@@ -15,6 +14,8 @@ from weakref import WeakSet
 
 import psutil
 import torch
+from cachetools import LRUCache
+from compresslab.engine.lru import get_or_make
 from compresslab.engine.models.device import synchronize
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.runtimes import LONG_PROMPT, CannotExpress, Form, Runtime
@@ -46,7 +47,7 @@ class Runtimes:
     """The warm runtimes of a process, and the choice among them."""
 
     def __init__(self) -> None:
-        self._warm: OrderedDict[tuple[str, str], Runtime] = OrderedDict()  # by weights and form
+        self._warm: LRUCache[Hashable, Runtime] = LRUCache(WARM)  # by weights and form
         self._trials: dict[tuple[str, str], float] = {}
         self._threads: dict[tuple[str, str], int] = {}
         self._considered: WeakSet[Runtime] = WeakSet()  # for a second form to read prompts in
@@ -81,7 +82,7 @@ class Runtimes:
         """The model in onnxruntime, made once, in the form of its weights or in another. Raises CannotExpress."""
         _check(model)
         form = form or form_of(model)
-        return self._kept((model.weights_hash(), form), lambda: self._onnx(model, form))
+        return get_or_make(self._warm, (model.weights_hash(), form), lambda: self._onnx(model, form))
 
     def _onnx(self, model: CompressedModel, form: Form) -> Runtime:
         """With as many threads as were fastest for models of this checkpoint."""
@@ -122,15 +123,7 @@ class Runtimes:
             tried = {kernel: TorchaoRuntime(model, kernel) for kernel in kernels}
             return tried[_fastest(tried, model)]
 
-        return self._kept((model.weights_hash(), "torchao"), make)
-
-    def _kept(self, key: tuple[str, str], make: Callable[[], Runtime]) -> Runtime:
-        if key not in self._warm:
-            self._warm[key] = make()
-        self._warm.move_to_end(key)
-        while len(self._warm) > WARM:
-            self._warm.popitem(last=False)
-        return self._warm[key]
+        return get_or_make(self._warm, (model.weights_hash(), "torchao"), make)
 
     def _times_faster(self, model: CompressedModel, low: Runtime, plain: TorchRuntime) -> float:
         key = (model.weights_hash(), low.kernel)

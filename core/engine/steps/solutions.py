@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from compresslab.engine.held import Held
+from cachetools import LRUCache
+from compresslab.engine.lru import get_or_make, lru_by_bytes
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from torch import Tensor
@@ -29,7 +30,7 @@ class Solutions:
     """By what they were made from: weights and earlier zeros by content, settings, statistics."""
 
     def __init__(self) -> None:
-        self._held: Held[_Solution] = Held(share_of_memory=1 / 16, most_bytes=4 * 2**30)
+        self._kept: LRUCache[Hashable, _Solution] = lru_by_bytes(4 * 2**30, share_of_memory=1 / 16)
         self._digests = WeakIdKeyDictionary()  # tensors are never changed in place: one that is known stays as it is
 
     def solve(
@@ -46,7 +47,7 @@ class Solutions:
             return _Solution(tuple(model.stored[name] for name in names), masks, tuple(job.said[before:]))
 
         content = tuple((name, self._digest(model.stored[name]), self._digest(model.masks.get(name))) for name in names)
-        solution = self._held.get((key, content), made)
+        solution = get_or_make(self._kept, (key, content), made)
         if fresh:
             return
         for name, stored, mask in zip(names, solution.stored, solution.masks, strict=True):
