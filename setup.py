@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-ROOMS = {"compresslab": "core", "compresslab_dashboard": "dashboard"}
+ROOMS = {"compresslab": "core", "compresslab_dashboard": "dashboard", "compresslab_assets": "assets"}
 
 setup(
     package_dir=ROOMS,

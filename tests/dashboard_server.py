@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -23,6 +23,7 @@ from playwright.sync_api import Browser
 from tests.studio_page import StudioPage, visitor
 
 ROOT = Path(__file__).resolve().parent.parent
+COMMAND = (sys.executable, "-m", "compresslab")
 START_SECONDS = 120.0
 END_SECONDS = 20.0
 AT_WORK, AT_REST = 0.05, 0.15  # seconds of what is slowed
@@ -40,7 +41,7 @@ class Dashboard:
 
     @property
     def server(self) -> psutil.Process:
-        return self._process("streamlit")
+        return self._process("compresslab_dashboard")
 
     @property
     def worker(self) -> psutil.Process:
@@ -81,9 +82,9 @@ def studio(dashboard: Dashboard, browser: Browser) -> Iterator[StudioPage]:
 
 
 @contextmanager
-def running_dashboard(home: Path) -> Iterator[Dashboard]:
+def running_dashboard(home: Path, command: Sequence[str] = COMMAND, **options: Any) -> Iterator[Dashboard]:
     """Started, ready for work, and ended with everything that it started."""
-    with started_dashboard(home) as dashboard:
+    with started_dashboard(home, command, **options) as dashboard:
         wait_for(dashboard.ready, START_SECONDS, lambda: f"No worker got ready.\n{dashboard.log()}")
         yield dashboard
 
@@ -113,17 +114,15 @@ def slowed(process: psutil.Process) -> Iterator[None]:
 
 
 @contextmanager
-def started_dashboard(home: Path) -> Iterator[Dashboard]:
-    """Only just started: whether it answers is for the caller to see."""
+def started_dashboard(home: Path, command: Sequence[str] = COMMAND, **options: Any) -> Iterator[Dashboard]:
+    """Only just started: whether it answers is for the caller to see. `options` are those of a process."""
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
+    options = {"cwd": ROOT, "env": dict(os.environ)} | options
+    options["env"] |= {"COMPRESSLAB_HOME": str(home), "COMPRESSLAB_STORE": ""}
     with (home / "launcher.log").open("wb") as log:
         launcher = subprocess.Popen(
-            [sys.executable, "-m", "compresslab.commands", "dashboard", "--no-browser", "--port", str(port)],
-            cwd=ROOT,
-            env={**os.environ, "COMPRESSLAB_HOME": str(home), "COMPRESSLAB_STORE": ""},
-            stdout=log,
-            stderr=log,
+            [*command, "dashboard", "--no-browser", "--port", str(port)], stdout=log, stderr=log, **options
         )
     try:
         yield Dashboard(f"http://localhost:{port}", home, launcher, Workspace(f"sqlite:///{home / 'store.db'}"))

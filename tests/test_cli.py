@@ -26,7 +26,7 @@ from compresslab.workspace import Workspace
 from tests.fake_session import FakeSession, record
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = [sys.executable, "-m", "compresslab.commands"]
+COMMAND = [sys.executable, "-m", "compresslab"]
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,8 @@ from compresslab_dashboard.components import static, window
 from compresslab_dashboard.job_view import DraftPoint
 from compresslab_dashboard.texts import LANGUAGES, Words, words_of
 from compresslab_dashboard.verdict import make_verdict, verdict_html
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = words_of("en")
@@ -282,7 +284,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def theme_colors(section: str) -> dict[str, str]:
-    text = (ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8")
+    text = (ROOT / "dashboard" / ".streamlit" / "config.toml").read_text(encoding="utf-8")
     block = text.split(f"[{section}]")[1].split("\n[")[0]
     return dict(re.findall(r'^(\w+) = "(#\w{6})"$', block, re.MULTILINE))
 
@@ -297,21 +299,18 @@ def test_both_themes_can_be_read(theme: str) -> None:
     assert contrast("#FFFFFF", colors["primaryColor"]) >= 4.5  # the label of a primary button
 
 
-def test_served_files_are_complete_and_named_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(static, "STATIC", tmp_path / "static")
-    static.loader.cache_clear()
-    static.plotly_url.cache_clear()
-    script = static.loader("text_panes")
-    served = re.findall(r'"([\w.-]+\.(?:js|css))"', script)
-    assert len(served) == 2 and all((tmp_path / "static" / name).stat().st_size for name in served)
-    name = static.plotly_url().removeprefix("app/static/")
-    assert (tmp_path / "static" / name).stat().st_size == static.PLOTLY.stat().st_size
-    (tmp_path / "static" / name).write_text("half")  # a copy that was cut off is made again
-    static.plotly_url.cache_clear()
-    static.plotly_url()
-    assert (tmp_path / "static" / name).stat().st_size == static.PLOTLY.stat().st_size
-    static.loader.cache_clear()
-    static.plotly_url.cache_clear()
+@pytest.mark.parametrize("base", ["", "/lab"])
+def test_files_are_served_from_where_they_lie(base: str) -> None:
+    visitor = TestClient(Starlette(routes=[static.ROUTE]))
+    addresses = [*re.findall(r'"(files/[^"]+)"', static.loader("text_panes")), static.plotly_url()]
+    sources = [static.HERE / "text_panes.js", static.HERE / "text_panes.css", static.PLOTLY]
+    types = ["text/javascript", "text/css", "text/javascript"]
+    for address, source, kind in zip(addresses, sources, types, strict=True):
+        answer = visitor.get(f"{base}/{address}")
+        assert answer.content == source.read_bytes()
+        assert answer.headers["content-type"].split(";")[0] == kind
+    assert visitor.get(f"{base}/files/static.py").status_code == 404
+    assert visitor.get(f"{base}/files/..%2Fstatic.py").status_code == 404
 
 
 def test_only_what_the_browser_lacks_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ def report(run: tuple[str, ...], out: Path, language: str) -> None:
     runs = [run_id for part in run for run_id in part.split(",") if run_id]
     command = [
         sys.executable,
+        "-P",
         "-m",
         "compresslab_dashboard.report",
         "--out",

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import compresslab
 import psutil
 import torch
+import transformers
 from compresslab.data.labelled import check_examples, needs
 from compresslab.engine.context import Job, MeasureContext
 from compresslab.engine.models import packing
@@ -181,7 +182,7 @@ def _shares(recipe: Recipe, stage: Stage) -> dict[str, float]:
 
 def hardware(choice: Choice) -> Hardware:
     """The machine that measures."""
-    packages = ("torch", "transformers", "compresslab")
+    packages = (torch, transformers, compresslab)
     return Hardware(
         device=choice.device.type,
         device_name=_device_name(choice.device),
@@ -190,7 +191,7 @@ def hardware(choice: Choice) -> Hardware:
         dtype_reason=choice.dtype_reason,
         threads=torch.get_num_threads(),
         memory_bytes=psutil.virtual_memory().total,
-        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in packages},
+        versions={"python": platform.python_version()} | {one.__name__: str(one.__version__) for one in packages},
     )
 
 

@@ -1,12 +1,13 @@
 """Where things lie on disk: the user's data folder, the store, and what the project ships."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 import platformdirs
 from compresslab.errors import BadInput
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+ASSETS = Path(import_module("compresslab_assets").__path__[0])
 BUNDLED_MODEL = ASSETS / "storyteller"
 EVALUATION = ASSETS / "evaluation"
 FOLDERS = "COMPRESSLAB_FOLDERS"  # those that people may read on a server open to others, as in PATH

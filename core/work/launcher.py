@@ -23,7 +23,7 @@ from compresslab.store import Store
 from compresslab.work import jobs, sign_in
 from compresslab.work.warm_child import log_file
 
-ROOT = Path(__file__).resolve().parents[2]
+PYTHON = (sys.executable, "-P", "-m")  # what lies in the folder that people are in stays out of our imports
 FIRST_PORT, PORTS = 8501, 100
 HERE, EVERYWHERE = ("localhost", "127.0.0.1", "::1"), ("0.0.0.0", "::")
 START_SECONDS, END_SECONDS = 60.0, 6.0
@@ -123,7 +123,7 @@ class WorkerProcess:
 
     def _start(self) -> None:
         self._started = time.monotonic()
-        self._process = _start([sys.executable, "-m", "compresslab.work.worker"], "worker.log")
+        self._process = _start([*PYTHON, "compresslab.work.worker"], "worker.log")
 
     def end(self) -> None:
         if self._process is not None:
@@ -159,32 +159,14 @@ def _is_free(port: int) -> bool:
 
 
 def _start_server(host: str, port: int) -> subprocess.Popen[bytes]:
-    flags = {
-        "server.address": host,  # Streamlit's own default is every interface
-        "server.port": port,
-        "server.headless": "true",  # the browser is opened here, once the server answers
-        "browser.gatherUsageStats": "false",
-        "server.fileWatcherType": "none",
-        "secrets.files": sign_in.secrets_file(),
-    }
-    options = [f"--{name}={value}" for name, value in flags.items()]
-    app = ROOT / "dashboard" / "app.py"
-    return _start([sys.executable, "-m", "streamlit", "run", str(app), *options], "dashboard.log")
+    command = [*PYTHON, "compresslab_dashboard", "--host", host, "--port", str(port)]
+    return _start(command, "dashboard.log")
 
 
 def _start(command: list[str], log_name: str) -> subprocess.Popen[bytes]:
     """In a session of its own, so that Ctrl-C reaches only this process, which then ends the others in order."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with log_file(log_name).open("ab") as log:
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,  # where .streamlit/config.toml lies
-            env=os.environ | {"PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], url: str) -> None:

@@ -17,7 +17,7 @@ from typing import IO, Any
 from compresslab.files.paths import home
 from compresslab.models.source import BUNDLED
 
-COMMAND = (sys.executable, "-m", "compresslab.work.child", "--warm", BUNDLED)
+COMMAND = (sys.executable, "-P", "-m", "compresslab.work.child", "--warm", BUNDLED)
 LOG_LIMIT = 5_000_000  # bytes; a longer log is started afresh
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+import compresslab
 from compresslab.records.results import RunRecord, RunSummary
 from compresslab.store.recorded_answers import RecordedAnswer
 from compresslab_dashboard.report import caveats, figures, sections
@@ -39,7 +40,7 @@ def report_html(records: Sequence[RunRecord], answers: Sequence[RecordedAnswer],
             sections.recipes(records, words),
             sections.machines(records, words),
             sections.listed(words("report.caveats"), caveats.caveats(records, words)),
-            f"<footer>{escape(words('report.foot', version=sections.version()))}</footer>",
+            f"<footer>{escape(words('report.foot', version=compresslab.__version__))}</footer>",
         ]
     )
     return _page(sections.title(records, words), body, words.language)

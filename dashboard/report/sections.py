@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
-from importlib.metadata import version as installed
 
 import pandas as pd
 import yaml
@@ -21,10 +20,6 @@ from compresslab_dashboard.verdict import make_verdict, verdict_html
 from compresslab_dashboard.word_diff import differing
 
 MOST_TEXTS = 8
-
-
-def version() -> str:
-    return installed("compresslab")
 
 
 def title(records: Sequence[RunRecord], words: Words) -> str:

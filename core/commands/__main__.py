@@ -1,5 +1,0 @@
-import sys
-
-from compresslab.commands.main import main
-
-sys.exit(main())
