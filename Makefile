@@ -8,7 +8,7 @@ ARGS    ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench
+.PHONY: help setup run test check docs bench
 
 help: ## list these commands
 	@echo "make COMMAND [NAME=value]"
@@ -36,6 +36,11 @@ check: setup ## lint, format, types and directions of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+docs: setup ## build the documentation into build/site and run every example in it
+	$(BIN)/python -m scripts.write_docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_docs_site.py $(ARGS)
 
 bench: setup ## time and measure the product on this machine
 	$(BIN)/python -m benchmarks.run $(ARGS)

@@ -76,7 +76,7 @@ def install() -> None:
     # finds torch in place.
     print("Installing the packages: a few minutes and about 2 GB, this once.", flush=True)
     run(PYTHON, "-m", "pip", "install", f"torch=={pinned('torch')}")
-    run(PYTHON, "-m", "pip", "install", "-e", ".[dev]", "-c", CONSTRAINTS)
+    run(PYTHON, "-m", "pip", "install", "-e", ".[dev,docs]", "-c", CONSTRAINTS)
     link_names()
 
 

@@ -1,4 +1,4 @@
-"""Writes docs/methods.md from the registry, so that the table of settings never disagrees with the code.
+"""Writes docs/reference/methods.md from the registry, so that the table of settings never disagrees with the code.
 
 Run `python -m scripts.write_docs`; a test fails when the file is not what this writes.
 """
@@ -12,7 +12,7 @@ from compresslab.recipes.generation_request import Decoding
 from compresslab.registry import METHODS, METRICS
 from compresslab.settings import Control, Settings, allowed
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "methods.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "methods.md"
 HEAD = """# Methods, metrics and their settings
 
 This page is written by `python -m scripts.write_docs` from the settings classes. The same declarations make the
