@@ -15,8 +15,8 @@ from typing import Any
 from compresslab import Recipe, Workspace
 from compresslab.errors import BadInput, CompresslabError
 from compresslab.exports.registry import FORMATS
+from compresslab.recipes.method import METHODS
 from compresslab.records.results import RunRecord
-from compresslab.registry import METHODS
 from compresslab.work.exporting import Offer
 
 from benchmarks.report import write

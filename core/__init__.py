@@ -5,15 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compresslab.oneline import distill, evaluate, prune, quantize
+    from compresslab.recipes.method import METHODS
+    from compresslab.recipes.metric import METRICS
     from compresslab.recipes.recipe import Recipe
-    from compresslab.registry import METHODS, METRICS
     from compresslab.workspace import Workspace
 
 __all__ = ["METHODS", "METRICS", "Recipe", "Workspace", "distill", "evaluate", "prune", "quantize"]
 
 __version__: str
 
-_HOMES = {"METHODS": "registry", "METRICS": "registry", "Recipe": "recipes.recipe", "Workspace": "workspace"}
+_HOMES = {
+    "METHODS": "recipes.method",
+    "METRICS": "recipes.metric",
+    "Recipe": "recipes.recipe",
+    "Workspace": "workspace",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from compresslab.errors import BadInput
 from compresslab.methods.distill_logits import DistillLogits
-from compresslab.recipes.method import Method
+from compresslab.recipes.method import METHODS, Method
 from compresslab.recipes.recipe import Recipe
-from compresslab.registry import METHODS
 
 if TYPE_CHECKING:
     from compresslab.engine.models.model import CompressedModel

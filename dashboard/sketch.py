@@ -12,9 +12,8 @@ from urllib.parse import quote, unquote
 import yaml
 from compresslab.errors import BadInput
 from compresslab.files import plain_yaml
-from compresslab.recipes.method import Kind, Method
+from compresslab.recipes.method import METHODS, Kind, Method
 from compresslab.recipes.recipe import TEXTS, Recipe
-from compresslab.registry import METHODS
 from compresslab.settings import Settings
 
 KINDS: tuple[Kind, ...] = get_args(Kind)  # in the order in which steps usually stand

@@ -16,9 +16,9 @@ from compresslab.files.paths import store_url
 from compresslab.models.source import BUNDLED, locate
 from compresslab.planning.estimate import Estimate
 from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import Hardware, RunRecord
-from compresslab.registry import METHODS
 from compresslab.store import JobRow
 from compresslab.workspace import Workspace
 from compresslab_dashboard import forms

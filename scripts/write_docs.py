@@ -9,7 +9,8 @@ from pathlib import Path
 
 from compresslab.data.texts import Calibration, Evaluation
 from compresslab.recipes.generation_request import Decoding
-from compresslab.registry import METHODS, METRICS
+from compresslab.recipes.method import METHODS
+from compresslab.recipes.metric import METRICS
 from compresslab.settings import Control, Settings, allowed
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "methods.md"

@@ -15,8 +15,8 @@ from compresslab.commands.main import cli
 from compresslab.commands.output import number, steps_of
 from compresslab.files.paths import store_url
 from compresslab.methods.distill_logits import DistillLogits
+from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
-from compresslab.registry import METHODS
 from compresslab.store import Store
 from compresslab.work import jobs
 from compresslab.work.jobs import RunJob

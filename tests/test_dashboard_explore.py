@@ -53,7 +53,7 @@ def test_what_is_chosen_at_first_can_be_run(recipe: Recipe, workspace: Workspace
 
 
 def test_every_choice_of_every_method_is_a_sweep_and_has_words() -> None:
-    from compresslab.registry import METHODS
+    from compresslab.recipes.method import METHODS
 
     for name in METHODS:
         base = Recipe.from_dict({"steps": [name]})

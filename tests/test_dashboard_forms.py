@@ -11,8 +11,9 @@ from compresslab.methods.distill_logits import DistillLogits
 from compresslab.methods.prune_magnitude import PruneMagnitude
 from compresslab.methods.quantize_rtn import QuantizeRtn
 from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.method import METHODS
+from compresslab.recipes.metric import METRICS
 from compresslab.recipes.recipe import TEXTS, Recipe
-from compresslab.registry import METHODS, METRICS
 from compresslab.settings import Control, Settings
 from compresslab_dashboard.forms import places, scale, slider_format
 from compresslab_dashboard.sketch import Sketch, from_short, to_short

@@ -10,8 +10,9 @@ import compresslab_dashboard
 import pytest
 from compresslab.exports.registry import FORMATS
 from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.method import METHODS
+from compresslab.recipes.metric import METRICS
 from compresslab.recipes.recipe import TEXTS
-from compresslab.registry import METHODS, METRICS
 from compresslab.settings import Control, Settings
 from compresslab_dashboard.recipe_words import steps_text
 from compresslab_dashboard.texts import LANGUAGES, Words, en, escaped, words_of, zh

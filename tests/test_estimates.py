@@ -27,9 +27,9 @@ from compresslab.planning.prediction import NotPredicted, Predictor
 from compresslab.profiles import sensitivity_store
 from compresslab.profiles.probes import Probes, probes
 from compresslab.profiles.sensitivity_table import Point, SensitivityTable, column
+from compresslab.recipes.method import METHODS
 from compresslab.recipes.plan import make_plan
 from compresslab.recipes.recipe import Recipe
-from compresslab.registry import METHODS
 from compresslab.work.child import outcome
 from compresslab.workspace import Workspace
 

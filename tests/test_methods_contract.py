@@ -12,8 +12,8 @@ from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import file_bytes
 from compresslab.models.weights import Grid
 from compresslab.planning.estimate import estimate
+from compresslab.recipes.method import METHODS
 from compresslab.recipes.plan import make_plan
-from compresslab.registry import METHODS
 
 from tests.tiny_models import DISTINCT, FAMILIES
 

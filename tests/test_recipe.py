@@ -7,9 +7,10 @@ from compresslab.methods.distilling import kept_layers
 from compresslab.methods.prune_magnitude import PruneMagnitude
 from compresslab.methods.quantize_rtn import QuantizeRtn
 from compresslab.models.facts import read_facts
+from compresslab.recipes.method import METHODS
+from compresslab.recipes.metric import METRICS
 from compresslab.recipes.plan import make_plan
 from compresslab.recipes.recipe import Recipe
-from compresslab.registry import METHODS, METRICS
 from compresslab.settings import allowed
 
 EXAMPLE = """

@@ -15,8 +15,8 @@ import compresslab_dashboard
 import pytest
 from compresslab.errors import BadInput
 from compresslab.models.source import read_config
+from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
-from compresslab.registry import METHODS
 from compresslab_dashboard.texts import words_of
 from compresslab_dashboard.texts.sentences import Catalogue, _literals
 from compresslab_dashboard.texts.zh.sentences import SENTENCES, SYSTEM, WORDS, exports, models, recipes, runs, runtimes

@@ -19,9 +19,9 @@ from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import file_bytes
 from compresslab.planning.estimate import estimate
 from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.method import METHODS
 from compresslab.recipes.plan import make_plan
 from compresslab.recipes.recipe import Recipe
-from compresslab.registry import METHODS
 
 from tests.test_methods_contract import STEPS
 from tests.tiny_models import OTHER_TASKS, stories, write_checkpoint

@@ -193,7 +193,7 @@ cli.add_command(sweeps)
 def methods(as_json: bool) -> None:
     """Every method with its settings, their ranges and defaults."""
     from compresslab.commands import output
-    from compresslab.registry import METHODS
+    from compresslab.recipes.method import METHODS
 
     if not as_json:
         output.print_methods(METHODS.values())

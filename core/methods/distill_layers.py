@@ -16,6 +16,7 @@ from compresslab.settings import setting
 
 class DistillLayers(Distiller):
     name: ClassVar[str] = "distill_layers"
+    place: ClassVar[int] = 70
     title: ClassVar[str] = "Learn from the baseline's layers"
     summary: ClassVar[str] = "Trains the smaller model to answer, and on the way there to think, as the baseline does."
     paper: ClassVar[str] = "Jiao et al. 2019, arXiv:1909.10351"

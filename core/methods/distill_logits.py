@@ -15,6 +15,7 @@ from compresslab.settings import setting
 
 class DistillLogits(Distiller):
     name: ClassVar[str] = "distill_logits"
+    place: ClassVar[int] = 60
     title: ClassVar[str] = "Learn from the baseline's answers"
     summary: ClassVar[str] = "Trains the smaller model for a while to answer as the baseline does."
     paper: ClassVar[str] = "Hinton et al. 2015, arXiv:1503.02531"

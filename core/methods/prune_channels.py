@@ -35,6 +35,7 @@ Importance = Literal["reconstruction", "activation", "taylor", "magnitude"]
 
 class PruneChannels(Method):
     name: ClassVar[str] = "prune_channels"
+    place: ClassVar[int] = 20
     title: ClassVar[str] = "Make it narrower"
     kind: ClassVar[Kind] = "prune"
     summary: ClassVar[str] = (

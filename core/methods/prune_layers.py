@@ -27,6 +27,7 @@ SAMPLES = 32  # sequences that a measured loss is taken on
 
 class PruneLayers(Method):
     name: ClassVar[str] = "prune_layers"
+    place: ClassVar[int] = 10
     title: ClassVar[str] = "Make it shallower"
     kind: ClassVar[Kind] = "prune"
     summary: ClassVar[str] = "Takes whole floors out of the network, those that change least."

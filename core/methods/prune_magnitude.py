@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 class PruneMagnitude(Pruner):
     name: ClassVar[str] = "prune_magnitude"
+    place: ClassVar[int] = 30
     title: ClassVar[str] = "Prune the smallest weights"
     kind: ClassVar[Kind] = "prune"
     summary: ClassVar[str] = "Sets the weights nearest to zero to zero."

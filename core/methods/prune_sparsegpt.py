@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 class PruneSparsegpt(Pruner):
     name: ClassVar[str] = "prune_sparsegpt"
+    place: ClassVar[int] = 50
     title: ClassVar[str] = "Prune and make up for it (SparseGPT)"
     kind: ClassVar[Kind] = "prune"
     summary: ClassVar[str] = "Sets weights to zero and lets the others make up for the loss."

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 class QuantizeAwq(Quantizer):
     name: ClassVar[str] = "quantize_awq"
+    place: ClassVar[int] = 110
     title: ClassVar[str] = "Round with care for what is used (AWQ)"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Rounds, with a finer hand where the model listens most."

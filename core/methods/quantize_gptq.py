@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 class QuantizeGptq(Quantizer):
     name: ClassVar[str] = "quantize_gptq"
+    place: ClassVar[int] = 100
     title: ClassVar[str] = "Round and make up for it (GPTQ)"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Rounds weight by weight and lets the others make up for the error."

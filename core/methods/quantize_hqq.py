@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 class QuantizeHqq(Quantizer):
     name: ClassVar[str] = "quantize_hqq"
+    place: ClassVar[int] = 90
     title: ClassVar[str] = "Round on a ruler that fits (HQQ)"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Fits the ruler to most of the weights, without reading any text."

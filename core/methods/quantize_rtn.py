@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 class QuantizeRtn(Quantizer):
     name: ClassVar[str] = "quantize_rtn"
+    place: ClassVar[int] = 80
     title: ClassVar[str] = "Store weights in fewer bits"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Rounds every weight to the nearest of a few values."

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 class QuantizeSmooth(Quantizer):
     name: ClassVar[str] = "quantize_smooth"
+    place: ClassVar[int] = 120
     title: ClassVar[str] = "Round weights and thoughts (SmoothQuant)"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Rounds the numbers that flow through the model as well, so that chips can multiply them."

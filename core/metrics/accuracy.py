@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 class Accuracy(Metric):
     name: ClassVar[str] = "accuracy"
+    place: ClassVar[int] = 20
     title: ClassVar[str] = "Accuracy"
     summary: ClassVar[str] = "How many questions it answers rightly, and how many answers changed."
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")

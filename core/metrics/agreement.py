@@ -19,6 +19,7 @@ class Agreement(Metric):
     """
 
     name: ClassVar[str] = "agreement"
+    place: ClassVar[int] = 40
     title: ClassVar[str] = "Agreement"
     summary: ClassVar[str] = "How often it says what the baseline says."
 

@@ -17,6 +17,7 @@ class ExactMatch(Metric):
     """For models that answer an input; the others have no part of it in their record."""
 
     name: ClassVar[str] = "exact_match"
+    place: ClassVar[int] = 30
     title: ClassVar[str] = "Exact match"
     summary: ClassVar[str] = "How often its answer is word for word the one in your file."
     tasks: ClassVar[tuple[Task, ...]] = ("seq2seq",)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 class Footprint(Metric):
     name: ClassVar[str] = "footprint"
+    place: ClassVar[int] = 60
     title: ClassVar[str] = "Size"
     summary: ClassVar[str] = "How much room it takes, on disk and in memory."
     on_examples: ClassVar[bool] = False

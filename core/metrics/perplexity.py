@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 class Perplexity(Metric):
     name: ClassVar[str] = "perplexity"
+    place: ClassVar[int] = 10
     title: ClassVar[str] = "Perplexity"
     summary: ClassVar[str] = "How surprised the model is by real text; lower is better."
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "seq2seq")

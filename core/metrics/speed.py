@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 class Speed(Metric):
     name: ClassVar[str] = "speed"
+    place: ClassVar[int] = 50
     title: ClassVar[str] = "Speed"
     summary: ClassVar[str] = "How fast it reads and writes on this machine, timed beside the baseline."
     on_examples: ClassVar[bool] = False

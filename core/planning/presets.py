@@ -18,10 +18,9 @@ from compresslab.planning.allocation import BITS, allocate
 from compresslab.planning.estimate import Estimate, estimate
 from compresslab.profiles.sensitivity_table import SensitivityTable
 from compresslab.recipes.layerwise import Quantizer
-from compresslab.recipes.method import Method
+from compresslab.recipes.method import METHODS, Method
 from compresslab.recipes.plan import make_plan
 from compresslab.recipes.recipe import Recipe
-from compresslab.registry import METHODS
 
 Goal = Literal["half", "fastest", "smallest"]
 METHOD = "quantize_gptq"  # of the quantizers the one that loses least at 3 and 4 bits within a second

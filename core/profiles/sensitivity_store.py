@@ -15,9 +15,9 @@ from compresslab.models.facts import ModelFacts, read_facts
 from compresslab.models.source import weight_files
 from compresslab.profiles.probes import Probes, probes
 from compresslab.profiles.sensitivity_table import SensitivityTable
+from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Event
-from compresslab.registry import METHODS
 from pydantic import ValidationError
 
 SAMPLES, SAMPLE_BYTES = 64, 65536  # read of every weight file for its fingerprint, evenly spread

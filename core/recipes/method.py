@@ -12,6 +12,7 @@ from compresslab.errors import BadInput
 from compresslab.models.anatomy import Task
 from compresslab.models.facts import ModelFacts
 from compresslab.models.weights import WeightPlan
+from compresslab.registry import LAST, Registry
 from compresslab.settings import Settings
 
 if TYPE_CHECKING:  # the engine is the only home of torch
@@ -25,6 +26,7 @@ class Method(Settings):
     """One step of a recipe."""
 
     name: ClassVar[str]
+    place: ClassVar[int] = LAST  # its place where methods are listed
     title: ClassVar[str]
     kind: ClassVar[Kind]
     summary: ClassVar[str]
@@ -66,3 +68,6 @@ class Method(Settings):
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         """Change the model in place. Raises Cancelled when the context says so."""
         raise AssertionError(f"{self.name} does not say how it is applied")
+
+
+METHODS: Registry[Method] = Registry("compresslab.methods", Method)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from compresslab.models.anatomy import Task
 from compresslab.records.results import Measurement
+from compresslab.registry import LAST, Registry
 from compresslab.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Metric(Settings):
     """One thing that is measured; a metric may report several measurements."""
 
     name: ClassVar[str]
+    place: ClassVar[int] = LAST  # its place where metrics are listed
     title: ClassVar[str]
     summary: ClassVar[str]
     alone: ClassVar[bool] = False  # True: nothing else may run beside it (timing)
@@ -31,3 +33,6 @@ class Metric(Settings):
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
         """What is known so far, more exact each time; the last list is the result."""
         raise AssertionError(f"{self.name} does not say how it is measured")
+
+
+METRICS: Registry[Metric] = Registry("compresslab.metrics", Metric)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
 import yaml
@@ -11,11 +12,10 @@ from compresslab.data.texts import Calibration, Evaluation
 from compresslab.errors import BadInput
 from compresslab.files import plain_yaml
 from compresslab.recipes.generation_request import RuntimeChoice
-from compresslab.recipes.method import Method
-from compresslab.recipes.metric import Metric
-from compresslab.registry import METHODS, METRICS
+from compresslab.recipes.method import METHODS, Method
+from compresslab.recipes.metric import METRICS, Metric
 from compresslab.settings import MOST_SEED, Settings
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 TEXTS: dict[str, type[Settings]] = {"calibration": Calibration, "evaluation": Evaluation}
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -32,7 +32,7 @@ class Recipe(BaseModel):
     steps: tuple[Method, ...] = ()
     calibration: Calibration = Calibration()
     evaluation: Evaluation = Evaluation()
-    metrics: tuple[Metric, ...] = tuple(metric() for metric in METRICS.values())
+    metrics: tuple[Metric, ...] = Field(default_factory=lambda: tuple(metric() for metric in METRICS.values()))
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -137,7 +137,7 @@ class Recipe(BaseModel):
         return self.from_dict(data)
 
 
-def _named(entry: Any, known: dict[str, Any], noun: str) -> Any:
+def _named(entry: Any, known: Mapping[str, type[Settings]], noun: str) -> Any:
     """`name`, or `{name: {setting: value}}`, as an object of the registry."""
     if isinstance(entry, str):
         entry = {entry: {}}

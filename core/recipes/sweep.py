@@ -18,10 +18,10 @@ import yaml
 from compresslab.errors import BadInput
 from compresslab.files import plain_yaml
 from compresslab.models.facts import ModelFacts
-from compresslab.recipes.method import Kind, Method
+from compresslab.recipes.method import METHODS, Kind, Method
+from compresslab.recipes.metric import METRICS
 from compresslab.recipes.plan import make_plan
 from compresslab.recipes.recipe import TEXTS, Recipe
-from compresslab.registry import METHODS, METRICS
 from pydantic import BaseModel, ConfigDict
 
 MOST_AXES = 3

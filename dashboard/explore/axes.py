@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from compresslab.files import plain_yaml
-from compresslab.recipes.method import Kind
+from compresslab.recipes.method import METHODS, Kind
+from compresslab.recipes.metric import METRICS
 from compresslab.recipes.recipe import TEXTS, Recipe
 from compresslab.recipes.sweep import KINDS, Axis, Value
-from compresslab.registry import METHODS, METRICS
 from compresslab.settings import Control, Settings
 from compresslab_dashboard import forms
 from compresslab_dashboard.explore.scene import SceneAxis

@@ -5,8 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from compresslab.profiles.sensitivity_table import SensitivityTable
 from compresslab.recipes.layerwise import LayerMethod
-from compresslab.recipes.method import Kind
-from compresslab.registry import METHODS
+from compresslab.recipes.method import METHODS, Kind
 from compresslab_dashboard import state
 from compresslab_dashboard.components.stream_chart import figure_chart
 from compresslab_dashboard.layers import charts, exceptions

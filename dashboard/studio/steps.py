@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 from compresslab.models.facts import ModelFacts
-from compresslab.recipes.method import Kind
-from compresslab.registry import METHODS
+from compresslab.recipes.method import METHODS, Kind
 from compresslab_dashboard import forms, state
 from compresslab_dashboard.sketch import KINDS, Block
 from compresslab_dashboard.studio.presets import presets

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from compresslab.registry import METHODS, METRICS
+from compresslab.recipes.method import METHODS
+from compresslab.recipes.metric import METRICS
 from compresslab.settings import Control
 from compresslab_dashboard.texts import en, zh
 from compresslab_dashboard.texts.sentences import Catalogue
