@@ -3,19 +3,26 @@
 import re
 from pathlib import Path
 
+import compresslab
 import pytest
 from compresslab.models.facts import read_facts
 from compresslab.recipes.plan import make_plan
 from compresslab.recipes.recipe import Recipe
 
-from scripts.write_docs import PAGE, page
+from scripts.write_docs import DOCS, PAGES
 from scripts.write_figures import written
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_the_settings_page_is_what_the_registry_says():
-    assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m scripts.write_docs`"
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_of_the_reference_is_what_the_code_says(name):
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run `python -m scripts.write_docs`"
+
+
+def test_the_python_page_has_every_public_name():
+    page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    assert [name for name in compresslab.__all__ if not re.search(rf"(::: compresslab\.[\w.]*|`){name}\b", page)] == []
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda file: file.stem)
