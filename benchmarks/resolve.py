@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 from compresslab.engine.solvers.optimal_brain import Solved, Target, solve
-from compresslab.engine.solvers.rounding import fit
-from compresslab.models.weights import Grid
+from compresslab.engine.solvers.rounding import Fitted
+from compresslab.grids.affine import Affine
 from torch import Tensor
 
 from benchmarks.report import write
 
 LAYERS, HIDDEN, WIDE = 12, 768, 3072
-GRID = Grid(4, 64, True)
+GRID = Affine(4, 64, True)
 SPARSITY = 0.5
 DAMPENING = 0.01
 BLOCK = 128  # of the reference
@@ -127,7 +127,7 @@ def our_solve(one: Input, name: str) -> Solved:
     """All matrices of an input in one go, the fitting of the grid included."""
     target = Target(sparsity=SPARSITY)
     if name == TARGETS[0]:
-        target = Target(GRID, *fit(torch.cat(one.weights), GRID))
+        target = Target(Fitted(GRID, GRID.fit(torch.cat(one.weights))))
     return solve(one.weights, one.factor, target, lambda: None)
 
 
@@ -142,7 +142,8 @@ def reference(one: Input, name: str) -> Tensor:
 
 def plain_gptq(weight: Tensor, factor: Tensor) -> Tensor:
     W = weight.clone()
-    scales, zeros = (each.float() for each in fit(weight, GRID))
+    fitted = GRID.fit(weight)
+    scales, zeros = GRID.scales(fitted), GRID.zero_codes(fitted).float()
     codes = torch.zeros_like(W, dtype=torch.uint8)
 
     def fix(column: int, values: Tensor) -> Tensor:
@@ -190,7 +191,7 @@ def agreeing(ours: list[Solved], plain: list[Tensor], name: str) -> float:
     """Share of codes, or of mask entries, that are the same. Rounding errors of sums may tip a weight."""
     same = total = 0
     for solved, expected in zip(ours, plain, strict=True):
-        found = solved.codes if name == TARGETS[0] else solved.mask
+        found = solved.quantized.codes if name == TARGETS[0] else solved.mask
         assert found is not None
         same += int((found == expected).sum())
         total += expected.numel()

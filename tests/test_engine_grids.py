@@ -9,7 +9,7 @@ import torch
 from compresslab.engine.models.packing import _bits, _values
 from compresslab.engine.solvers.masks import smallest, smallest_overall
 from compresslab.engine.solvers.rounding import round_to_nearest
-from compresslab.models.weights import Grid
+from compresslab.grids.affine import Affine
 
 
 def weight(rows, columns, seed=0):
@@ -91,7 +91,7 @@ def test_rounding_equals_its_plain_definition(bits, group_size, symmetric):
         [v for start in range(0, 22, size) for v in plain_group(row[start : start + size], bits, symmetric)]
         for row in w.tolist()
     ]
-    assert round_to_nearest(w, Grid(bits, group_size, symmetric)).dequantize().tolist() == expected
+    assert round_to_nearest(w, Affine(bits, group_size, symmetric)).dequantize().tolist() == expected
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -99,7 +99,7 @@ def test_zero_stays_exactly_zero(symmetric):
     w = weight(8, 40)
     w[weight(8, 40, seed=3) > 0] = 0.0
     w[2] = 0.0
-    again = round_to_nearest(w, Grid(3, 16, symmetric)).dequantize()
+    again = round_to_nearest(w, Affine(3, 16, symmetric)).dequantize()
     assert bool((again[w == 0] == 0).all())
 
 
@@ -108,7 +108,7 @@ def test_zero_stays_exactly_zero(symmetric):
 def test_scales_too_small_or_large_for_float16_give_numbers(symmetric, size):
     w = torch.full((2, 8), size)
     w[1] = -size
-    again = round_to_nearest(w, Grid(4, 0, symmetric)).dequantize()
+    again = round_to_nearest(w, Affine(4, 0, symmetric)).dequantize()
     assert bool(again.isfinite().all())
     assert bool(((again - w).abs() <= w.abs() + 2**-24).all())
 

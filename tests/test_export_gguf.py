@@ -10,9 +10,10 @@ from compresslab.engine.exporting import contents_of
 from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.exports import gguf_blocks, gguf_family, gguf_tensors, gguf_tokenizer
 from compresslab.exports.gguf import FILE, Gguf
+from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
 from compresslab.models.families import FAMILIES
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.models.weights import WeightPlan
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tests.exported import IDS, Exported, answers
@@ -24,7 +25,7 @@ ODD = {"ignore": ["*down_proj*"]}  # 52 columns, no multiple of 32
 
 def on_grid(bits: int, group_size: int, symmetric: bool, columns: int = 192):
     weight = torch.randn(8, columns, generator=torch.Generator().manual_seed(bits)) + 0.3
-    return round_to_nearest(weight, Grid(bits, group_size, symmetric))
+    return round_to_nearest(weight, Affine(bits, group_size, symmetric))
 
 
 def plan_of(quantized) -> WeightPlan:
@@ -59,7 +60,7 @@ def test_a_minimum_is_rounded_to_float16():
     assert 0 < np.abs(back - quantized.dequantize().numpy()).max() < 0.01 * step
 
 
-@pytest.mark.parametrize("grid", [Grid(4, 16, True), Grid(4, 48, True), Grid(8, 32, False)])
+@pytest.mark.parametrize("grid", [Affine(4, 16, True), Affine(4, 48, True), Affine(8, 32, False)])
 def test_grids_that_no_block_holds(grid):
     assert gguf_blocks.holds(WeightPlan("w", (8, 192), "F32", "linear", 0, grid)) is None
 

@@ -11,7 +11,7 @@ from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.engine.steps.folding import folds
-from compresslab.models.weights import Grid
+from compresslab.grids.affine import Affine
 from safetensors.torch import load_file, save_file
 
 from tests.tiny_models import DTYPES, FAMILIES, write_checkpoint
@@ -71,14 +71,14 @@ def test_rows_that_are_on_a_grid_keep_their_codes(baseline, family):
     model = baseline(family).copy()
     for fold in folds(model):
         if fold.norm is None:
-            before = round_to_nearest(model.weight(fold.writer), Grid(4, 16, False))
+            before = round_to_nearest(model.weight(fold.writer), Affine(4, 16, False))
             model.quantize(fold.writer, before)
             scales = some_scales(fold, model)
             taken = fold.divide(model, scales)
             assert torch.allclose(taken, scales)
             stored = model.stored[fold.writer]
             assert torch.equal(stored.codes, before.codes)
-            assert torch.equal(stored.zeros, before.zeros)
+            assert torch.equal(stored.parameters["zeros"], before.parameters["zeros"])
             rows = list(fold.rows)
             others = [row for row in range(len(before.codes)) if row not in set(rows)]
             assert torch.equal(stored.scales[others], before.scales[others])

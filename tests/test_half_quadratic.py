@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from compresslab.engine.solvers.half_quadratic import _offsets, _step, half_quadratic
-from compresslab.engine.solvers.rounding import QuantizedWeight, fit, on_grid, round_to_nearest, search, unbiased
-from compresslab.models.weights import Grid
+from compresslab.engine.solvers.half_quadratic import half_quadratic
+from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight, round_to_nearest, unbiased
+from compresslab.grids.affine import Affine
 
-GRIDS = [Grid(bits, size, symmetric) for bits in (2, 3, 4) for size in (0, 16) for symmetric in (True, False)]
+GRIDS = [Affine(bits, size, symmetric) for bits in (2, 3, 4) for size in (0, 16) for symmetric in (True, False)]
 
 
 @pytest.fixture
@@ -32,13 +32,14 @@ def test_weights_lie_closer_than_on_the_full_range(weight, grid, monkeypatch):
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_without_a_sparse_part_a_step_is_least_squares(weight, symmetric):
-    grid = Grid(3, 0, symmetric)
+def test_refitted_scales_are_those_of_least_squares(weight, symmetric):
+    grid = Affine(3, 0, symmetric)
     values = weight.unsqueeze(1)
-    scales, zeros = fit(weight, grid)
-    offsets, _ = _offsets(values, scales, zeros, grid)
-    found, zeros_after = _step(values, offsets, scales, zeros, grid, beta=1e-12)
-    used = on_grid(weight, scales, zeros_after, grid).codes.float() - zeros_after.float()
+    before = grid.fit(weight)
+    exact = values / grid.scales(before).unsqueeze(2)
+    after = grid.refitted(values, values, grid.nearest(exact, before), before)
+    found = grid.scales(after)
+    used = grid.nearest(exact, after).squeeze(1)  # the zero points are those of afterwards
     for row in range(len(weight)):
         expected = torch.linalg.lstsq(used[row].unsqueeze(1), weight[row].unsqueeze(1)).solution
         assert float(found[row, 0]) == pytest.approx(float(expected), rel=1e-3)
@@ -47,7 +48,7 @@ def test_without_a_sparse_part_a_step_is_least_squares(weight, symmetric):
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 def test_a_group_gets_its_strength_back_and_keeps_its_codes(weight, grid):
     importance = torch.rand(52, generator=torch.Generator().manual_seed(2)) + 0.1
-    before = on_grid(weight, *search(weight, grid, importance), grid)
+    before = Fitted(grid, grid.search(weight, importance)).round(weight)
     after = unbiased(weight, before, importance)
     assert torch.equal(after.codes, before.codes)
     size = grid.group_size or 52
@@ -61,10 +62,10 @@ def test_a_group_gets_its_strength_back_and_keeps_its_codes(weight, grid):
 
 
 def test_groups_of_which_nothing_is_left_keep_their_scale():
-    grid = Grid(2, 4, True)
+    grid = Affine(2, 4, True)
     codes = torch.full((1, 8), 2, dtype=torch.uint8)
     codes[0, 4] = 0
-    quantized = QuantizedWeight(codes, torch.tensor([[0.5, 0.001]]).half(), None, grid)
+    quantized = QuantizedWeight(codes, {"scales": torch.tensor([[0.5, 0.001]]).half()}, grid)
     after = unbiased(torch.tensor([[0.1, 0.1, 0.1, 0.1, -0.002, 9.0, 9.0, 9.0]]), quantized, torch.ones(8))
     assert float(after.scales[0, 0]) == 0.5
     assert float(after.scales[0, 1]) == pytest.approx(0.002, rel=1e-2)
@@ -73,5 +74,5 @@ def test_groups_of_which_nothing_is_left_keep_their_scale():
 def test_zeros_stay_zeros(weight):
     pruned = weight.masked_fill(weight.abs() < 0.7, 0)
     for symmetric in (True, False):
-        found = half_quadratic(pruned, Grid(3, 16, symmetric)).dequantize()
+        found = half_quadratic(pruned, Affine(3, 16, symmetric)).dequantize()
         assert bool((found[pruned == 0] == 0).all())

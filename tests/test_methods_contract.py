@@ -8,9 +8,9 @@ from compresslab.engine.measuring.scores import log_probabilities
 from compresslab.engine.models.packing import WEIGHTS, load_packed
 from compresslab.engine.session import Session
 from compresslab.files.paths import run_folder
+from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import file_bytes
-from compresslab.models.weights import Grid
 from compresslab.planning.estimate import estimate
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.plan import make_plan
@@ -226,7 +226,7 @@ def test_quantizing_leaves_that_many_levels(compress, family, bits, group_size):
         row = model.weight(name)[0]
         size = group_size or len(row)
         assert all(len(row[s : s + size].unique()) <= 2**bits for s in range(0, len(row), size))
-        assert model.layout()[0].grid is None or model.layout()[0].grid == Grid(bits, group_size, True)
+        assert model.layout()[0].grid is None or model.layout()[0].grid == Affine(bits, group_size, True)
     assert model.kernel == "simulated"
 
 

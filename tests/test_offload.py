@@ -12,8 +12,8 @@ from compresslab.engine.session import Session
 from compresslab.engine.solvers.rounding import QuantizedWeight, round_to_nearest
 from compresslab.errors import BadInput
 from compresslab.files.paths import home, run_folder
+from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
-from compresslab.models.weights import Grid
 from compresslab.recipes.plan import OFFLOAD, make_plan, memory_need, offloaded_need
 
 from tests.tiny_models import FAMILIES
@@ -139,7 +139,7 @@ def test_it_writes_the_same_text(offload, compress):
 
 def test_a_shelf_gives_back_what_was_put_in():
     shelf = Shelf({}, torch.device("cpu"))
-    quantized = [round_to_nearest(torch.randn(4, 10), Grid(3, 4, symmetric)) for symmetric in (True, False)]
+    quantized = [round_to_nearest(torch.randn(4, 10), Affine(3, 4, symmetric)) for symmetric in (True, False)]
     values = {
         "half": torch.randn(3, 4).half(),
         "mask": torch.rand(3, 4) > 0.5,

@@ -19,8 +19,8 @@ from compresslab.engine.runtimes.torch_runtime import TorchRuntime
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.errors import RunFailed
+from compresslab.grids.affine import Affine
 from compresslab.models import families
-from compresslab.models.weights import Grid
 from onnx import TensorProto
 from transformers import AutoModelForCausalLM
 
@@ -28,17 +28,17 @@ from tests.tiny_models import CONFIGS, FAMILIES, LAYERS, VOCABULARY, tokenizer
 
 EXPRESSED = [name for name in FAMILIES if families.FAMILIES[name.split()[0]].graph and name != "opt narrow"]
 GRIDS = {
-    "2 bits": Grid(2, 32, True),
-    "2 bits asymmetric per row": Grid(2, 0, False),
-    "3 bits": Grid(3, 16, True),
-    "3 bits asymmetric": Grid(3, 32, False),
-    "4 bits in groups that end short": Grid(4, 32, True),
-    "4 bits asymmetric": Grid(4, 16, False),
-    "4 bits per row": Grid(4, 0, True),
-    "5 bits asymmetric": Grid(5, 32, False),
-    "6 bits in groups of three blocks": Grid(6, 48, True),
-    "8 bits": Grid(8, 256, True),
-    "8 bits asymmetric per row": Grid(8, 0, False),
+    "2 bits": Affine(2, 32, True),
+    "2 bits asymmetric per row": Affine(2, 0, False),
+    "3 bits": Affine(3, 16, True),
+    "3 bits asymmetric": Affine(3, 32, False),
+    "4 bits in groups that end short": Affine(4, 32, True),
+    "4 bits asymmetric": Affine(4, 16, False),
+    "4 bits per row": Affine(4, 0, True),
+    "5 bits asymmetric": Affine(5, 32, False),
+    "6 bits in groups of three blocks": Affine(6, 48, True),
+    "8 bits": Affine(8, 256, True),
+    "8 bits asymmetric per row": Affine(8, 0, False),
 }
 EXACT = 1e-5  # of the largest logit: float32 sums in another order
 INT8_ACTIVATIONS = 0.05  # root mean square over that of the logits; 0.01 to 0.03 for these models
@@ -110,7 +110,7 @@ def test_logits_are_those_of_torch_with_the_same_weights(baseline, ids, family, 
 
 @pytest.mark.parametrize("family", EXPRESSED)
 def test_int8_activations_stay_near_and_write_the_same(baseline, ids, family):
-    model = quantized(baseline(family), Grid(8, 32, True), Grid(4, 16, False))
+    model = quantized(baseline(family), Affine(8, 32, True), Affine(4, 16, False))
     expected = TorchRuntime(model).logits(ids)
     assert EXACT < spread(OnnxRuntime(graph_of(model), 1).logits(ids), expected) < INT8_ACTIVATIONS
     dynamic = graph_of(model, form="dynamic_int8")
@@ -119,7 +119,7 @@ def test_int8_activations_stay_near_and_write_the_same(baseline, ids, family):
 
 @pytest.mark.parametrize("family", EXPRESSED)
 def test_greedy_text_is_that_of_torch(baseline, ids, family):
-    model = quantized(baseline(family), Grid(4, 16, True))
+    model = quantized(baseline(family), Affine(4, 16, True))
     expected = greedy(TorchRuntime(model), ids[:, :24], 20)
     assert torch.equal(greedy(exact(model), ids[:, :24], 20), expected)
 
@@ -134,14 +134,16 @@ def test_a_model_without_codes_is_a_float32_graph(baseline, ids, family):
 
 @pytest.mark.parametrize("family", ["llama", "phi3", "gpt_neox"])
 def test_widths_may_differ_from_matrix_to_matrix(baseline, ids, family):
-    model = quantized(baseline(family), Grid(4, 16, True), Grid(8, 32, False), Grid(2, 0, True), Grid(3, 32, True))
+    model = quantized(
+        baseline(family), Affine(4, 16, True), Affine(8, 32, False), Affine(2, 0, True), Affine(3, 32, True)
+    )
     model.prune(model.linear_names()[-1], model.weight(model.linear_names()[-1]) < 0)
     assert far(exact(model).logits(ids), TorchRuntime(model).logits(ids)) < EXACT
 
 
 @pytest.mark.parametrize("form", ["bits", "dynamic_int8", "float32"])
 def test_codes_per_row_are_never_rounded_again(baseline, ids, form):
-    model = quantized(baseline("llama"), Grid(8, 0, True))
+    model = quantized(baseline("llama"), Affine(8, 0, True))
     found = OnnxRuntime(graph_of(model, form=form, accuracy_level=1), 1).logits(ids)
     assert spread(found, TorchRuntime(model).logits(ids)) < (INT8_ACTIVATIONS if form == "dynamic_int8" else EXACT)
     assert graph_of(model, form=form).real is (form != "float32")
@@ -149,7 +151,7 @@ def test_codes_per_row_are_never_rounded_again(baseline, ids, form):
 
 def test_a_token_with_outlying_values_does_not_blur_the_others():
     generator = torch.Generator().manual_seed(2)
-    weight = round_to_nearest(torch.randn(48, 64, generator=generator), Grid(8, 0, True))
+    weight = round_to_nearest(torch.randn(48, 64, generator=generator), Affine(8, 0, True))
     nodes = Nodes()
     x = nodes.input("x", TensorProto.FLOAT, [1, "tokens", 64])
     nodes.op("Identity", [Linear(nodes, "dynamic_int8", 4).multiply(x, matrix(weight), "weight")], out="y")
@@ -165,7 +167,7 @@ def test_a_token_with_outlying_values_does_not_blur_the_others():
 
 @pytest.mark.parametrize("family", EXPRESSED)
 def test_the_cache_changes_nothing(baseline, ids, family):
-    runtime = exact(quantized(baseline(family), Grid(4, 32, True)))
+    runtime = exact(quantized(baseline(family), Affine(4, 32, True)))
     expected = runtime.logits(ids)
     runtime.start(2, 40)
     parts = [
@@ -199,7 +201,7 @@ def test_what_was_said_before_stays_as_it_was(baseline, ids):
 
 @pytest.mark.parametrize("form", ["bits", "float32"])
 def test_a_runtime_outlives_its_graph(baseline, ids, form):
-    graph = graph_of(quantized(baseline("opt"), Grid(4, 16, True)), form=form)
+    graph = graph_of(quantized(baseline("opt"), Affine(4, 16, True)), form=form)
     runtime = OnnxRuntime(graph, 1)
     expected = runtime.logits(ids)
     written = [array for array in graph.weights.values() if array.flags.writeable]
@@ -218,7 +220,7 @@ def test_a_full_cache_is_said(baseline, ids):
 
 
 def test_prompts_may_be_read_in_another_form(baseline, ids):
-    model = quantized(baseline("qwen3"), Grid(8, 0, True))
+    model = quantized(baseline("qwen3"), Affine(8, 0, True))
     steps, prompts = graph_of(model, accuracy_level=1), graph_of(model, form="float32")
     mixed = OnnxRuntime(steps, 1)
     mixed.read_prompts_in(OnnxRuntime(prompts, 1))
@@ -239,7 +241,7 @@ def test_prompts_may_be_read_in_another_form(baseline, ids):
 def test_models_with_fewer_layers(baseline, ids, family):
     model = baseline(family)
     model.keep_layers([0, 2])
-    quantized(model, Grid(4, 32, True))
+    quantized(model, Affine(4, 32, True))
     assert far(exact(model).logits(ids), TorchRuntime(model).logits(ids)) < EXACT
 
 
@@ -340,7 +342,7 @@ def test_rounded_inputs_are_refused(baseline):
 
 
 def test_labels_say_what_runs(baseline):
-    model = quantized(baseline("llama"), Grid(3, 32, True), Grid(3, 32, True), Grid(8, 0, True))
+    model = quantized(baseline("llama"), Affine(3, 32, True), Affine(3, 32, True), Affine(8, 0, True))
     graph = graph_of(model)
     assert graph.kernel == (
         "MatMulNBits int4 group 32, int8 activations and MatMulNBits int8 per row, int8 activations"
@@ -353,14 +355,14 @@ def test_zeros_and_dense_matmuls_are_simulated(baseline):
     model.prune(model.linear_names()[0], model.weight(model.linear_names()[0]) < 0)
     graph = graph_of(model)
     assert (graph.real, graph.reason) == (False, "unstructured zeros: no CPU kernel skips them")
-    small = graph_of(quantized(baseline("llama"), Grid(4, 8, True)))
+    small = graph_of(quantized(baseline("llama"), Affine(4, 8, True)))
     assert not small.real
     assert "no whole block of 16" in small.reason
 
 
 def test_weights_are_held_once_and_at_their_width():
     """The table of the bundled model is lm_head too; beside codes and scales there are norms and rotation tables."""
-    model = quantized(load_baseline("storyteller", ON_CPU), Grid(4, 64, True))
+    model = quantized(load_baseline("storyteller", ON_CPU), Affine(4, 64, True))
     names = [*model.linear_names(), *model.embedding_names()]
     codes = sum(model.weights[name].count for name in names) // 2
     scales = 4 * sum(model.stored[name].scales.numel() for name in names)
@@ -372,7 +374,7 @@ def test_weights_are_held_once_and_at_their_width():
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "opt"])
 def test_a_saved_graph_needs_no_code_of_ours(baseline, ids, tmp_path, family):
-    graph = graph_of(quantized(baseline(family), Grid(4, 16, False)))
+    graph = graph_of(quantized(baseline(family), Affine(4, 16, False)))
     graph.save(tmp_path)
     assert {entry.key: entry.value for entry in graph.model.metadata_props}["kernel"] == graph.kernel
     with_weights = replace(graph, model=onnx.load(tmp_path / GRAPH_FILE), weights={})
@@ -386,6 +388,6 @@ def test_the_bundled_model_writes_the_same_with_int8_activations():
     """A trained model, whose tokens are not a matter of chance."""
     model = load_baseline("storyteller", ON_CPU)
     prompt = torch.tensor([model.tokenizer("Once upon a time there was a")["input_ids"]])
-    quantized(model, Grid(8, 64, True))
+    quantized(model, Affine(8, 64, True))
     expected = greedy(TorchRuntime(model), prompt, 20)
     assert torch.equal(greedy(OnnxRuntime(graph_of(model), 1), prompt, 20), expected)

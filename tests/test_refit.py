@@ -8,14 +8,14 @@ from compresslab.engine.inputs.walk import sequential_statistics
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.least_squares import refine
-from compresslab.engine.solvers.optimal_brain import Target, quantized, solve
+from compresslab.engine.solvers.optimal_brain import Target, solve
 from compresslab.engine.solvers.refit import least_loss_scales, solve_and_refit
-from compresslab.engine.solvers.rounding import fit, search
+from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight
 from compresslab.engine.steps.solving import importance, order_of
-from compresslab.models.weights import Grid
+from compresslab.grids.affine import Affine
 
 ROWS, COLUMNS, TOKENS = 12, 150, 2000
-GRIDS = [Grid(2, 0, True), Grid(2, 64, False), Grid(3, 32, True)]
+GRIDS = [Affine(2, 0, True), Affine(2, 64, False), Affine(3, 32, True)]
 
 
 def never(*_):
@@ -55,7 +55,7 @@ def test_a_solve_knows_its_own_loss(case, grid, active_first):
     weight, inputs = case
     statistics = statistics_of(inputs)
     order = order_of(statistics, active_first=active_first)
-    target = Target(sparsity=0.5) if grid is None else Target(grid, *fit(weight, grid))
+    target = Target(sparsity=0.5) if grid is None else Target(Fitted(grid, grid.fit(weight)))
     solved = solve([weight], statistics.factor(0.01, order), target, never, order=order)
     assert torch.allclose(solved.loss.double(), row_loss(weight, solved.weight, damped(statistics)), rtol=1e-3)
 
@@ -64,13 +64,14 @@ def test_a_solve_knows_its_own_loss(case, grid, active_first):
 def test_scales_are_those_of_least_squares(case, grid):
     """Against a plain least-squares problem over the rows of the input, for codes that are given."""
     weight, inputs = case
-    target = Target(grid, *search(weight, grid, importance(statistics_of(inputs))))
-    solved = solve([weight], statistics_of(inputs).factor(0.01), target, never)
-    found = least_loss_scales(weight, solved.codes, target, statistics_of(inputs).hessian, 0.0)
+    fitted = Fitted(grid, grid.search(weight, importance(statistics_of(inputs))))
+    stored = solve([weight], statistics_of(inputs).factor(0.01), Target(fitted), never).quantized
+    found = least_loss_scales(weight, stored, statistics_of(inputs).hessian, 0.0)
+    zero_codes = grid.zero_codes(fitted.parameters)
     size = grid.group_size or COLUMNS
     for row in range(ROWS):
-        zeros = target.zeros[row].double().repeat_interleave(size)[:COLUMNS]
-        offsets = solved.codes[row].double() - zeros
+        zeros = zero_codes[row].double().repeat_interleave(size)[:COLUMNS]
+        offsets = stored.codes[row].double() - zeros
         parts = [inputs.double()[:, i : i + size] @ offsets[i : i + size] for i in range(0, COLUMNS, size)]
         expected = torch.linalg.lstsq(torch.stack(parts, 1), (inputs.double() @ weight[row].double())[:, None])
         assert torch.allclose(found[row].double(), expected.solution[:, 0], rtol=5e-3)
@@ -81,11 +82,11 @@ def test_refitting_never_costs_a_row_and_pays_on_the_whole(case, grid):
     weight, inputs = case
     statistics = statistics_of(inputs)
     order = order_of(statistics, active_first=True)
-    factor, target = statistics.factor(0.01, order), Target(grid, *search(weight, grid, importance(statistics)))
+    factor, fitted = statistics.factor(0.01, order), Fitted(grid, grid.search(weight, importance(statistics)))
     parts = [weight[:5], weight[5:]]
-    plain = solve(parts, factor, target, never, order=order)
-    fitted, solved = solve_and_refit(parts, factor, target, statistics.hessian, 0.01, never, order=order)
-    assert torch.equal(quantized(fitted, solved).dequantize(), solved.weight)
+    plain = solve(parts, factor, Target(fitted), never, order=order)
+    solved = solve_and_refit(parts, factor, fitted, statistics.hessian, 0.01, never, order=order)
+    assert torch.equal(solved.quantized.dequantize(), solved.weight)
     before = row_loss(weight, plain.weight, damped(statistics))
     after = row_loss(weight, solved.weight, damped(statistics))
     assert bool((after <= before * 1.001).all())
@@ -94,20 +95,20 @@ def test_refitting_never_costs_a_row_and_pays_on_the_whole(case, grid):
 
 def test_a_group_without_codes_keeps_its_scale(case):
     _, inputs = case
-    grid, weight = Grid(2, 50, True), torch.zeros(ROWS, COLUMNS)
+    grid, weight = Affine(2, 50, True), torch.zeros(ROWS, COLUMNS)
     weight[:, :50] = 1.0
-    target = Target(grid, *fit(weight, grid))
     codes = torch.full((ROWS, COLUMNS), 2, dtype=torch.uint8)  # zero on this grid
-    found = least_loss_scales(weight, codes, target, statistics_of(inputs).hessian, 0.0)
-    assert torch.equal(found, target.scales)
+    stored = QuantizedWeight(codes, grid.fit(weight), grid)
+    found = least_loss_scales(weight, stored, statistics_of(inputs).hessian, 0.0)
+    assert torch.equal(found, stored.scales)
 
 
 def test_earlier_zeros_stay_zero(case):
     weight, inputs = case
     earlier = torch.rand(ROWS, COLUMNS, generator=torch.Generator().manual_seed(1)) < 0.4
-    statistics, target = statistics_of(inputs), Target(GRIDS[1], *fit(weight, GRIDS[1]))
+    statistics, fitted = statistics_of(inputs), Fitted(GRIDS[1], GRIDS[1].fit(weight))
     factor = statistics.factor(0.01)
-    _, solved = solve_and_refit([weight], factor, target, statistics.hessian, 0.01, never, earlier=earlier)
+    solved = solve_and_refit([weight], factor, fitted, statistics.hessian, 0.01, never, earlier=earlier)
     assert bool((solved.weight[earlier] == 0).all()) and torch.equal(solved.mask, earlier)
 
 
@@ -144,7 +145,9 @@ def test_mending_aims_there_too(drifted):
     mask = torch.rand(ROWS, COLUMNS, generator=torch.Generator().manual_seed(1)) < 0.5
     start, gaps = weight.masked_fill(mask, 0), []
     for statistics in (statistics_of(inputs), statistics_of(inputs, meant)):
-        mended = refine(start, weight, mask, statistics, dampening=0.01, steps=30, check=never)
+        mended = refine(
+            start, weight, mask, statistics.hessian, drift=statistics.drift, dampening=0.01, steps=30, check=never
+        )
         gaps.append(float((weight @ meant.T - mended @ inputs.T).square().sum()))
         assert bool((mended[mask] == 0).all())
     assert gaps[1] < 0.9 * gaps[0]

@@ -11,9 +11,10 @@ from compresslab.engine.runtimes.onnx_graph import graph_of
 from compresslab.engine.runtimes.onnx_session import OnnxRuntime
 from compresslab.engine.runtimes.torch_runtime import TorchRuntime
 from compresslab.engine.session import Session
+from compresslab.grids.affine import Affine
 from compresslab.models.anatomy import Heads
 from compresslab.models.traffic import cache_per_token, read_per_token
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.models.weights import WeightPlan
 from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pane
 
 from tests.tiny_models import FAMILIES
@@ -362,10 +363,10 @@ def test_bytes_a_token_by_hand():
     linear = WeightPlan("l", (10, 64), "F32", "linear")
     assert read_per_token([embedding, norm, linear], low_bit=False) == 4 * (6400 + 640)
     assert read_per_token([embedding, head, linear], low_bit=False) == 4 * (6400 + 640)
-    low = WeightPlan("l", (10, 64), "F32", "linear", grid=Grid(bits=3, group_size=32, symmetric=True))
+    low = WeightPlan("l", (10, 64), "F32", "linear", grid=Affine(bits=3, group_size=32, symmetric=True))
     assert read_per_token([embedding, head, low], low_bit=True) == 4 * 6400 + 10 * (32 + 2 * 4)
     assert read_per_token([embedding, head, low], low_bit=False) == 4 * (6400 + 640)
-    five = WeightPlan("l", (10, 64), "F32", "linear", grid=Grid(bits=5, group_size=0, symmetric=False))
+    five = WeightPlan("l", (10, 64), "F32", "linear", grid=Affine(bits=5, group_size=0, symmetric=False))
     assert read_per_token([five], low_bit=True) == 10 * (64 + 1 + 4)
 
 

@@ -9,12 +9,12 @@ from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.least_squares import refine
 from compresslab.engine.solvers.masks import lowest_in_groups
-from compresslab.engine.solvers.optimal_brain import Target, quantized, relative_loss, solve
-from compresslab.engine.solvers.rounding import fit, round_to_nearest, search
+from compresslab.engine.solvers.optimal_brain import Target, relative_loss, solve
+from compresslab.engine.solvers.rounding import Fitted, round_to_nearest
 from compresslab.engine.steps.pruning import _levelled
 from compresslab.errors import BadInput, Cancelled
+from compresslab.grids.affine import Affine
 from compresslab.methods.prune_sparsegpt import PruneSparsegpt
-from compresslab.models.weights import Grid
 from compresslab.recipes.recipe import Recipe
 
 ROWS, COLUMNS = 12, 150  # more than one block, and no multiple of one
@@ -57,8 +57,9 @@ def plain_optimal_brain(weight, H, fixed):
 @pytest.mark.parametrize(("bits", "group_size", "symmetric"), [(4, 0, True), (3, 64, False), (2, 16, True)])
 def test_gptq_is_its_plain_definition(case, bits, group_size, symmetric):
     weight, statistics = case
-    grid = Grid(bits, group_size, symmetric)
-    scales, zeros = fit(weight, grid)
+    grid = Affine(bits, group_size, symmetric)
+    parameters = grid.fit(weight)
+    scales, zeros = parameters["scales"], grid.zero_codes(parameters)
     size = group_size or COLUMNS
 
     def fixed(q, W, _free):
@@ -66,9 +67,8 @@ def test_gptq_is_its_plain_definition(case, bits, group_size, symmetric):
         return ((W[:, q] / scale).round() + zero).clamp(0, 2**bits - 1).sub(zero) * scale
 
     expected = plain_optimal_brain(weight, damped(statistics), fixed)
-    target = Target(grid, scales, zeros)
-    solved = solve([weight], statistics.factor(0.01), target, never)
-    same = (quantized(target, solved).dequantize().double() - expected).abs() < 1e-6
+    solved = solve([weight], statistics.factor(0.01), Target(Fitted(grid, parameters)), never)
+    same = (solved.quantized.dequantize().double() - expected).abs() < 1e-6
     assert same.float().mean() > 0.995  # float32 against float64: a weight halfway between two levels may go either way
     assert relative_loss(weight, solved.weight, statistics.hessian) < 0.8 * relative_loss(
         weight, round_to_nearest(weight, grid).dequantize(), statistics.hessian
@@ -117,10 +117,10 @@ def test_matrices_that_share_an_input_are_solved_as_if_alone(case):
 
 def test_rounding_and_zeroing_in_one_pass_keeps_both(case):
     weight, statistics = case
-    grid = Grid(3, 32, True)
-    target = Target(grid, *fit(weight, grid), sparsity=0.5)
+    grid = Affine(3, 32, True)
+    target = Target(Fitted(grid, grid.fit(weight)), sparsity=0.5)
     solved = solve([weight], statistics.factor(0.01), target, never)
-    value = quantized(target, solved).dequantize()
+    value = solved.quantized.dequantize()
     assert bool((value[solved.mask] == 0).all()) and int(solved.mask.sum()) == round(0.5 * weight.numel())
     assert torch.allclose(value, solved.weight)
 
@@ -131,21 +131,21 @@ def test_earlier_zeros_are_kept_and_counted_first(case):
     weight = weight.masked_fill(earlier, 0)
     pruned = solve([weight], statistics.factor(0.01), Target(sparsity=0.5), never, earlier=earlier)
     assert bool(pruned.mask[earlier].all()) and int(pruned.mask.sum()) == round(0.5 * weight.numel())
-    grid = Grid(4, 0, False)
-    target = Target(grid, *fit(weight, grid))
+    grid = Affine(4, 0, False)
+    target = Target(Fitted(grid, grid.fit(weight)))
     rounded = solve([weight], statistics.factor(0.01), target, never, earlier=earlier)
-    assert bool((quantized(target, rounded).dequantize()[earlier] == 0).all())
+    assert bool((rounded.quantized.dequantize()[earlier] == 0).all())
 
 
 def test_the_order_of_channels_changes_the_walk_and_not_the_places(case):
     weight, statistics = case
     order = statistics.hessian.diagonal().argsort(descending=True)
-    grid = Grid(3, 32, True)
-    target = Target(grid, *fit(weight, grid))
+    grid = Affine(3, 32, True)
+    target = Target(Fitted(grid, grid.fit(weight)))
     solved = solve([weight], statistics.factor(0.01, order), target, never, order=order)
     H, stored = statistics.hessian, solve([weight], statistics.factor(0.01), target, never)
     assert relative_loss(weight, solved.weight, H) < relative_loss(weight, stored.weight, H)
-    assert torch.allclose(quantized(target, solved).dequantize(), solved.weight)
+    assert torch.allclose(solved.quantized.dequantize(), solved.weight)
 
 
 def test_mending_reaches_least_squares_under_the_mask(case):
@@ -157,7 +157,7 @@ def test_mending_reaches_least_squares_under_the_mask(case):
     start = weight.masked_fill(mask, 0)
     loss = [relative_loss(weight, start, statistics.hessian)]
     for steps in (2, 10, 200):
-        mended = refine(start, weight, mask, statistics, dampening=0.01, steps=steps, check=never)
+        mended = refine(start, weight, mask, statistics.hessian, dampening=0.01, steps=steps, check=never)
         loss.append(relative_loss(weight, mended, statistics.hessian))
     assert loss == sorted(loss, reverse=True) and loss[2] < 0.7 * loss[0]
     assert torch.allclose(mended.double(), expected, atol=1e-3)
@@ -185,14 +185,12 @@ def test_mended_models_stay_nearer_and_keep_their_zeros(session, tiny_recipe, me
 def test_searched_scales_have_less_weighted_error(case, bits, symmetric):
     weight, statistics = case
     weight = weight**3  # outlying weights, so that there is something to clip
-    grid, importance = Grid(bits, 50, symmetric), statistics.hessian.diagonal()
+    grid, importance = Affine(bits, 50, symmetric), statistics.hessian.diagonal()
 
-    def error(scales, zeros):
-        from compresslab.engine.solvers.rounding import on_grid
+    def error(parameters):
+        return ((Fitted(grid, parameters).round(weight).dequantize() - weight).square() * importance).sum()
 
-        return ((on_grid(weight, scales, zeros, grid).dequantize() - weight).square() * importance).sum()
-
-    assert error(*search(weight, grid, importance)) < 0.97 * error(*fit(weight, grid))
+    assert error(grid.search(weight, importance)) < 0.97 * error(grid.fit(weight))
 
 
 def test_a_solve_can_be_stopped_within_a_matrix(case):

@@ -17,7 +17,7 @@ from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.errors import BadInput, Cancelled, RunFailed
-from compresslab.models.weights import Grid
+from compresslab.grids.affine import Affine
 from compresslab.profiles import statistics_files as files
 from compresslab.workspace import Workspace
 
@@ -109,7 +109,7 @@ def test_sequential_ones_see_what_was_compressed_before(opened, uneven, family):
         assert_describes(statistics, now)
         changed.append(not torch.equal(now, first[group[0]]))
         for name in group:
-            model.quantize(name, round_to_nearest(model.weight(name), Grid(2, 0, True)))
+            model.quantize(name, round_to_nearest(model.weight(name), Affine(2, 0, True)))
     assert (changed[0], changed[-1]) == (False, True)
 
 

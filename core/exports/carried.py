@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING
 
-from compresslab.models.weights import Grid
+from compresslab.grids.affine import Affine
 
 if TYPE_CHECKING:
     from compresslab.engine.solvers.rounding import QuantizedWeight
@@ -24,25 +24,23 @@ class Carried:
     codes: Tensor  # uint8 [rows, columns]
     scales: Tensor  # float16 [rows, groups]
     zeros: Tensor  # uint8 [rows, groups]
-    grid: Grid
+    grid: Affine
 
 
-def carrier(grid: Grid, columns: int, widths: tuple[int, ...]) -> Grid:
+def carrier(grid: Affine, columns: int, widths: tuple[int, ...]) -> Affine:
     """The grid of the first of these widths that is wide enough, in groups that divide a row."""
     bits = next(width for width in widths if width >= grid.bits)
     single = grid.groups(columns) == 1
-    return Grid(bits, 0 if single else gcd(grid.group_size, columns), grid.symmetric)
+    return Affine(bits, 0 if single else gcd(grid.group_size, columns), grid.symmetric)
 
 
-def carry(quantized: QuantizedWeight, grid: Grid) -> Carried:
-    """The weight on a carrier of its grid; nothing is rounded."""
+def carry(quantized: QuantizedWeight, grid: Affine) -> Carried:
+    """The weight, whose codes are affine ones, on a carrier of its grid; nothing is rounded."""
     import torch
 
     columns = quantized.codes.shape[1]
-    lift = 2 ** (grid.bits - 1) - 2 ** (quantized.grid.bits - 1) if grid.symmetric else 0
-    scales, zeros = quantized.scales, quantized.zeros
-    if zeros is None:
-        zeros = torch.full(scales.shape, 2 ** (quantized.grid.bits - 1), dtype=torch.uint8, device=scales.device)
+    lift = grid.middle - 2 ** (quantized.grid.bits - 1) if grid.symmetric else 0
+    scales, zeros = quantized.parameters["scales"], quantized.grid.zero_codes(quantized.parameters)
     if grid.group_size:
         firsts = torch.arange(0, columns, grid.group_size, device=scales.device)
         source = firsts // quantized.grid.group_size  # the group in which each smaller one lies

@@ -21,8 +21,9 @@ from compresslab.exports import Contents, Format, Reopened
 from compresslab.exports.carried import carrier
 from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
 from compresslab.exports.vllm import parted
+from compresslab.grids.affine import Affine
 from compresslab.models.packed_layout import BITS
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.models.weights import WeightPlan
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
@@ -114,15 +115,14 @@ class CompressedTensors(Format):
 
     # -- inside -------------------------------------------------------------------------
 
-    def _carrier(self, weight: WeightPlan) -> Grid:
-        assert weight.grid is not None  # only packed weights are asked
-        return carrier(weight.grid, weight.shape[1], self._widths)
+    def _carrier(self, weight: WeightPlan) -> Affine:
+        return carrier(packed_grid(weight), weight.shape[1], self._widths)
 
     @property
     def _widths(self) -> tuple[int, ...]:
         return KERNEL_WIDTHS if self.widths == "kernel" else EVERY_WIDTH
 
-    def _grids(self, layout: Iterable[WeightPlan]) -> dict[str, Grid | None]:
+    def _grids(self, layout: Iterable[WeightPlan]) -> dict[str, Affine | None]:
         """As the matrices are stored, by module."""
         matrices = [weight for weight in layout if weight.role in ("linear", "head")]
         return {w.name.removesuffix(".weight"): self._carrier(w) if packs(w) else None for w in matrices}
@@ -154,7 +154,7 @@ class CompressedTensors(Format):
 
     def quantization_config(self, layout: list[WeightPlan]) -> dict[str, Any]:
         """What config.json says of it: one config group for every grid, the matrices named one by one."""
-        members: dict[Grid, list[str]] = {}
+        members: dict[Affine, list[str]] = {}
         for weight in layout:
             if packs(weight):
                 members.setdefault(self._carrier(weight), []).append(weight.name.removesuffix(".weight"))
@@ -174,10 +174,16 @@ class CompressedTensors(Format):
 
 def packs(weight: WeightPlan) -> bool:
     """Whether the matrix is stored as codes: embeddings are looked up in, and no reader unpacks those everywhere."""
-    return weight.grid is not None and weight.role in ("linear", "head")
+    return weight.affine is not None and weight.role in ("linear", "head")
 
 
-def _group(grid: Grid, names: list[str]) -> dict[str, Any]:
+def packed_grid(weight: WeightPlan) -> Affine:
+    """Of a weight that is stored as codes."""
+    assert weight.affine is not None
+    return weight.affine
+
+
+def _group(grid: Affine, names: list[str]) -> dict[str, Any]:
     weights = {
         "num_bits": grid.bits,
         "type": "int",

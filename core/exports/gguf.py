@@ -125,7 +125,7 @@ class Gguf(Format):
         return STORED.get(self.dense, weight.dtype)
 
     def _is_small(self, weight: WeightPlan) -> bool:
-        grid = weight.grid
+        grid = weight.affine
         return self.asymmetric == "small" and grid is not None and not grid.symmetric and grid.bits == 4
 
     def _is_exact(self, weight: WeightPlan) -> bool:

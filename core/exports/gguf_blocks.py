@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.grids.affine import Affine
+from compresslab.grids.grid import Grid
+from compresslab.models.weights import WeightPlan
 
 if TYPE_CHECKING:
     from compresslab.engine.solvers.rounding import QuantizedWeight
@@ -38,7 +40,7 @@ KINDS = {kind.name: kind for kind in (*STEPPED, WITH_MINIMUM)}
 
 def holds(weight: WeightPlan) -> Kind | None:
     """The smallest kind of block that holds the weight's grid as it is; None where there is none."""
-    grid, columns = weight.grid, weight.shape[-1]
+    grid, columns = weight.affine, weight.shape[-1]
     if grid is None or not divides(grid, columns):
         return None
     lowest, highest = reach(grid)
@@ -50,11 +52,9 @@ def divides(grid: Grid, columns: int) -> bool:
     return columns % BLOCK == 0 and (grid.groups(columns) == 1 or grid.group_size % BLOCK == 0)
 
 
-def reach(grid: Grid) -> tuple[int, int]:
+def reach(grid: Affine) -> tuple[int, int]:
     """The lowest and the highest step, code - zero point, that a grid may use."""
-    if grid.symmetric:
-        return -(2 ** (grid.bits - 1)), 2 ** (grid.bits - 1) - 1
-    return -(2**grid.bits - 1), 2**grid.bits - 1
+    return (-grid.middle, grid.top - grid.middle) if grid.symmetric else (-grid.top, grid.top)
 
 
 def stepped(quantized: QuantizedWeight, kind: Kind) -> Array:
@@ -83,11 +83,8 @@ def _by_block(quantized: QuantizedWeight) -> tuple[Array, Array]:
     """Scale, float16, and zero point, int16, of every block: [rows, blocks]."""
     columns, grid = quantized.codes.shape[1], quantized.grid
     group = np.arange(0, columns, BLOCK) // (grid.group_size or columns)
-    scales = quantized.scales.cpu().numpy()
-    if quantized.zeros is None:
-        zeros = np.full(scales.shape, 2 ** (grid.bits - 1), dtype=np.int16)
-    else:
-        zeros = quantized.zeros.cpu().numpy().astype(np.int16)
+    scales = quantized.parameters["scales"].cpu().numpy()
+    zeros = grid.zero_codes(quantized.parameters).cpu().numpy().astype(np.int16)
     return scales[:, group], zeros[:, group]
 
 

@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from compresslab.exports import Contents, Format, Reopened
 from compresslab.exports.carried import Carried, carrier
-from compresslab.exports.compressed_tensors import packs
+from compresslab.exports.compressed_tensors import packed_grid, packs
 from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
 from compresslab.exports.vllm import parted, wholes
+from compresslab.grids.affine import Affine
 from compresslab.models.packed_layout import BITS
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.models.weights import WeightPlan
 
 if TYPE_CHECKING:
     from compresslab.engine.models.model import CompressedModel
@@ -154,7 +155,7 @@ def quantization_config(layout: list[WeightPlan]) -> dict[str, Any]:
     }
 
 
-def grids_of(layout: Iterable[WeightPlan]) -> dict[str, Grid | None]:
+def grids_of(layout: Iterable[WeightPlan]) -> dict[str, Affine | None]:
     """As the matrices are stored, by module; a head only where it is packed, for a dense one needs no exception."""
     return {
         weight.name.removesuffix(".weight"): _carrier(weight) if packs(weight) else None
@@ -163,23 +164,22 @@ def grids_of(layout: Iterable[WeightPlan]) -> dict[str, Grid | None]:
     }
 
 
-def _suits_vllm(grid: Grid) -> bool:
+def _suits_vllm(grid: Affine) -> bool:
     return grid.symmetric and grid.bits in (4, 8) and grid.group_size in (0, 32, 64, 128)
 
 
-def _in_words(grid: Grid) -> dict[str, Any]:
+def _in_words(grid: Affine) -> dict[str, Any]:
     return {"bits": grid.bits, "group_size": grid.group_size or -1, "sym": grid.symmetric}
 
 
-def _carrier(weight: WeightPlan) -> Grid:
+def _carrier(weight: WeightPlan) -> Affine:
     """Groups that divide a row where they are of a known size; else as they are, the last one of a row shorter."""
-    assert weight.grid is not None  # only packed weights are asked
-    rows, columns = weight.shape
+    own, (rows, columns) = packed_grid(weight), weight.shape
     whole = rows % WORD == 0 and columns % WORD == 0  # 3 bits are unpacked 32 at a time
-    grid = carrier(weight.grid, columns, (2, 3, 4, 8) if whole else (2, 4, 8))
+    grid = carrier(own, columns, (2, 3, 4, 8) if whole else (2, 4, 8))
     if grid.group_size in (0, *GROUPS):
         return grid
-    return Grid(grid.bits, weight.grid.group_size, grid.symmetric)
+    return Affine(grid.bits, own.group_size, grid.symmetric)
 
 
 def _bytes(weight: WeightPlan) -> int:

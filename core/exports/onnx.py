@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compresslab.errors import BadInput
 from compresslab.exports import Contents, Format, Reopened
+from compresslab.grids.affine import Affine
 from compresslab.models.families import FAMILIES
 from compresslab.models.traffic import kernel_bits
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.models.weights import WeightPlan
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
@@ -109,11 +110,11 @@ class Onnx(Format):
 
 
 def _bytes(weight: WeightPlan) -> int:
-    sizes = [] if weight.grid is None else _by_block(weight.grid, *weight.shape)
+    sizes = [] if weight.affine is None else _by_block(weight.affine, *weight.shape)
     return min(sizes, default=weight.count * FLOAT)
 
 
-def _by_block(grid: Grid, rows: int, columns: int) -> list[int]:
+def _by_block(grid: Affine, rows: int, columns: int) -> list[int]:
     """Bytes in each of the kernel's blocks that the groups are a whole number of; one scale a row fits all."""
     bits = kernel_bits(grid.bits)
     counts = {block: ceil(columns / block) for block in BLOCKS if grid.group_size % block == 0}

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from compresslab.models.weights import Grid
+from compresslab.grids.affine import Affine
 
 WHOLES = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
-Grids = Mapping[str, Grid | None]  # by module; None: dense
+Grids = Mapping[str, Affine | None]  # by module; None: dense
 
 
-def wholes(grids: Grids) -> dict[str, Grid | None]:
+def wholes(grids: Grids) -> dict[str, Affine | None]:
     """What vLLM makes of parts that are stored alike."""
     return {whole: kinds.pop() for whole, kinds in _kinds(grids).items() if len(kinds) == 1}
 
@@ -28,8 +28,8 @@ def parted(grids: Grids) -> str | None:
     return None
 
 
-def _kinds(grids: Grids) -> dict[str, set[Grid | None]]:
-    found: dict[str, set[Grid | None]] = defaultdict(set)
+def _kinds(grids: Grids) -> dict[str, set[Affine | None]]:
+    found: dict[str, set[Affine | None]] = defaultdict(set)
     for module, grid in grids.items():
         block, _, part = module.rpartition(".")
         for whole, parts in WHOLES.items():

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.errors import BadInput
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.grids.affine import Affine
+from compresslab.models.weights import WeightPlan
 from compresslab.recipes.layerwise import Pruner, mending
 from compresslab.recipes.method import Kind, Method
 from compresslab.settings import setting
@@ -58,8 +59,8 @@ class PruneSparsegpt(Pruner):
             raise BadInput("prune_sparsegpt chooses while it solves; ratios can be uniform or outliers, not global.")
 
     @property
-    def grid(self) -> Grid | None:
-        return Grid(self.joint_bits, self.group_size, True) if self.joint_bits else None
+    def grid(self) -> Affine | None:
+        return Affine(self.joint_bits, self.group_size, True) if self.joint_bits else None
 
     def conflict(self, before: tuple[Method, ...]) -> str | None:
         if any(step.kind == "quantize" or getattr(step, "joint_bits", 0) for step in before):
@@ -78,10 +79,9 @@ class PruneSparsegpt(Pruner):
         chosen = {name: own for name, own in shares.items() if not own.idle or own.grid}
 
         def solve(names: Sequence[str], own: PruneSparsegpt, statistics: InputStatistics) -> None:
-            weight, target = statistics.aim(solving.stacked(model, names), own.dampening), Target()
-            if own.grid is not None:
-                target = solving.grid_target(weight, own.grid, statistics, searched=True)
-            target = replace(target, sparsity=own.sparsity, pattern=own.pattern)
+            weight = statistics.aim(solving.stacked(model, names), own.dampening)
+            fitted = None if own.grid is None else solving.fitted(weight, own.grid, statistics, searched=True)
+            target = Target(fitted, own.sparsity, own.pattern)
             before = [model.weight(name) for name in names]
             solving.run(model, names, weight, target, statistics, context, dampening=own.dampening, order=None)
             if own.grid is None:  # on a grid there is nothing left to move

@@ -47,6 +47,7 @@ class QuantizeGptq(Quantizer):
     )
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from compresslab.engine.solvers.optimal_brain import Target
         from compresslab.engine.solvers.rounding import round_to_nearest
         from compresslab.engine.steps import solving
 
@@ -55,13 +56,13 @@ class QuantizeGptq(Quantizer):
         def solve(names: Sequence[str], own: QuantizeGptq, statistics: InputStatistics) -> None:
             order = solving.order_of(statistics, active_first=own.order == "active")
             weight = statistics.aim(solving.stacked(model, names), own.dampening, order)
-            target = solving.grid_target(weight, own.linear_grid, statistics, searched=own.search)
+            fitted = solving.fitted(weight, own.linear_grid, statistics, searched=own.search)
             kept, dampening = own.keep_strength, own.dampening
             solving.run(
                 model,
                 names,
                 weight,
-                target,
+                Target(fitted),
                 statistics,
                 context,
                 dampening=dampening,

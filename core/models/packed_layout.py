@@ -3,8 +3,8 @@
 A weight W of shape [rows, columns] is stored as
 - `W`                    its values as they were, where nothing was done to it;
 - `W.mask` `W.values`    one bit a weight and the kept values, where zeros make that the smaller form;
-- `W.codes` `W.scales`   b-bit codes, little-endian bits, and float16 scales [rows, groups];
-- `W.zeros`              b-bit zero points, where the grid is not symmetric;
+- `W.codes`              codes on a grid, b bits each, little-endian bits;
+- `W.scales` and others  the parameters of the grid as it lists them: float16, or b bits each;
 - `W.mask` with codes    codes of the kept weights only.
 The estimate and the writer both ask this module, so that the estimate is exact.
 """
@@ -18,7 +18,9 @@ from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.grids.grid import Part
+from compresslab.grids.registry import plain, read
+from compresslab.models.weights import WeightPlan
 
 PACKED = "model.packed.safetensors"  # in the folder of a run
 BITS = {"F32": 32, "BF16": 16, "F16": 16, "U8": 8}  # in the order in which safetensors writes them
@@ -53,14 +55,15 @@ def stored_tensors(weight: WeightPlan) -> list[StoredTensor]:
         if not masked:
             return [StoredTensor(weight.name, weight.dtype, weight.shape)]
         return [*tensors, StoredTensor(f"{weight.name}.values", weight.dtype, (kept,))]
-    rows, columns = weight.shape
-    groups = weight.grid.groups(columns)
-    tensors.append(StoredTensor(f"{weight.name}.codes", "U8", (_bytes(kept * weight.grid.bits),)))
-    tensors.append(StoredTensor(f"{weight.name}.scales", "F16", (rows, groups)))
-    if not weight.grid.symmetric:
-        zeros = _bytes(rows * groups * weight.grid.bits)
-        tensors.append(StoredTensor(f"{weight.name}.zeros", "U8", (zeros,)))
-    return tensors
+    _, *parameters = weight.grid.parts(*weight.shape)
+    codes = Part("codes", (kept,), weight.grid.bits)
+    return [*tensors, *(_as_stored(weight.name, part) for part in (codes, *parameters))]
+
+
+def _as_stored(name: str, part: Part) -> StoredTensor:
+    if part.bits is None:
+        return StoredTensor(f"{name}.{part.name}", "F16", part.shape)
+    return StoredTensor(f"{name}.{part.name}", "U8", (_bytes(part.count * part.bits),))
 
 
 def metadata(weights: Iterable[WeightPlan]) -> dict[str, str]:
@@ -73,7 +76,7 @@ def metadata(weights: Iterable[WeightPlan]) -> dict[str, str]:
                 "shape": list(weight.shape),
                 "dtype": weight.dtype,
                 "nonzero": weight.nonzero if uses_mask(weight) else None,
-                "grid": [grid.bits, grid.group_size, int(grid.symmetric)] if grid else None,
+                "grid": plain(grid) if grid else None,
             }
             if weight.activation_bits is not None:
                 changed[weight.name]["activation_bits"] = weight.activation_bits
@@ -98,11 +101,10 @@ def read_layout(file: Path, weights: Iterable[WeightPlan]) -> list[WeightPlan]:
 
 
 def _as_changed(weight: WeightPlan, about: dict[str, Any]) -> WeightPlan:
-    bits, group_size, symmetric = about["grid"] or (0, 0, 0)
     return replace(
         weight,
         shape=tuple(about["shape"]),
-        grid=Grid(bits, group_size, bool(symmetric)) if bits else None,
+        grid=read(about["grid"]) if about["grid"] else None,
         nonzero=about["nonzero"],
         activation_bits=about.get("activation_bits"),
     )

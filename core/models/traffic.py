@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import ceil
 
+from compresslab.grids.affine import Affine
 from compresslab.models.anatomy import Heads
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.models.weights import WeightPlan
 
 FLOAT = 4  # bytes
 BLOCKS = (128, 64, 32, 16)  # of 256, int8 activations are twice as coarse, and 2 bits have no kernel
@@ -17,7 +18,7 @@ def kernel_bits(bits: int) -> int:
     return 2 if bits == 2 else 4 if bits <= 4 else 8
 
 
-def kernel_block(grid: Grid, columns: int) -> int | None:
+def kernel_block(grid: Affine, columns: int) -> int | None:
     """Weights of a row that share a scale in the kernel: of the sizes that a group is a whole number of, the one that
     takes least memory. None where there is none: such a weight is multiplied as float32.
     """
@@ -25,7 +26,7 @@ def kernel_block(grid: Grid, columns: int) -> int | None:
     return min(fits, key=lambda block: _blocks_bytes(grid, columns, block), default=None)
 
 
-def row_bytes(grid: Grid, columns: int) -> int:
+def row_bytes(grid: Affine, columns: int) -> int:
     """Of one row of a matrix as the kernel reads it: whole blocks of codes, their scales and zero points."""
     block = kernel_block(grid, columns)
     return FLOAT * columns if block is None else _blocks_bytes(grid, columns, block)
@@ -47,13 +48,14 @@ def cache_per_token(heads: Heads, layers: int, tokens: float) -> int:
 
 
 def _bytes(weight: WeightPlan, low_bit: bool) -> int:
-    if weight.grid is None or not low_bit:
+    """Matrices on a grid that the kernel does not know are multiplied as float32."""
+    if weight.affine is None or not low_bit:
         return FLOAT * weight.count
     rows, columns = weight.shape
-    return rows * row_bytes(weight.grid, columns)
+    return rows * row_bytes(weight.affine, columns)
 
 
-def _blocks_bytes(grid: Grid, columns: int, block: int) -> int:
+def _blocks_bytes(grid: Affine, columns: int, block: int) -> int:
     count, bits = ceil(columns / block), kernel_bits(grid.bits)
     zero_points = 0 if grid.symmetric else ceil(count * bits / 8)
     return count * (block * bits // 8 + FLOAT) + zero_points

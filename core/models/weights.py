@@ -1,23 +1,12 @@
 """A weight as the plan sees it: its shape, its place in the model, and how it will be stored."""
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Literal
 
+from compresslab.grids.affine import Affine
+from compresslab.grids.grid import Grid
+
 Role = Literal["linear", "embedding", "head", "other"]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The affine grid of a quantized weight: `group_size` 0 means one scale a row."""
-
-    bits: int
-    group_size: int
-    symmetric: bool
-
-    def groups(self, columns: int) -> int:
-        """Scales in one row. The last group of a row may be shorter than the others."""
-        return ceil(columns / self.group_size) if self.group_size else 1
 
 
 @dataclass(frozen=True)
@@ -33,6 +22,11 @@ class WeightPlan:
     nonzero: int | None = None  # kept weights where a mask is stored; None: every weight is kept
     activation_bits: int | None = None  # of what a matrix reads, rounded token by token; None: as it comes
     exact: bool = True  # False: `nonzero` is known for the model as a whole only
+
+    @property
+    def affine(self) -> Affine | None:
+        """The affine grid that its codes lie on; None where there are no codes, or those of another kind of grid."""
+        return None if self.grid is None else self.grid.affine
 
     @property
     def count(self) -> int:

@@ -9,8 +9,10 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal, Self
 
 from compresslab.errors import BadInput
+from compresslab.grids.affine import Affine
+from compresslab.grids.grid import Grid
 from compresslab.models.facts import ModelFacts
-from compresslab.models.weights import Grid, WeightPlan, zeroed_in_row
+from compresslab.models.weights import WeightPlan, zeroed_in_row
 from compresslab.recipes.method import Method
 from compresslab.settings import Control, setting
 
@@ -265,7 +267,7 @@ class Quantizer(LayerMethod):
     @property
     def linear_grid(self) -> Grid:
         """The grid of the matrices of the blocks."""
-        return Grid(self.bits, self.group_size, self.symmetric)
+        return Affine(self.bits, self.group_size, self.symmetric)
 
     def touches(self, weight: WeightPlan) -> bool:
         return self.grid_for(weight) is not None
@@ -275,7 +277,7 @@ class Quantizer(LayerMethod):
         if weight.role == "linear":
             return self.linear_grid
         bits = {"embedding": self.embedding_bits, "head": self.head_bits}.get(weight.role, 0)
-        return replace(self.linear_grid, bits=bits) if bits else None
+        return Affine(bits, self.group_size, self.symmetric) if bits else None
 
     def foresee_weight(self, weight: WeightPlan) -> WeightPlan:
         return replace(weight, grid=self.grid_for(weight))

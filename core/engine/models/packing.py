@@ -16,9 +16,10 @@ from compresslab.engine.models.device import Choice
 from compresslab.engine.models.model import CompressedModel, effective
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.errors import BadInput
+from compresslab.grids.grid import Grid, Part
 from compresslab.models.facts import ModelFacts
 from compresslab.models.packed_layout import PACKED, header_and_places, read_layout, stored_tensors, uses_mask
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.models.weights import WeightPlan
 from safetensors import safe_open
 from torch import Tensor
 
@@ -57,12 +58,17 @@ def _packed(plan: WeightPlan, stored: Tensor | QuantizedWeight, mask: Tensor | N
     kept = ~mask if mask is not None and uses_mask(plan) else None
     parts = [] if kept is None else [_bits(kept.cpu().numpy(), 1)]
     if isinstance(stored, QuantizedWeight):
-        codes = stored.codes if kept is None else stored.codes[kept]
-        parts += [_bits(codes.cpu().numpy(), stored.grid.bits), stored.scales.cpu()]
-        parts += [] if stored.zeros is None else [_bits(stored.zeros.cpu().numpy(), stored.grid.bits)]
+        codes, *parameters = stored.grid.parts(*plan.shape)
+        parts.append(_written(codes, stored.codes if kept is None else stored.codes[kept]))
+        parts += [_written(part, stored.parameters[part.name]) for part in parameters]
     else:
         parts.append((stored if kept is None else stored[kept]).cpu().contiguous())
     return {tensor.name: part for tensor, part in zip(stored_tensors(plan), parts, strict=True)}
+
+
+def _written(part: Part, tensor: Tensor) -> Tensor:
+    """As it lies in the file."""
+    return tensor.cpu() if part.bits is None else _bits(tensor.cpu().numpy(), part.bits)
 
 
 def _bits(values: np.ndarray[Any, Any], bits: int) -> Tensor:
@@ -124,22 +130,24 @@ def _unpacked(
             return parts[plan.name].to(device), None
         values = parts[f"{plan.name}.values"].to(device)
         return torch.zeros(plan.shape, dtype=values.dtype, device=device).masked_scatter_(kept, values), ~kept
-    quantized = _quantized(plan, plan.grid, parts, kept, device)
+    quantized = _quantized(plan, plan.grid, parts, kept).to(device)
     return (quantized, None) if kept is None else (quantized.with_zeros(~kept), ~kept)
 
 
-def _quantized(
-    plan: WeightPlan, grid: Grid, parts: dict[str, Tensor], kept: Tensor | None, device: torch.device
-) -> QuantizedWeight:
-    rows, columns = plan.shape
-    groups = grid.groups(columns)
-    count = plan.count if kept is None else int(kept.sum())
-    codes = _values(parts[f"{plan.name}.codes"], count, grid.bits).to(device)
+def _quantized(plan: WeightPlan, grid: Grid, parts: dict[str, Tensor], kept: Tensor | None) -> QuantizedWeight:
+    coded, *parameters = grid.parts(*plan.shape)
     if kept is not None:
-        codes = torch.zeros(plan.shape, dtype=torch.uint8, device=device).masked_scatter_(kept, codes)
-    packed = parts.get(f"{plan.name}.zeros")
-    zeros = None if packed is None else _values(packed, rows * groups, grid.bits).view(rows, groups).to(device)
-    return QuantizedWeight(codes.view(rows, columns), parts[f"{plan.name}.scales"].to(device), zeros, grid)
+        coded = replace(coded, shape=(int(kept.sum()),))
+    codes = _read_part(coded, parts[f"{plan.name}.codes"])
+    if kept is not None:
+        codes = torch.zeros(plan.shape, dtype=torch.uint8).masked_scatter_(kept.cpu(), codes)
+    found = {part.name: _read_part(part, parts[f"{plan.name}.{part.name}"]) for part in parameters}
+    return QuantizedWeight(codes, found, grid)
+
+
+def _read_part(part: Part, stored: Tensor) -> Tensor:
+    """What `_written` was given."""
+    return stored if part.bits is None else _values(stored, part.count, part.bits).view(part.shape)
 
 
 def _flags(packed: Tensor, plan: WeightPlan) -> Tensor:

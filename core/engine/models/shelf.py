@@ -8,13 +8,13 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import psutil
 import torch
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.files.paths import home
-from compresslab.models.weights import Grid
+from compresslab.grids.grid import Grid
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -50,7 +50,7 @@ class Spilled:
             parts = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118 - no mapping
         if self._grid is None:
             return parts["value"]
-        return QuantizedWeight(parts["codes"], parts["scales"], parts.get("zeros"), self._grid)
+        return QuantizedWeight(parts.pop("codes"), parts, self._grid)
 
 
 class Shelf(MutableMapping[str, V], Generic[V]):
@@ -60,8 +60,7 @@ class Shelf(MutableMapping[str, V], Generic[V]):
         self._read, self._device = dict(read), device
 
     def __getitem__(self, name: str) -> V:
-        value: V = _moved(self._read[name](), self._device)
-        return value
+        return cast("V", self._read[name]().to(self._device))
 
     def __setitem__(self, name: str, value: V) -> None:
         self._read[name] = Spilled(value)  # type: ignore[assignment] # it gives back what was put in
@@ -86,15 +85,7 @@ class Shelf(MutableMapping[str, V], Generic[V]):
 def _parts(value: Tensor | QuantizedWeight) -> dict[str, Tensor]:
     if isinstance(value, Tensor):
         return {"value": value}
-    parts = {"codes": value.codes, "scales": value.scales}
-    return parts if value.zeros is None else parts | {"zeros": value.zeros}
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, Tensor):
-        return value.to(device)
-    zeros = None if value.zeros is None else value.zeros.to(device)
-    return QuantizedWeight(value.codes.to(device), value.scales.to(device), zeros, value.grid)
+    return {"codes": value.codes, **value.parameters}
 
 
 def _folder() -> Path:

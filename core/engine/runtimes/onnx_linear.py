@@ -12,46 +12,53 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from compresslab.engine.runtimes import Form
 from compresslab.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
 from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.grids.grid import Grid
 from compresslab.models.traffic import kernel_bits, kernel_block
-from compresslab.models.weights import Grid
 from torch import Tensor
 
 FLOAT_KERNEL = "MatMul float32"
 INT8_KERNEL = "DynamicQuantizeMatMul int8 per row, int8 activations per token"
 INT8_TOP, INT8_MIDDLE = 127, 128
 TOO_SMALL = "groups that hold no whole block of 16 are dequantized, their matmul is dense"
+NO_KERNEL = "codes have no kernel here, they are dequantized and their matmul is dense"
 ROUNDED_AGAIN = "weights are rounded once more, to int8 per row"
 
 
 @dataclass(frozen=True)
 class Codes:
-    """Codes as they are stored: weight = (code - zero) * scale."""
+    """A weight on its grid, as it is stored."""
 
     codes: Array  # uint8 [N, K]
-    scales: Array  # float32 [N, groups]
-    zeros: Array | None  # uint8 [N, groups]; None: the middle of the width
+    parameters: dict[str, Array]  # [N, groups] each
     grid: Grid
 
     def rows(self, rows: Array) -> Codes:
         """Row i is what row rows[i] was; a row of zeros where that is negative."""
+        codes, parameters = self.codes[rows], {name: each[rows] for name, each in self.parameters.items()}
         empty = rows < 0
-        codes, scales = self.codes[rows], self.scales[rows]
-        zeros = None if self.zeros is None else self.zeros[rows]
-        codes[empty], scales[empty] = 2 ** (self.grid.bits - 1), 1
-        if zeros is not None:
-            zeros[empty] = 2 ** (self.grid.bits - 1)
-        return replace(self, codes=codes, scales=scales, zeros=zeros)
+        if empty.any():
+            zeros = self.grid.spread(self.grid.zero_codes(_tensors(parameters)), codes.shape[1])
+            codes[empty] = zeros.numpy()[empty]
+        return replace(self, codes=codes, parameters=parameters)
 
     def dequantized(self) -> Array:
         """float32 [N, K]."""
-        columns = self.codes.shape[1]
-        middle = np.full_like(self.scales, 2 ** (self.grid.bits - 1)) if self.zeros is None else self.zeros
-        zeros, scales = (np.repeat(each, self.group, axis=1)[:, :columns] for each in (middle, self.scales))
-        found: Array = (self.codes - zeros.astype(np.float32)) * scales
+        found: Array = self.grid.value(torch.from_numpy(self.codes), _tensors(self.parameters)).numpy()
         return found
+
+    @property
+    def scales(self) -> Array:
+        """float32 [N, groups], of affine codes."""
+        return self.parameters["scales"].astype(np.float32)
+
+    @property
+    def zeros(self) -> Array | None:
+        """uint8 [N, groups], of affine codes; None: the middle of the width."""
+        return self.parameters.get("zeros")
 
     @property
     def group(self) -> int:
@@ -60,7 +67,18 @@ class Codes:
 
     @property
     def block(self) -> int | None:
-        return kernel_block(self.grid, self.codes.shape[1])
+        """Of the low-bit kernel; None where it can't multiply these codes."""
+        return None if self.grid.affine is None else kernel_block(self.grid.affine, self.codes.shape[1])
+
+    @property
+    def one_scale_a_row(self) -> bool:
+        """Whether these are symmetric integers, with nothing but a scale for every row."""
+        affine = self.grid.affine
+        return affine is not None and affine.symmetric and self.group >= self.codes.shape[1]
+
+
+def _tensors(parameters: dict[str, Array]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(each) for name, each in parameters.items()}
 
 
 @dataclass(frozen=True)
@@ -84,9 +102,8 @@ def matrix(stored: Tensor | QuantizedWeight, bias: Tensor | None = None) -> Matr
     after = None if bias is None else bias.float().cpu().numpy()
     if not isinstance(stored, QuantizedWeight):
         return Matrix(stored.float().cpu().numpy(), after)
-    zeros = None if stored.zeros is None else stored.zeros.cpu().numpy()
-    codes, scales = stored.codes.cpu().numpy(), stored.scales.float().cpu().numpy()
-    return Matrix(Codes(codes, scales, zeros, stored.grid), after)
+    parameters = {name: each.cpu().numpy() for name, each in stored.parameters.items()}
+    return Matrix(Codes(stored.codes.cpu().numpy(), parameters, stored.grid), after)
 
 
 def joined(parts: list[Matrix]) -> Matrix | None:
@@ -100,12 +117,10 @@ def joined(parts: list[Matrix]) -> Matrix | None:
         return Matrix(np.concatenate([part.weight for part in parts]), bias)
     if len(codes) < len(parts) or len({c.grid for c in codes}) > 1:
         return None
-    zeros = [c.zeros for c in codes if c.zeros is not None]
     below = replace(
         codes[0],
         codes=np.concatenate([c.codes for c in codes]),
-        scales=np.concatenate([c.scales for c in codes]),
-        zeros=np.concatenate(zeros) if zeros else None,
+        parameters={name: np.concatenate([c.parameters[name] for c in codes]) for name in codes[0].parameters},
     )
     return Matrix(below, bias)
 
@@ -206,7 +221,7 @@ class Linear:
 
     def _dequantized(self, weight: Codes) -> Array:
         if self._form != "float32":
-            self.notes[TOO_SMALL] = None
+            self.notes[TOO_SMALL if weight.grid.affine else f"{weight.grid.name} {NO_KERNEL}"] = None
         self.dense = True
         return weight.dequantized()
 
@@ -249,7 +264,7 @@ def packed(values: Array, bits: int) -> Array:
 
 def int8_rows(weight: Codes) -> tuple[Array, Array, bool]:
     """int8 [N, K] and float32 scales [N]; and whether they are the very same weights, not rounded once more."""
-    if weight.zeros is None and weight.group >= weight.codes.shape[1]:
+    if weight.one_scale_a_row:
         return (weight.codes.astype(np.int16) - 2 ** (weight.grid.bits - 1)).astype(np.int8), weight.scales[:, 0], True
     values = weight.dequantized()
     scales = np.maximum(np.abs(values).max(1), np.finfo(np.float32).tiny) / INT8_TOP

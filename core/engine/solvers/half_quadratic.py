@@ -10,8 +10,8 @@ does better. A scale of least error shrinks the weights: at the end every group 
 from __future__ import annotations
 
 import torch
-from compresslab.engine.solvers.rounding import QuantizedWeight, as_scales, codes_of, fit, in_groups, on_grid, unbiased
-from compresslab.models.weights import Grid
+from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight, unbiased
+from compresslab.grids.grid import Grid, Parameters
 from torch import Tensor
 
 POWER = 0.7  # p, as published
@@ -22,38 +22,38 @@ SMALLEST_ERROR = 1e-4  # of the scale: |e|^(p-1) has no end at zero
 
 def half_quadratic(weight: Tensor, grid: Grid) -> QuantizedWeight:
     """The weight on the best grid on the way, that of `fit` included, and without the shrinking that comes with it."""
-    values = in_groups(weight, grid)  # [r, g, size]
-    best = scales, zeros = fit(weight, grid)
-    offsets, least = _offsets(values, scales, zeros, grid)
+    values = grid.in_groups(weight)  # [r, g, size]
+    best = parameters = grid.fit(weight)
+    points, least = _nearest(values, parameters, grid)
     for step in range(STEPS):
-        scales, zeros = _step(values, offsets, scales, zeros, grid, BETA * GROWTH**step)
-        offsets, error = _offsets(values, scales, zeros, grid)
+        close = _close(values, points, grid.scales(parameters).unsqueeze(2), BETA * GROWTH**step)
+        parameters = grid.refitted(close, values, points, parameters)
+        points, error = _nearest(values, parameters, grid)
         better = error < least
         least = torch.where(better, error, least)
-        best = torch.where(better, scales, best[0]), torch.where(better, zeros, best[1])
-    return unbiased(weight, on_grid(weight, *best, grid), torch.ones_like(weight[0]))
+        best = _where(better, parameters, best)
+    return unbiased(weight, Fitted(grid, best).round(weight), torch.ones_like(weight[0]))
 
 
-def _offsets(values: Tensor, scales: Tensor, zeros: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-    """Steps from zero [r, g, size] of every weight on its grid, and the squared error of every group [r, g]."""
-    offsets = codes_of(values, scales, zeros, grid) - zeros.float().unsqueeze(2)
-    lost = values - offsets * scales.float().unsqueeze(2)
-    return offsets, lost.square_().sum(2)
+def _nearest(values: Tensor, parameters: Parameters, grid: Grid) -> tuple[Tensor, Tensor]:
+    """Points [r, g, size], in units of the scale, of every weight, and the squared error of every group [r, g]."""
+    scales = grid.scales(parameters).unsqueeze(2)
+    points = grid.nearest(values / scales, parameters)
+    lost = values - points * scales
+    return points, lost.square_().sum(2)
 
 
-def _step(
-    values: Tensor, offsets: Tensor, scales: Tensor, zeros: Tensor, grid: Grid, beta: float
-) -> tuple[Tensor, Tensor]:
-    """The scales and zero points of least squares once the sparse part of the error is taken away."""
-    scale = scales.float().unsqueeze(2)
-    close = values - _shrunk(values / scale - offsets, beta) * scale
-    if not grid.symmetric:
-        moved = (offsets - close / scale).mean(2).round()
-        zeros = (zeros.float() + moved).clamp(0, 2**grid.bits - 1).to(torch.uint8)
-        offsets = codes_of(values, scales, zeros, grid) - zeros.float().unsqueeze(2)
-    energy = offsets.square().sum(2)
-    new = (offsets * close).sum(2) / energy.clamp(min=1)
-    return as_scales(torch.where(energy > 0, new, scales.float())), zeros
+def _close(values: Tensor, points: Tensor, scales: Tensor, beta: float) -> Tensor:
+    """The values without the sparse part of their error: what the next grid is to fit."""
+    return values - _shrunk(values / scales - points, beta) * scales
+
+
+def _where(chosen: Tensor, these: Parameters, those: Parameters) -> Parameters:
+    """Of groups [r, g] that are chosen these parameters, of the others those."""
+    return {
+        name: torch.where(chosen.view(*chosen.shape, *[1] * (each.ndim - 2)), each, those[name])
+        for name, each in these.items()
+    }
 
 
 def _shrunk(errors: Tensor, beta: float) -> Tensor:

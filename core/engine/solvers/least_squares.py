@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from compresslab.engine.inputs.calibration import InputStatistics
 from torch import Tensor
 
 TINY = 1e-30
@@ -20,17 +19,18 @@ def refine(
     start: Tensor,
     before: Tensor,
     mask: Tensor,
-    statistics: InputStatistics,
+    hessian: Tensor,
     *,
+    drift: Tensor | None = None,
     dampening: float,
     steps: int,
     check: Callable[[], None],
 ) -> Tensor:
     """`start` improved towards `before`, float32 [r, d], zero where `mask` is True.
 
-    Where the input has drifted, towards what `before` gave of the input as it was.
+    `hessian` is that of the input, [d, d]. Where the input has drifted, with `drift` [d, d] from what it was, towards
+    what `before` gave of the input as it was.
     """
-    hessian = statistics.hessian
     diagonal = hessian.diagonal()
     ridge = float(dampening * diagonal.mean())
     scale = (diagonal + ridge).clamp_min(TINY)
@@ -41,8 +41,8 @@ def refine(
 
     weight = start.clone()
     residual = applied(before - weight)  # [r, d]: minus half the gradient
-    if statistics.drift is not None:
-        residual.add_((before @ statistics.drift).mul_(kept))
+    if drift is not None:
+        residual.add_((before @ drift).mul_(kept))
     direction = residual / scale
     energy = _dot(residual, direction)  # [r, 1]
     for _ in range(steps):

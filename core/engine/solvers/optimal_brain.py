@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from compresslab.engine.solvers.masks import GONE, lowest
-from compresslab.engine.solvers.rounding import QuantizedWeight
-from compresslab.models.weights import Grid
+from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight
 from torch import Tensor
 
 BLOCK, MINI = 128, 32  # channels whose errors are passed on by one large, and by one small, matrix product
@@ -22,11 +21,9 @@ BLOCK, MINI = 128, 32  # channels whose errors are passed on by one large, and b
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked of the matrices. A grid comes with the scales and zero points that were fitted to them."""
+    """What is asked of the matrices."""
 
-    grid: Grid | None = None
-    scales: Tensor | None = None  # float16 [rows, groups]
-    zeros: Tensor | None = None  # uint8 [rows, groups]
+    fitted: Fitted | None = None  # the grid that they are rounded to; None: they are not
     sparsity: float = 0.0  # of each matrix
     pattern: tuple[int, int] | None = None  # at most N in M kept; takes the place of sparsity
 
@@ -37,12 +34,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Solved:
-    """float32 [rows, channels]; codes and mask where they were asked for."""
+    """The matrices one below the other."""
 
-    weight: Tensor
-    codes: Tensor | None  # uint8
+    weight: Tensor  # float32 [rows, channels]
+    stored: QuantizedWeight | None  # where a grid was asked for
     mask: Tensor | None  # True where zeroed
     loss: Tensor  # float32 [rows], of every row of D H D^T, D what was changed, H dampened
+
+    @property
+    def quantized(self) -> QuantizedWeight:
+        """What is stored, of a solve on a grid."""
+        assert self.stored is not None
+        return self.stored
 
 
 def solve(
@@ -87,20 +90,17 @@ class _Walk:
         self._zeroes = target.prunes or earlier is not None
         self._loss = self._weight.new_zeros(self._weight.shape[1])
         self._pruned = [0] * len(weights)  # so far, of each matrix
-        if target.grid is not None:
-            self._prepare_grid(target.grid, target)
+        if target.fitted is not None:
+            self._prepare_grid(target.fitted)
 
-    def _prepare_grid(self, grid: Grid, target: Target) -> None:
-        assert target.scales is not None and target.zeros is not None
-        d = len(self._weight)
-        self._scales = target.scales.float().T.contiguous()  # [groups, r]
-        self._zeros = target.zeros.float().T.contiguous()
-        self._offsets = torch.empty_like(self._weight)  # codes, less the zero points
-        places = torch.arange(d, device=self._weight.device) if self._order is None else self._order
-        self._group_of = places // (grid.group_size or d)
-        lowest, highest = -self._zeros, 2**grid.bits - 1 - self._zeros
-        ranges = list(zip(self._scales, lowest, highest, strict=True))
-        self._ranges = [ranges[group] for group in self._group_of.tolist()]
+    def _prepare_grid(self, fitted: Fitted) -> None:
+        grid, d = fitted.grid, len(self._weight)
+        self._points = torch.empty_like(self._weight)  # in units of the scale
+        scales = grid.scales(fitted.parameters).T.contiguous()  # [groups, r]
+        snaps = [grid.snap(fitted.parameters, group) for group in range(len(scales))]
+        groups = list(zip(scales, snaps, strict=True))
+        places = range(d) if self._order is None else self._order.tolist()
+        self._groups = [groups[place // (grid.group_size or d)] for place in places]
 
     def block(self, first: int, last: int) -> None:
         """Fix the channels first to last, then pass their errors on to all that follow."""
@@ -126,14 +126,14 @@ class _Walk:
         pattern = self._target.pattern
         if pattern is not None and channel % pattern[1] == 0:
             self._choose_kept(channel, *pattern)
-        if self._target.grid is None:
+        if self._target.fitted is None:
             torch.mul(self._weight[channel], self._zeroed[channel], out=error)
             return
-        weight, (scale, lowest, highest) = self._weight[channel], self._ranges[channel]
-        offsets = torch.div(weight, scale, out=self._offsets[channel]).round_().clamp_(lowest, highest)
+        weight, (scale, snap) = self._weight[channel], self._groups[channel]
+        points = snap(torch.div(weight, scale, out=self._points[channel]))
         if self._zeroes:
-            offsets.masked_fill_(self._zeroed[channel], 0)
-        torch.addcmul(weight, offsets, scale, value=-1, out=error)
+            points.masked_fill_(self._zeroed[channel], 0)
+        torch.addcmul(weight, points, scale, value=-1, out=error)
 
     def _pass_on(self, passed_on: Tensor, errors: Tensor, first: int, last: int) -> None:
         """Let the channels first to last make up for errors [n, r]; they are the last columns of `passed_on`."""
@@ -169,14 +169,7 @@ class _Walk:
 
     def solved(self) -> Solved:
         mask = self._upright(self._zeroed) if self._zeroes else None
-        if self._target.grid is None:
+        if self._target.fitted is None:
             return Solved(self._upright(self._weight.masked_fill_(self._zeroed, 0)), None, mask, self._loss)
-        codes = (self._offsets + self._zeros[self._group_of]).to(torch.uint8)
-        weight = self._offsets.mul_(self._scales[self._group_of])
-        return Solved(self._upright(weight), self._upright(codes), mask, self._loss)
-
-
-def quantized(target: Target, solved: Solved) -> QuantizedWeight:
-    """The stored form of a solve on a grid."""
-    assert target.grid is not None and target.scales is not None and solved.codes is not None
-    return QuantizedWeight(solved.codes, target.scales, None if target.grid.symmetric else target.zeros, target.grid)
+        stored = self._target.fitted.at(self._upright(self._points))
+        return Solved(stored.dequantize(), stored, mask, self._loss)

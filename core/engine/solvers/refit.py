@@ -7,11 +7,10 @@ before the solve fit worst, perplexity comes down with it; from 3 bits on it doe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from compresslab.engine.solvers.optimal_brain import Solved, Target, solve
-from compresslab.engine.solvers.rounding import as_scales, in_groups
+from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight
 from torch import Tensor
 
 MOST_BITS = 2
@@ -22,47 +21,45 @@ LARGEST_CHANGE = 3.0  # of a scale, in either direction: what is beyond comes fr
 
 def pays(target: Target) -> bool:
     """Whether there is something to be had. Not where the step prunes: sparsity is exact in a matrix, not in a row."""
-    return target.grid is not None and not target.prunes and target.grid.bits <= MOST_BITS
+    return target.fitted is not None and not target.prunes and target.fitted.grid.bits <= MOST_BITS
 
 
 def solve_and_refit(
     weights: Sequence[Tensor],
     factor: Tensor,
-    target: Target,
+    fitted: Fitted,
     hessian: Tensor,
     dampening: float,
     check: Callable[[], None],
     *,
     earlier: Tensor | None = None,
     order: Tensor | None = None,
-) -> tuple[Target, Solved]:
-    """As `solve`, where it pays: with the scales of least loss that were met on the way, row by row."""
-    assert target.grid is not None
-    solved = solve(weights, factor, target, check, earlier=earlier, order=order)
-    weight, best, tried = torch.cat(list(weights)), solved, target
+) -> Solved:
+    """As `solve` on a grid, where it pays: with the scales of least loss that were met on the way, row by row."""
+    solved = best = solve(weights, factor, Target(fitted), check, earlier=earlier, order=order)
+    weight, grid = torch.cat(list(weights)), fitted.grid
     ridge = dampening * float(hessian.diagonal().mean())
     for _ in range(ROUNDS):
-        tried = replace(tried, scales=least_loss_scales(weight, solved.codes, tried, hessian, ridge))
-        solved = solve(weights, factor, tried, check, earlier=earlier, order=order)
-        target, best = _better((target, best), (tried, solved))
-    return target, best
+        scales = least_loss_scales(weight, solved.quantized, hessian, ridge)
+        fitted = Fitted(grid, grid.rescaled(fitted.parameters, scales))
+        solved = solve(weights, factor, Target(fitted), check, earlier=earlier, order=order)
+        best = _better(best, solved)
+    return best
 
 
-def least_loss_scales(weight: Tensor, codes: Tensor | None, target: Target, hessian: Tensor, ridge: float) -> Tensor:
-    """float16 [rows, groups]: for every row the least squares of its groups, on the Hessian [d, d], the codes given."""
-    grid, scales, zeros = target.grid, target.scales, target.zeros
-    assert grid is not None and scales is not None and zeros is not None and codes is not None
-    rows, columns = weight.shape
+def least_loss_scales(weight: Tensor, stored: QuantizedWeight, hessian: Tensor, ridge: float) -> Tensor:
+    """float32 [rows, groups]: for every row the least squares of its groups, on the Hessian [d, d], the codes given."""
+    grid, (rows, columns) = stored.grid, weight.shape
     size, groups = grid.group_size or columns, grid.groups(columns)
-    offsets = codes.float() - zeros.float().repeat_interleave(size, dim=1)[:, :columns]
+    points = grid.points(stored.codes, stored.parameters)
     normal, wanted = weight.new_empty(rows, groups, groups), weight.new_empty(rows, groups, 1)
     for group in range(groups):
         part = slice(group * size, min((group + 1) * size, columns))
-        image = offsets[:, part] @ hessian[part]  # [rows, d]
-        image[:, part] += ridge * offsets[:, part]
-        normal[:, group] = in_groups(image * offsets, grid).sum(2)
+        image = points[:, part] @ hessian[part]  # [rows, d]
+        image[:, part] += ridge * points[:, part]
+        normal[:, group] = grid.in_groups(image * points).sum(2)
         wanted[:, group, 0] = (image * weight).sum(1)
-    return _plausible(_solution(normal, wanted), scales)
+    return _plausible(_solution(normal, wanted), stored.scales)
 
 
 def _solution(normal: Tensor, wanted: Tensor) -> Tensor:
@@ -74,21 +71,19 @@ def _solution(normal: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _plausible(found: Tensor, before: Tensor) -> Tensor:
-    change = found / before.float()
+    change = found / before
     usable = change.isfinite() & (change > 1 / LARGEST_CHANGE) & (change < LARGEST_CHANGE)
-    return torch.where(usable, as_scales(found), before)
+    return torch.where(usable, found, before)
 
 
-def _better(first: tuple[Target, Solved], second: tuple[Target, Solved]) -> tuple[Target, Solved]:
-    """Of two solves on grids of the same zero points: for every row the one of less loss."""
-    (target, one), (other_target, other) = first, second
-    assert target.scales is not None and other_target.scales is not None
-    assert one.codes is not None and other.codes is not None
-    loses = (other.loss < one.loss).unsqueeze(1)
-    chosen = Solved(
-        torch.where(loses, other.weight, one.weight),
-        torch.where(loses, other.codes, one.codes),
-        one.mask,  # of earlier zeros alone: the same in both
-        torch.where(loses.squeeze(1), other.loss, one.loss),
+def _better(first: Solved, second: Solved) -> Solved:
+    """Of two solves on grids that differ in their scales: for every row the one of less loss."""
+    loses = (second.loss < first.loss).unsqueeze(1)
+    one, other = first.quantized, second.quantized
+    parameters = {name: torch.where(loses, other.parameters[name], each) for name, each in one.parameters.items()}
+    return Solved(
+        torch.where(loses, second.weight, first.weight),
+        QuantizedWeight(torch.where(loses, other.codes, one.codes), parameters, one.grid),
+        first.mask,  # of earlier zeros alone: the same in both
+        torch.where(loses.squeeze(1), second.loss, first.loss),
     )
-    return replace(target, scales=torch.where(loses, other_target.scales, target.scales)), chosen

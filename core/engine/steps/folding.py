@@ -10,12 +10,12 @@ Rows that are on a grid already take the division in their scales: the codes sta
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from compresslab.engine.context import Job
 from compresslab.engine.models.model import STORAGE, CompressedModel
-from compresslab.engine.solvers.rounding import QuantizedWeight, as_scales
+from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.models.anatomy import Norm
 from compresslab.models.narrowing import widths_now
 from torch import Tensor
@@ -161,8 +161,7 @@ def _divide_rows(model: CompressedModel, name: str, rows: tuple[int, ...], by: T
     stored = model.stored[name]
     whole = torch.ones(len(model.weight(name)), device=by.device).index_copy_(0, torch.tensor(rows).to(by.device), by)
     if isinstance(stored, QuantizedWeight):
-        scales = as_scales(stored.scales.float() / whole.unsqueeze(1))
-        model.quantize(name, replace(stored, scales=scales))
+        model.quantize(name, stored.rescaled(stored.scales / whole.unsqueeze(1)))
     else:
         value = model.weight(name)
         model.settle({name: value / whole.view(-1, *[1] * (value.ndim - 1))})

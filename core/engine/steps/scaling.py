@@ -9,11 +9,11 @@ import torch
 from compresslab.engine.context import StepContext
 from compresslab.engine.inputs.calibration import InputStatistics
 from compresslab.engine.models.model import CompressedModel
-from compresslab.engine.solvers.optimal_brain import Target, quantized, solve
-from compresslab.engine.solvers.rounding import QuantizedWeight, on_grid, round_to_nearest, unbiased
+from compresslab.engine.solvers.optimal_brain import Target, solve
+from compresslab.engine.solvers.rounding import round_to_nearest, unbiased
 from compresslab.engine.steps import solving
 from compresslab.engine.steps.folding import Fold
-from compresslab.models.weights import Grid
+from compresslab.grids.grid import Grid
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -44,20 +44,15 @@ def quantize_scaled(
     if fold is not None:
         scales = fold.divide(model, scales)
     weight = weight * scales
-    target = solving.grid_target(weight, own.linear_grid, scaled, searched=own.search)
+    fitted = solving.fitted(weight, own.linear_grid, scaled, searched=own.search)
     if factor is None:
-        stored = _rounded(weight, target)
+        stored = fitted.round(weight)
     else:
         earlier = solving.stacked_mask(model, names)
-        stored = quantized(target, solve([weight], factor, target, context.check, earlier=earlier, order=order))
+        stored = solve([weight], factor, Target(fitted), context.check, earlier=earlier, order=order).quantized
     if own.keep_strength:
         stored = unbiased(weight, stored, solving.importance(scaled))
     solving.put(model, names, stored)
-
-
-def _rounded(weight: Tensor, target: Target) -> QuantizedWeight:
-    assert target.grid is not None and target.scales is not None and target.zeros is not None
-    return on_grid(weight, target.scales, target.zeros, target.grid)
 
 
 def quantize_smoothed(

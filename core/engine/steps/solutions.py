@@ -57,9 +57,8 @@ class Solutions:
 
     def _digest(self, value: Tensor | QuantizedWeight | None) -> str:
         if isinstance(value, QuantizedWeight):
-            return " ".join(
-                [*(self._digest(part) for part in (value.codes, value.scales, value.zeros)), str(value.grid)]
-            )
+            parts = (value.codes, *value.parameters.values())
+            return " ".join([*(self._digest(part) for part in parts), str(value.grid)])
         if value is None:
             return ""
         if value not in self._digests:

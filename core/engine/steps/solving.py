@@ -11,10 +11,10 @@ import torch
 from compresslab.engine.context import StepContext
 from compresslab.engine.inputs.calibration import InputStatistics, Unfactorable
 from compresslab.engine.models.model import CompressedModel
-from compresslab.engine.solvers.optimal_brain import Solved, Target, quantized, solve
+from compresslab.engine.solvers.optimal_brain import Solved, Target, solve
 from compresslab.engine.solvers.refit import pays, solve_and_refit
-from compresslab.engine.solvers.rounding import QuantizedWeight, fit, round_to_nearest, search, unbiased
-from compresslab.models.weights import Grid
+from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight, round_to_nearest, unbiased
+from compresslab.grids.grid import Grid
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -74,12 +74,9 @@ def order_of(statistics: InputStatistics, *, active_first: bool) -> Tensor | Non
     return statistics.hessian.diagonal().argsort(descending=True, stable=True) if active_first else None
 
 
-def grid_target(weight: Tensor, grid: Grid, statistics: InputStatistics, *, searched: bool) -> Target:
+def fitted(weight: Tensor, grid: Grid, statistics: InputStatistics, *, searched: bool) -> Fitted:
     """The grid of matrices [rows, d], fitted before anything is solved: so no order needs an index (static groups)."""
-    if not searched:
-        scales, zeros = fit(weight, grid)
-        return Target(grid, scales, zeros)
-    return Target(grid, *search(weight, grid, importance(statistics)))
+    return Fitted(grid, grid.search(weight, importance(statistics)) if searched else grid.fit(weight))
 
 
 def importance(statistics: InputStatistics) -> Tensor:
@@ -113,34 +110,21 @@ def put(model: CompressedModel, names: Sequence[str], stored: QuantizedWeight) -
     begin = 0
     for name in names:
         rows = slice(begin, begin := begin + model.weights[name].shape[0])
-        zeros = None if stored.zeros is None else stored.zeros[rows]
-        model.quantize(name, QuantizedWeight(stored.codes[rows], stored.scales[rows], zeros, stored.grid))
+        model.quantize(name, stored.rows(rows))
 
 
-def take_over(model: CompressedModel, names: Sequence[str], target: Target, solved: Solved) -> None:
+def take_over(model: CompressedModel, names: Sequence[str], solved: Solved, *, prunes: bool) -> None:
     """Put a stacked solve into the model, matrix by matrix."""
     begin = 0
     for name in names:
         rows = slice(begin, begin := begin + model.weights[name].shape[0])
-        if solved.mask is not None and target.prunes:
+        if solved.mask is not None and prunes:
             model.settle({name: solved.weight[rows]})
             model.prune(name, solved.mask[rows])
-        elif target.grid is None:
+        elif solved.stored is None:
             model.settle({name: solved.weight[rows]})
-        if target.grid is not None:
-            assert target.scales is not None and target.zeros is not None
-            model.quantize(name, quantized(_rows_of(target, rows), _solved_rows(solved, rows)))
-
-
-def _rows_of(target: Target, rows: slice) -> Target:
-    assert target.scales is not None and target.zeros is not None
-    return replace(target, scales=target.scales[rows], zeros=target.zeros[rows])
-
-
-def _solved_rows(solved: Solved, rows: slice) -> Solved:
-    assert solved.codes is not None
-    mask = None if solved.mask is None else solved.mask[rows]
-    return Solved(solved.weight[rows], solved.codes[rows], mask, solved.loss[rows])
+        if solved.stored is not None:
+            model.quantize(name, solved.stored.rows(rows))
 
 
 def run(
@@ -163,17 +147,16 @@ def run(
     factor = statistics.factor(dampening, order)
     weights = weight.split([model.weights[name].shape[0] for name in names])
     earlier = stacked_mask(model, names)
-    if refit and pays(target):
+    if refit and target.fitted is not None and pays(target):
         hessian, check = statistics.hessian, context.check
-        target, solved = solve_and_refit(
-            weights, factor, target, hessian, dampening, check, earlier=earlier, order=order
+        solved = solve_and_refit(
+            weights, factor, target.fitted, hessian, dampening, check, earlier=earlier, order=order
         )
     else:
         solved = solve(weights, factor, target, context.check, earlier=earlier, order=order)
-    if keep_strength:
-        stored = unbiased(weight, quantized(target, solved), importance(statistics))
-        target = replace(target, scales=stored.scales)
-    take_over(model, names, target, solved)
+    if keep_strength and solved.stored is not None:
+        solved = replace(solved, stored=unbiased(weight, solved.stored, importance(statistics)))
+    take_over(model, names, solved, prunes=target.prunes)
 
 
 def round_outside(model: CompressedModel, chosen: Mapping[str, Quantizer]) -> None:

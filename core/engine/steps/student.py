@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from compresslab.engine.models.model import CompressedModel
-from compresslab.engine.solvers.rounding import QuantizedWeight, as_scales, on_grid
+from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Student:
             outer = torch.zeros(weight.shape[0], rank)
             self._low_rank[name] = (nn.Parameter(outer.to(weight.device)), nn.Parameter(inner.to(weight.device)))
         if isinstance(stored, QuantizedWeight) and (name in self._own or name in self._low_rank):
-            self._steps[name] = nn.Parameter(torch.ones_like(stored.scales, dtype=torch.float32))
+            self._steps[name] = nn.Parameter(torch.ones_like(stored.scales))
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -80,32 +79,11 @@ class Student:
                 self._model.settle({name: value})
 
 
-@dataclass(frozen=True)
-class _Spread:
-    """Scale and zero point of every single weight: [r, d]."""
-
-    scale: Tensor
-    zero: Tensor
-
-
-def _spread(stored: QuantizedWeight, steps: Tensor) -> _Spread:
-    columns = stored.codes.shape[1]
-    size = stored.grid.group_size or columns
-    scale = (stored.scales.float() * steps).repeat_interleave(size, dim=1)[:, :columns]
-    if stored.zeros is None:
-        return _Spread(scale, torch.full_like(scale, 2 ** (stored.grid.bits - 1)))
-    return _Spread(scale, stored.zeros.float().repeat_interleave(size, dim=1)[:, :columns])
-
-
 def _rounded(value: Tensor, stored: QuantizedWeight, steps: Tensor) -> Tensor:
     """Rounded forward, straight through backward; the steps of the grid are learned too (LSQ, arXiv:1902.08153)."""
-    spread = _spread(stored, steps)
-    place = (value / spread.scale + spread.zero).clamp(0, 2**stored.grid.bits - 1)
-    code = place + (place.round() - place).detach()
-    return (code - spread.zero) * spread.scale
+    scales = stored.grid.spread(stored.scales * steps, value.shape[1])
+    return stored.grid.straight_through(value / scales, stored.parameters) * scales
 
 
 def _requantized(value: Tensor, stored: QuantizedWeight, steps: Tensor) -> QuantizedWeight:
-    scales = as_scales(stored.scales.float() * steps)
-    middle = torch.full_like(stored.scales, 2 ** (stored.grid.bits - 1), dtype=torch.uint8)
-    return on_grid(value, scales, middle if stored.zeros is None else stored.zeros, stored.grid)
+    return Fitted(stored.grid, stored.rescaled(stored.scales * steps).parameters).round(value)

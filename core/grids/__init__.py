@@ -1,0 +1,1 @@
+"""Grids: the few values that weights are rounded to, and how these are stored. One file each, listed in `registry`."""

@@ -1,0 +1,38 @@
+"""THE list of grids. A new one is one file and one line here."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from compresslab.errors import BadInput
+from compresslab.grids.affine import Affine
+from compresslab.grids.grid import Grid
+from compresslab.grids.nf4 import Nf4
+
+GRIDS: dict[str, type[Grid]] = {grid.name: grid for grid in (Affine, Nf4)}
+
+
+def described(name: str, bits: int, group_size: int, symmetric: bool, where: str) -> Grid:
+    """The grid that the settings of a step, `where`, describe. Raises BadInput for bits that it does not have."""
+    widths = GRIDS[name].widths
+    if bits not in widths:
+        raise BadInput(f"{where}: the grid {name} takes bits {', '.join(map(str, widths))}, not {bits}.")
+    return GRIDS[name].of(bits, group_size, symmetric)
+
+
+def plain(grid: Grid) -> list[int] | dict[str, Any]:
+    """As the packed file says it: an affine grid by its three numbers, others by name and fields."""
+    own = {field.name: getattr(grid, field.name) for field in fields(grid) if field.init}  # type: ignore[arg-type]
+    return [int(value) for value in own.values()] if grid.name == Affine.name else {"name": grid.name, **own}
+
+
+def read(entry: list[int] | dict[str, Any]) -> Grid:
+    """What `plain` made. Raises BadInput for a grid that is not known here."""
+    if isinstance(entry, list):
+        bits, group_size, symmetric = entry
+        return Affine(bits, group_size, bool(symmetric))
+    name = entry["name"]
+    if name not in GRIDS:
+        raise BadInput(f"Its weights lie on the grid {name}, which is not known here; install what brings it.")
+    return GRIDS[name](**{key: value for key, value in entry.items() if key != "name"})
