@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.methods.distill_logits import DistillLogits
 from compresslab.recipes.method import METHODS, Method
 from compresslab.recipes.recipe import Recipe
@@ -53,8 +54,8 @@ def evaluate(model: str | CompressedModel, recipe: Recipe | None = None) -> list
 def _step(name: str, settings: dict[str, Any]) -> Method:
     if name not in METHODS:
         kind, _, method = name.partition("_")
-        known = ", ".join(other.removeprefix(f"{kind}_") for other in METHODS if other.startswith(f"{kind}_"))
-        raise BadInput(f"There is no method {method!r} to {kind} with; there are {known}.")
+        known = [other.removeprefix(f"{kind}_") for other in METHODS if other.startswith(f"{kind}_")]
+        raise BadInput("recipe.unknown_method_of_kind", method=method, kind=Message(f"kind.{kind}"), methods=known)
     return METHODS[name].parse(settings, name)
 
 

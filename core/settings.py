@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin
 
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -103,30 +104,31 @@ def _kind(annotation: Any) -> tuple[ControlKind, tuple[Any, ...]]:
     return kinds.get(get_origin(annotation) or annotation, "text"), ()
 
 
-def _sentence(cls: type[Settings], error: ValidationError, where: str) -> str:
+def _sentence(cls: type[Settings], error: ValidationError, where: str) -> Message:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"]) or "value"
     known = {control.name: control for control in cls.controls()}
     if first["type"] == "extra_forbidden":
-        return f"{where} has no setting {name!r}; it has {', '.join(known) or 'none'}."
+        return Message("setting.unknown", where=where, name=name, names=list(known) or [Message("list.none")])
     control = known.get(name.split(".")[0])
     if control is None:
-        return f"{where}: {first['msg']}."
-    return f"{where}.{name} is {first.get('input')!r}; it takes {allowed(control)}."
+        return Message("setting.invalid", where=where, problem=first["msg"])
+    return Message("setting.refused", where=where, name=name, given=first.get("input"), allowed=allowed(control))
 
 
-def allowed(control: Control) -> str:
+def allowed(control: Control) -> Message:
     """The values a setting takes, in words."""
     if control.choices:
-        return "one of " + ", ".join(str(choice) for choice in control.choices)
+        return Message("setting.one_of", choices=[str(choice) for choice in control.choices])
     if control.kind == "flag":
-        return "true or false"
+        return Message("setting.flag")
     if control.kind in ("list", "mapping"):
-        return "a list of texts" if control.kind == "list" else "a mapping of names to settings"
-    noun = {"integer": "a whole number", "number": "a number"}.get(control.kind, "a text")
+        return Message("setting.list") if control.kind == "list" else Message("setting.mapping")
+    numbers = {"integer": Message("setting.integer"), "number": Message("setting.number")}
+    noun = numbers.get(control.kind, Message("setting.text"))
     low, high = control.minimum, control.maximum
     if low is not None and high is not None:
-        return f"{noun} from {low:.12g} to {high:.12g}"
+        return Message("setting.between", noun=noun, low=low, high=high)
     if low is not None:
-        return f"{noun} of at least {low:.12g}"
-    return noun if high is None else f"{noun} of at most {high:.12g}"
+        return Message("setting.at_least", noun=noun, low=low)
+    return noun if high is None else Message("setting.at_most", noun=noun, high=high)

@@ -101,11 +101,11 @@ class Workspace:
         plan = self.plan(recipe)
         table = sensitivity_store.find(recipe, plan.facts)
         if table is None:
-            raise BadInput(f"{recipe.model} was not measured yet; `compresslab sensitivity` does it, once.")
+            raise BadInput("sensitivity.missing", model=recipe.model)
         if ratio is not None:
             budget_bytes = int(file_bytes(plan.facts.weights) / ratio)
         if budget_bytes is None:
-            raise BadInput("An allocation takes a budget in bytes or a ratio.")
+            raise BadInput("budget.not_given")
         return allocate(plan, table, budget_bytes)
 
     def preset(self, goal: Goal, recipe: Recipe) -> Preset:
@@ -340,7 +340,7 @@ class Workspace:
         """One row a metric, one entry a run, and the baseline of the first run: values with their errors."""
         records = [self.run_record(run_id) for run_id in run_ids]
         if len(records) < 2:
-            raise BadInput("A comparison takes at least two runs; `compresslab runs` lists them.")
+            raise BadInput("run.comparison")
         metrics = dict.fromkeys(m.metric for record in records for m in record.measurements)
         return [_row(metric, records) for metric in metrics]
 

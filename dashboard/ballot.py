@@ -46,7 +46,7 @@ def _vote(turn: Turn, number: int, pair: Pair, choice: Choice) -> None:
     try:
         state.workspace().store.votes.add(pair.first, pair.second, pair.prompt, choice, session.owner)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
         return
     turn.voted = True
 

@@ -76,7 +76,7 @@ def finding(export: ExportRecord, words: Words) -> str:
     if perplexity is None:
         return f"{opened} {answers}"
     shown = formats.with_error(perplexity.value, perplexity.error)
-    return f"{opened} {answers} {words('export.perplexity', value=shown, dataset=words.said(perplexity.dataset or ''))}"
+    return f"{opened} {answers} {words('export.perplexity', value=shown, dataset=words.said(perplexity.dataset))}"
 
 
 def _not_opened(export: ExportRecord, words: Words) -> str:

@@ -82,7 +82,7 @@ def form(place: str, owner: str, settings: S, words: Words, limits: Mapping[str,
     try:
         return type(settings).parse(values, owner)
     except BadInput as error:  # what is being typed is not whole yet: the settings stay as they were
-        st.error(escaped(words.said(str(error))))
+        st.error(escaped(words.said(error.message)))
         return settings
 
 

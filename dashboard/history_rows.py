@@ -180,5 +180,5 @@ def _job_row(job: JobRow, words: Words) -> dict[str, object]:
         words("history.failed.date"): datetime.fromtimestamp(job.created, UTC),
         words("history.failed.recipe"): f"{model_text(recipe['model'])}: {steps_text(recipe, words)}",
         words("history.failed.state"): words(f"state.{job.state}"),
-        words("history.failed.reason"): words.said(job.error or ""),
+        words("history.failed.reason"): words.said(job.error),
     }

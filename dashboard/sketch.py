@@ -141,7 +141,7 @@ def from_short(text: str, model: str) -> Recipe:
         elif name == WHOLE:
             data |= values
         elif name != NOTHING:
-            raise BadInput(f"The address names {name!r}, which is no method; there are {', '.join(METHODS)}.")
+            raise BadInput("recipe.address_method", name=name, methods=list(METHODS))
     return Recipe.from_dict(data | {"steps": steps, "metrics": [{name: m} for name, m in metrics.items()]})
 
 

@@ -13,6 +13,7 @@ import streamlit as st
 from compresslab.data.texts import example_prompts
 from compresslab.errors import BadInput
 from compresslab.files.paths import store_url
+from compresslab.messages import Message
 from compresslab.models.source import BUNDLED, locate
 from compresslab.planning.estimate import Estimate
 from compresslab.recipes.generation_request import Decoding
@@ -52,8 +53,8 @@ class State:
     prompt: str = field(default_factory=lambda: example_prompts()[0]["prompt"])
     decoding: Decoding = field(default_factory=Decoding)
     measuring: int | None = None  # the job that measures, or measured, how sensitive the model is
-    unfit: str = ""  # why the recipe could not be made as small as was asked
-    problem: str = ""  # one sentence about what was asked last and could not be done
+    unfit: Message | None = None  # why the recipe could not be made as small as was asked
+    problem: Message | str = ""  # one sentence about what was asked last and could not be done
     views: dict[int, JobView] = field(default_factory=dict)
     recipes: dict[int, str] = field(default_factory=dict)  # job -> content hash of its recipe
     finals: dict[str, tuple[str, int | None]] = field(default_factory=dict)  # recipe's hash -> run, its job
@@ -67,7 +68,7 @@ class State:
     hardware_of: str | None = None  # the run it was read from
     exports: dict[tuple[str, str], int] = field(default_factory=dict)  # run, format -> the job that wrote it last
     export_settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by format
-    unwritten: dict[tuple[str, str], str] = field(default_factory=dict)  # run, format -> why it was not even begun
+    unwritten: dict[tuple[str, str], Message] = field(default_factory=dict)  # run, format -> why it was not even begun
     selected: list[str] = field(default_factory=list)  # the runs that are chosen in the History
     deleted: list[str] = field(default_factory=list)  # those that its undo would bring back
     deletions: int = 0
@@ -174,7 +175,7 @@ def change(sketch: Sketch, *, remember: bool = True) -> None:
     if remember:
         state.undo, state.redo = [*state.undo[-UNDO_DEPTH:], state.sketch], []
     if sketch.recipe != state.recipe:
-        state.run, state.problem, state.unfit = None, "", ""
+        state.run, state.problem, state.unfit = None, "", None
     state.sketch = sketch
 
 

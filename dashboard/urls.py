@@ -168,7 +168,7 @@ def _read_recipe(params: dict[str, str]) -> None:
     try:
         recipe = from_short(params.get("recipe", to_short(state.first_recipe())), params.get("model", BUNDLED))
     except BadInput as error:
-        session.problem = str(error)
+        session.problem = error.message
         return
     if recipe != session.recipe:
         state.replace_sketch(Sketch.of(recipe), remember=False)
@@ -198,7 +198,7 @@ def _read_run(run_id: str | None) -> None:
         if to_short(Recipe.from_dict(found.recipe)) == to_short(session.recipe):
             state.open_run(found)
     except BadInput as error:
-        session.problem = str(error)
+        session.problem = error.message
 
 
 def write_studio() -> None:

@@ -186,7 +186,7 @@ def _quality(estimate: Estimate | None, measurements: Sequence[Measurement], wor
         before=formats.with_error(before.value, before.error),
         after=formats.with_error(after.value, after.error),
         detail=_accuracy_words(accuracy, words) if accuracy else "",
-        note=words.said(after.dataset or ""),
+        note=words.said(after.dataset),
         stage=after.stage,
         tone=_tone(after),
     )
@@ -205,7 +205,7 @@ def _right_answers(accuracy: Measurement, words: Words) -> Card:
         headline=words("measure.points", points=points.removesuffix("%").rstrip()),
         before=formats.share(accuracy.value - change),
         after=formats.share(accuracy.value, accuracy.error),
-        note=words.said(accuracy.dataset or ""),
+        note=words.said(accuracy.dataset),
         stage=accuracy.stage,
         tone=_tone_of_answers(accuracy),
     )

@@ -14,6 +14,7 @@ import pytest
 from compresslab.commands.main import cli
 from compresslab.commands.output import number, steps_of
 from compresslab.files.paths import store_url
+from compresslab.messages import plain
 from compresslab.methods.distill_logits import DistillLogits
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
@@ -282,7 +283,7 @@ def test_jobs_and_cancel(store, call, answer):
     assert call("cancel", 1)[0] == 0
     assert answer("jobs")["jobs"] == []
     (job,) = answer("jobs", "--all")["jobs"]
-    assert (job["state"], job["error"]) == ("cancelled", "Stopped on request.")
+    assert (job["state"], job["error"]["code"]) == ("cancelled", "job.stopped")
     assert "cancelled" in call("jobs", "--all")[1]
 
 
@@ -295,7 +296,7 @@ def test_follow_reports_how_the_job_ended(store, call, monkeypatch):
             store.append_events(row.id, ['{"kind":"progress","stage":"load","done":1,"total":2,"fraction":0.5}'])
             if state == "done":
                 store.save_run(record(row.run_id), row.id)
-            store.finish(row.id, state, error)
+            store.finish(row.id, state, None if error is None else plain(error))
 
         monkeypatch.setattr("compresslab.commands.main.time.sleep", work)
 
@@ -415,7 +416,7 @@ def test_a_real_job_goes_through_worker_and_child(a_worker, tiny_yaml, own_home)
     deadline = time.monotonic() + 20
     while not store.job(failing).over and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert "There is no folder" in store.job(failing).error
+    assert "There is no folder" in str(store.job(failing).error)
 
 
 # -- dashboard ----------------------------------------------------------------------------------------------

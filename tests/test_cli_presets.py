@@ -21,7 +21,7 @@ def test_every_preset_is_listed_with_what_it_would_choose(call):
     assert half["estimate"]["compressed_bytes"] <= half["estimate"]["baseline_bytes"] // 2
     assert half["estimate"]["compression_ratio"] >= 2
     assert Recipe.from_dict(half["recipe"]).steps == Workspace().preset("half", Recipe()).recipe.steps
-    assert listed["smallest"]["recipe"] is None and "not measured" in listed["smallest"]["why_not"]
+    assert listed["smallest"]["recipe"] is None and "not measured" in listed["smallest"]["why_not"]["text"]
     code, out, _ = call("presets")
     assert code == 0 and all(name in out for name in listed) and "not measured" in out
 

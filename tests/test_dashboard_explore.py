@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from compresslab.messages import plain
 from compresslab.methods.quantize_gptq import QuantizeGptq
 from compresslab.planning.estimate import Estimate
 from compresslab.recipes.recipe import Recipe
@@ -224,7 +225,7 @@ def test_a_failed_point_says_why_and_nothing_becomes_markup(workspace: Workspace
     workspace.sweeps.submit(Sweep.over(GPTQ, ["quantize.bits=2,3"]))
     row = workspace.store.claim("worker")
     assert row is not None
-    workspace.store.finish(row.id, "failed", f"Out of memory {EVIL} **bold**.")
+    workspace.store.finish(row.id, "failed", plain(f"Out of memory {EVIL} **bold**."))
     app = explore()
     captions = [caption.value for caption in app.caption if "Out of memory" in caption.value]
     assert captions and "\\<img" in captions[0] and "\\*\\*bold" in captions[0]

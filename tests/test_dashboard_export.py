@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from compresslab.exports.registry import FORMATS
 from compresslab.files.paths import run_folder
+from compresslab.messages import plain
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Progress, to_json
 from compresslab.records.results import ExportRecord, Measurement, RunRecord
@@ -129,7 +130,7 @@ def test_a_failed_export_says_why(record: RunRecord) -> None:
     workspace = Workspace()
     (job,) = [job for job in workspace.jobs() if job.payload.get("format") == "transformers"]
     workspace.store.claim("w")
-    workspace.store.finish(job.id, "failed", "The disk is full.")
+    workspace.store.finish(job.id, "failed", plain("The disk is full."))
     app.run()
     assert any("The disk is full" in error.value.replace("\\", "") for error in app.error)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from compresslab.errors import BadInput
+from compresslab.messages import plain
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import RunRecord
 from compresslab.store.runs import Annotation
@@ -89,7 +90,7 @@ def test_a_deleted_run_can_be_brought_back(workspace: Workspace) -> None:
 def test_failed_jobs_are_listed_with_their_reason(workspace: Workspace) -> None:
     job = workspace.submit(FOUR_BITS)
     workspace.store.claim("w")
-    workspace.store.finish(job, "failed", "The disk is full.")
+    workspace.store.finish(job, "failed", plain("The disk is full."))
     tables = [table.value for table in history().dataframe]
     assert any("The disk is full." in table.to_string() for table in tables)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import streamlit as st
 from compresslab.files.paths import BUNDLED_MODEL
+from compresslab.messages import plain
 from compresslab.models import hub as hub_models
 from compresslab.records.events import Progress, to_json
 from compresslab.workspace import Workspace
@@ -80,7 +81,7 @@ def test_everybody_sees_a_download_and_can_stop_it(hub, app):
     assert f"stop_download.{job}" in buttons(app)
     app.button(key=f"stop_download.{job}").click().run()
     assert workspace.job(job).cancel_reason
-    workspace.store.finish(job, "cancelled", "Stopped on request.")
+    workspace.store.finish(job, "cancelled", plain("Stopped on request."))
     app.run()
     assert f"The download of {NAME} was stopped" in said(app)
 
@@ -90,7 +91,7 @@ def test_a_download_that_failed_says_why(hub, app):
     job = workspace.submit_download("no/one")
     workspace.store.claim("worker")
     app.run()
-    workspace.store.finish(job, "failed", "The Hub has no model no/one; check the spelling, or give a folder.")
+    workspace.store.finish(job, "failed", plain("The Hub has no model no/one; check the spelling, or give a folder."))
     app.run()
     assert "no/one could not be fetched: The Hub has no model no/one" in said(app)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compresslab.messages import plain
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Draft, Loss, Notice, PaneDone, PaneStarted, Progress, Token, to_json
 from compresslab.records.results import Hardware, Measurement, RunRecord
@@ -320,7 +321,7 @@ def test_a_job_that_ends_well_becomes_the_final_result(workspace: Workspace) -> 
 def test_a_job_that_ends_badly_says_why(workspace: Workspace, state: Any, shown: str) -> None:
     app = opened(live="off", recipe="quantize_rtn")
     job = running(workspace, app)
-    workspace.store.finish(job, state, "Out of memory <b>here</b>.")
+    workspace.store.finish(job, state, plain("Out of memory <b>here</b>."))
     app.run()
     assert shown in said(app)
     assert not [button for button in healthy(app).button if button.key == "stop"]

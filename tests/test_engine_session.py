@@ -342,7 +342,7 @@ def test_every_dtype_keeps_zeros_and_the_exact_weights(tiny_recipe, dtype):
     record, _ = run(session, recipe)
     again = packing.load_packed(run_folder("r1"), read_facts(recipe.model), session.choice(recipe))
     assert again.weights_hash() == record.compressed_hash
-    assert record.hardware.dtype == dtype and record.hardware.dtype_reason == "asked for"
+    assert record.hardware.dtype == dtype and record.hardware.dtype_reason.code == "device.asked"
     plain, _ = run(session, recipe.replace(steps=()))
     assert plain.baseline_hash == plain.compressed_hash
     assert plain.find("perplexity").change == 0.0

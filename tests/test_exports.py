@@ -81,7 +81,9 @@ def test_an_export_is_opened_again_and_the_record_says_how_it_answered(workspace
     assert done.weight_bytes == (folder / WEIGHTS).stat().st_size
     assert abs(done.weight_bytes - done.estimated_bytes) < 10_000
     perplexity = next(m for m in done.quality if m.metric == "perplexity")
-    assert perplexity.stage == "draft" and perplexity.dataset.endswith("context 32") and abs(perplexity.change) < 0.01
+    assert (
+        perplexity.stage == "draft" and str(perplexity.dataset).endswith("context 32") and abs(perplexity.change) < 0.01
+    )
     assert workspace.run_record(record.run_id).exports == [done]
     assert json.loads((folder / RECORD).read_text()) == done.model_dump(mode="json")
     fractions = [event.fraction for event in heard if isinstance(event, Progress)]

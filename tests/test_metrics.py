@@ -58,7 +58,7 @@ def test_perplexity_is_that_of_a_plain_loop(session, tiny_recipe, tiny_texts, fa
     recipe = tiny_recipe(family, metrics=["perplexity"])
     found = run(session, recipe, "final").find("perplexity", "baseline")
     assert found.value == pytest.approx(plain_perplexity(recipe, tiny_texts[0].read_text()), rel=1e-5)
-    assert found.dataset == "stories.txt, context 32"
+    assert str(found.dataset) == "stories.txt, context 32"
     assert found.samples == 2048 // 32 * 31
 
 
@@ -283,8 +283,8 @@ def test_a_text_that_is_too_short_says_how_much_is_missing(session, tiny_recipe,
 
 def test_a_context_longer_than_the_models_is_cut_with_a_notice(session, tiny_recipe):
     record = run(session, tiny_recipe("llama", metrics=["perplexity"]).assign("evaluation.context_length=4096"))
-    assert record.find("perplexity").dataset == "stories.txt, context 64"
-    assert any("4096 is more than the model's context" in notice for notice in record.notices)
+    assert str(record.find("perplexity").dataset) == "stories.txt, context 64"
+    assert any("4096 is more than the model's context" in str(notice) for notice in record.notices)
 
 
 def test_documents_begin_with_the_tokenizers_own_token():

@@ -95,7 +95,7 @@ def test_scores_are_the_same_and_blocks_are_fetched_for_many_windows(offload, ti
     whole, offloaded = records
     assert whole.compressed_hash == offloaded.compressed_hash
     assert whole.measurements == offloaded.measurements
-    assert [any("from disk" in text for text in record.notices) for record in records] == [False, True]
+    assert [any(notice.code == "run.offloaded" for notice in record.notices) for record in records] == [False, True]
     assert (run_folder("x") / "model.packed.safetensors").exists()
 
 

@@ -129,7 +129,7 @@ def test_a_model_without_codes_is_a_float32_graph(baseline, ids, family):
     model = baseline(family)
     graph = graph_of(model, form="float32")
     assert far(OnnxRuntime(graph, 1).logits(ids), TorchRuntime(model).logits(ids)) < EXACT
-    assert (graph.kernel, graph.real, graph.reason) == ("MatMul float32", True, "")
+    assert (str(graph.kernel), graph.real, graph.reason) == ("MatMul float32", True, None)
 
 
 @pytest.mark.parametrize("family", ["llama", "phi3", "gpt_neox"])
@@ -344,20 +344,20 @@ def test_rounded_inputs_are_refused(baseline):
 def test_labels_say_what_runs(baseline):
     model = quantized(baseline("llama"), Affine(3, 32, True), Affine(3, 32, True), Affine(8, 0, True))
     graph = graph_of(model)
-    assert graph.kernel == (
+    assert str(graph.kernel) == (
         "MatMulNBits int4 group 32, int8 activations and MatMulNBits int8 per row, int8 activations"
     )
-    assert (graph.real, graph.reason) == (True, "3 bits run in the 4-bit kernel")
+    assert (graph.real, str(graph.reason)) == (True, "3 bits run in the 4-bit kernel")
 
 
 def test_zeros_and_dense_matmuls_are_simulated(baseline):
     model = baseline("llama")
     model.prune(model.linear_names()[0], model.weight(model.linear_names()[0]) < 0)
     graph = graph_of(model)
-    assert (graph.real, graph.reason) == (False, "unstructured zeros: no CPU kernel skips them")
+    assert (graph.real, str(graph.reason)) == (False, "unstructured zeros: no CPU kernel skips them")
     small = graph_of(quantized(baseline("llama"), Affine(4, 8, True)))
     assert not small.real
-    assert "no whole block of 16" in small.reason
+    assert "no whole block of 16" in str(small.reason)
 
 
 def test_weights_are_held_once_and_at_their_width():
@@ -376,7 +376,7 @@ def test_weights_are_held_once_and_at_their_width():
 def test_a_saved_graph_needs_no_code_of_ours(baseline, ids, tmp_path, family):
     graph = graph_of(quantized(baseline(family), Affine(4, 16, False)))
     graph.save(tmp_path)
-    assert {entry.key: entry.value for entry in graph.model.metadata_props}["kernel"] == graph.kernel
+    assert {entry.key: entry.value for entry in graph.model.metadata_props}["kernel"] == str(graph.kernel)
     with_weights = replace(graph, model=onnx.load(tmp_path / GRAPH_FILE), weights={})
     expected = OnnxRuntime(graph, 1).logits(ids)
     assert torch.equal(OnnxRuntime(with_weights, 1).logits(ids), expected)

@@ -18,6 +18,7 @@ from compresslab.engine.session import Session
 from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.errors import BadInput, Cancelled, RunFailed
 from compresslab.grids.affine import Affine
+from compresslab.messages import Message
 from compresslab.profiles import statistics_files as files
 from compresslab.workspace import Workspace
 
@@ -329,7 +330,7 @@ def test_too_little_room_is_a_notice_and_no_failure(opened, walks, monkeypatch):
     again.input_statistics(opened(again), hessian=True)
     assert len(walks) == 2
     assert files.entries() == []
-    assert "not kept on disk" in context.job.notices[0]
+    assert context.job.notices[0].code == "statistics.not_kept"
 
 
 def test_a_full_disk_is_a_notice_and_no_failure(opened, walks, monkeypatch):
@@ -352,9 +353,7 @@ def test_a_full_disk_is_a_notice_and_no_failure(opened, walks, monkeypatch):
     same(taken, again.input_statistics(context, hessian=True))
     assert len(walks) == 2
     assert files.entries() == []
-    assert context.job.notices == [
-        "The statistics of the calibration text are not kept on disk: No space left on device."
-    ]
+    assert context.job.notices == [Message("statistics.not_kept", reason=Message("os.no_space"))]
 
 
 def test_least_recently_used_goes_first(opened, monkeypatch):
@@ -483,7 +482,7 @@ def test_notices_of_a_solve_are_said_again(opened, monkeypatch, make_job):
         job = make_job()
         step = {"quantize_gptq": GPTQ["quantize_gptq"] | {"ignore": [ignored]}}
         session.compress(opened(session, step).recipe, job)
-        said.append([text for text in job.notices if "layers.2." in text])
+        said.append([text for text in job.notices if "layers.2." in str(text)])
     assert said[0] == said[1]
     assert said[0]
 

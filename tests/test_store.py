@@ -15,8 +15,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from compresslab.errors import BadInput, CompresslabError, RunFailed
 from compresslab.files.paths import run_folder
+from compresslab.messages import plain
 from compresslab.records.events import Notice, to_json
-from compresslab.store import Store, migrations
+from compresslab.store import SUPERSEDED, Store, migrations
 from compresslab.store.tables import METADATA, RUNS, WORKERS
 from sqlalchemy import create_engine, make_url, text, update
 
@@ -79,10 +80,10 @@ def test_a_job_goes_from_queued_to_done(store):
 def test_an_ended_job_stays_as_it_ended(store):
     job = create(store)
     store.claim("w1")
-    assert store.finish(job, "failed", "Why.")
+    assert store.finish(job, "failed", plain("Why."))
     assert not store.finish(job, "done")
     store.request_cancel(job)
-    assert (store.job(job).state, store.job(job).error) == ("failed", "Why.")
+    assert (store.job(job).state, str(store.job(job).error)) == ("failed", "Why.")
 
 
 def test_priority_then_order_decides_who_is_next(store):
@@ -113,7 +114,7 @@ def test_a_live_job_takes_the_place_of_the_owners_earlier_one(store):
         "queued",
         "queued",
     ]
-    assert store.job(running).cancel_reason == store.job(queued).error == "A newer request took its place."
+    assert store.job(running).cancel_reason == store.job(queued).error == SUPERSEDED
 
 
 def test_live_jobs_without_an_owner_do_not_supersede_each_other(store):
@@ -125,9 +126,9 @@ def test_cancelling(store):
     running, queued = create(store), create(store)
     store.claim("w")
     for job in (running, queued):
-        store.request_cancel(job, "Enough.")
+        store.request_cancel(job, plain("Enough."))
     assert states(store, running, queued) == ["running", "cancelled"]
-    assert (store.job(running).cancel_reason, store.job(queued).error) == ("Enough.", "Enough.")
+    assert (store.job(running).cancel_reason, store.job(queued).error) == (plain("Enough."), plain("Enough."))
     assert store.claim("w") is None
 
 
@@ -197,7 +198,7 @@ def test_events_are_numbered_and_the_cursor_loses_nothing(store):
     store.append_events(other, bodies("x"))
     store.append_events(job, [])
     store.append_events(job, bodies("c"))
-    assert [(seq, event.text) for seq, event in store.events(job)] == [(1, "a"), (2, "b"), (3, "c")]
+    assert [(seq, str(event.text)) for seq, event in store.events(job)] == [(1, "a"), (2, "b"), (3, "c")]
     assert [seq for seq, _ in store.events(job, after=2)] == [3]
     assert store.events(job, after=3) == []
 

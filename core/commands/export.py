@@ -51,7 +51,7 @@ def export(
         _list(workspace, run, as_json)
         return
     if run is None or not names:
-        raise BadInput("Give a run and --format; `compresslab export --list` names the formats.")
+        raise BadInput("export.run_and_format")
     run_id = workspace.run_record(run).run_id
     chosen = _chosen(workspace, run_id, names)
     settings = {name: _settings(name, changes) for name in chosen}
@@ -78,9 +78,9 @@ def _settings(name: str, changes: tuple[str, ...]) -> dict[str, Any]:
         target, equals, value = change.partition("=")
         owner, dot, setting = target.partition(".")
         if not equals or not dot:
-            raise BadInput(f"{change!r} is not FORMAT.SETTING=VALUE, for example transformers.dtype=float32.")
+            raise BadInput("export.not_a_setting", given=change)
         if owner not in FORMATS:
-            raise BadInput(f"There is no format {owner!r}; there are {', '.join(FORMATS)}.")
+            raise BadInput("export.unknown_format", name=owner, formats=list(FORMATS))
         if owner == name:
             found[setting] = yaml.safe_load(value)
     return found

@@ -20,7 +20,7 @@ def print_offers(offers: Iterable[Offer]) -> None:
             offer.form.name,
             "" if offer.estimated_bytes is None else f"about {number(offer.estimated_bytes, 'bytes')}",
             ", ".join(offer.programs),
-            offer.refusal or " ".join(offer.remarks) or "as measured",
+            str(offer.refusal or "") or " ".join(map(str, offer.remarks)) or "as measured",
         )
         for offer in offers
     ]

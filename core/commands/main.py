@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from compresslab.commands.recipe import build_recipe, parse_bytes, recipe_option
 from compresslab.commands.report import report
 from compresslab.commands.sweep import sweep, sweeps
 from compresslab.errors import BadInput, Cancelled, CompresslabError, RunFailed
+from compresslab.messages import Message
 
 if TYPE_CHECKING:
     from compresslab.recipes.generation_request import GenerateRequest, Pane
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _failure("Stopped.", INTERRUPTED, debug)
     except CompresslabError as error:
-        return _failure(str(error), error.exit_code, debug)
+        return _refused(error, words, debug)
     except BrokenPipeError:  # whoever read our output has had enough
         sys.stderr.close()
         return 1
@@ -54,6 +56,14 @@ def _failure(sentence: str, code: int, debug: bool) -> int:
         traceback.print_exc()
     click.echo(sentence, err=True)
     return code
+
+
+def _refused(error: CompresslabError, words: Sequence[str], debug: bool) -> int:
+    """With --json the sentence stands beside its code and values, in one line."""
+    sentence = str(error)
+    if "--json" in words:
+        sentence = json.dumps({"error": sentence, **error.message.to_json()}, ensure_ascii=False)
+    return _failure(sentence, error.exit_code, debug)
 
 
 def _sentence(error: click.ClickException) -> str:
@@ -118,9 +128,9 @@ def _follow(workspace: Workspace, job_id: int, show: Callable[[Any], None]) -> s
             show(event)
             seen = number
         if job.state == "cancelled":
-            raise Cancelled(job.error or "The job was cancelled.")
+            raise Cancelled(job.error or "job.stopped")
         if job.state == "failed":
-            raise RunFailed(job.error or "The job failed.")
+            raise RunFailed(job.error or Message("job.failed"))
         if job.state == "done":
             return str(job.run_id)
         time.sleep(0.1)
@@ -215,7 +225,7 @@ def statistics(ids: tuple[str, ...], clear: bool, as_json: bool) -> None:
 
     workspace = open_workspace()
     if ids and not clear:
-        raise BadInput("Statistics are named to be deleted: add --clear.")
+        raise BadInput("statistics.needs_clear")
     freed = workspace.clear_statistics(ids or None) if clear else 0
     entries, room = workspace.statistics(), workspace.statistics_room()
     if as_json:
@@ -313,7 +323,7 @@ def _pane(workspace: Workspace, name: str) -> Pane:
         record = workspace.run_record(name)
     except BadInput as not_a_run:
         if "/" not in name and locate(name).folder is None:
-            raise BadInput(f"There is no model {name!r} on this machine. {not_a_run}") from None
+            raise BadInput("generate.no_model_or_run", name=name, reason=not_a_run.message) from None
         return Pane(label=name, source="baseline", model=name)
     return Pane(label=f"run {record.run_id}", source="run", run_id=record.run_id, model=record.model)
 
@@ -326,7 +336,7 @@ def _request(prompt: str, panes: tuple[Pane, ...], changes: tuple[str, ...], whe
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
-            raise BadInput(f"{change!r} is not SETTING=VALUE, for example strategy=sample.")
+            raise BadInput("generate.not_a_setting", given=change)
         values[name] = yaml.safe_load(text)
     return GenerateRequest(prompt=prompt, panes=panes, decoding=Decoding.parse(values, "decoding"), **where)
 

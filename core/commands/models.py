@@ -24,7 +24,7 @@ def models(search: str | None, download: str | None, delete: str | None, as_json
     from compresslab.commands import output
 
     if sum(asked is not None for asked in (search, download, delete)) > 1:
-        raise BadInput("--search, --download and --delete go one at a time.")
+        raise BadInput("model.one_at_a_time")
     workspace = open_workspace()
     if search is not None:
         found = workspace.search_hub(search)

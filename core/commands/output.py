@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from compresslab.messages import Message
 from compresslab.planning.estimate import Estimate
 from compresslab.profiles.sensitivity_table import SensitivityTable
 from compresslab.profiles.statistics_files import StatisticsEntry
@@ -29,9 +30,19 @@ ERR = Console(stderr=True, highlight=False)
 
 
 def print_json(data: Any) -> None:
-    """One object; a number that JSON does not know is an error, never written."""
-    json.dump(data, sys.stdout, indent=2, allow_nan=False, ensure_ascii=False)
+    """One object; a number that JSON does not know is an error, never written. A message has its English beside it."""
+    json.dump(_with_english(data), sys.stdout, indent=2, allow_nan=False, ensure_ascii=False)
     sys.stdout.write("\n")
+
+
+def _with_english(data: Any) -> Any:
+    if isinstance(data, Message):
+        return data.to_json() | {"text": str(data)}
+    if isinstance(data, dict):
+        if data.keys() == {"code", "values"}:
+            return _with_english(Message.from_json(data))
+        return {key: _with_english(value) for key, value in data.items()}
+    return [_with_english(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 # -- values ---------------------------------------------------------------------------------
@@ -109,11 +120,11 @@ def print_record(record: RunRecord) -> None:
         baseline, compressed = record.find(name, "baseline"), record.find(name)
         any_one = compressed or baseline
         kernel = any_one.kernel if any_one else None
-        ran = "  ".join(part for part in (kernel, any_one.runtime if any_one else "") if part)
+        ran = "  ".join(str(part) for part in (kernel, any_one.runtime if any_one else None) if part)
         rows.append((name, measured(baseline), measured(compressed), change(compressed), ran))
     print_table(("metric", "baseline", "compressed", "change", "kernel"), rows)
     for notice in record.notices:
-        OUT.print(escape(notice), style="dim")
+        OUT.print(escape(str(notice)), style="dim")
     if record.exports:
         print_exports(record.exports)
 
@@ -124,7 +135,7 @@ def print_exports(exports: Sequence[ExportRecord]) -> None:
         (
             export.format,
             number(export.weight_bytes, "bytes"),
-            export.opened_by or f"not by {export.not_opened_by}; {export.read_by}",
+            str(export.opened_by or "") or f"not by {export.not_opened_by}; {export.read_by}",
             f"{export.relative_difference:.2%}",
             measured(next((m for m in export.quality if m.metric == "perplexity"), None)),
             export.folder,
@@ -134,7 +145,7 @@ def print_exports(exports: Sequence[ExportRecord]) -> None:
     print_table(("format", "weights", "opened by", "logits differ by", "perplexity, draft", "folder"), rows)
     for export in exports:
         for note in export.notes:
-            OUT.print(f"{export.format}: {escape(note)}", style="dim")
+            OUT.print(f"{export.format}: {escape(str(note))}", style="dim")
 
 
 def print_runs(records: list[RunRecord]) -> None:
@@ -159,7 +170,7 @@ def print_statistics(entries: list[StatisticsEntry], room: int, freed: int | Non
         (
             e.id,
             e.model,
-            e.text,
+            str(e.text),
             f"{e.samples} x {e.sequence_length}",
             number(e.bytes, "bytes"),
             e.last_used[:16].replace("T", " "),
@@ -204,7 +215,7 @@ def estimate_data(estimate: Estimate) -> dict[str, Any]:
 def predicted(estimate: Estimate) -> str:
     found = estimate.predicted
     if found is None:
-        return estimate.why_not
+        return str(estimate.why_not or "")
     beyond = "; beyond all that was measured" if found.extrapolated else ""
     return f"{found.perplexity_ratio:.4g} ({found.low:.4g} to {found.high:.4g}) on {found.dataset}{beyond}"
 
@@ -295,7 +306,7 @@ class ProgressBar:
         elif isinstance(event, events.Loss):
             self._seen = f"step {event.step} of {event.total}, loss {event.loss:.3f}"
         elif isinstance(event, events.Notice):
-            self._bar.console.print(escape(event.text), style="yellow" if event.level == "warning" else "dim")
+            self._bar.console.print(escape(str(event.text)), style="yellow" if event.level == "warning" else "dim")
         left = "" if self._left is None else f"{self._left:.0f} s left"
         self._bar.update(self._task, told=escape("  ".join(filter(None, (left, self._seen)))))
 
@@ -324,7 +335,7 @@ class PaneWriter:
             self.panes[-1] |= event.model_dump(exclude={"kind", "pane"}) | {"kernel": event.kernel}
             self._say(f"\n[dim]{_pace(event)}[/dim]\n\n")
         elif isinstance(event, events.Notice):
-            ERR.print(escape(event.text), style="dim")
+            ERR.print(escape(str(event.text)), style="dim")
 
     def _say(self, text: str) -> None:
         if not self._quiet:

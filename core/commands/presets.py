@@ -9,6 +9,7 @@ import click
 from compresslab.commands.frame import json_option, open_workspace
 from compresslab.commands.recipe import build_recipe
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 
 if TYPE_CHECKING:
     from compresslab.planning.presets import Goal, Preset
@@ -28,7 +29,7 @@ class _Offer:
 
     goal: Goal
     preset: Preset | None
-    why_not: str = ""
+    why_not: Message | None = None
 
 
 @click.command()
@@ -55,7 +56,7 @@ def _offer(workspace: Workspace, goal: Goal, recipe: Recipe) -> _Offer:
     try:
         return _Offer(goal, workspace.preset(goal, recipe))
     except BadInput as error:
-        return _Offer(goal, None, str(error))
+        return _Offer(goal, None, error.message)
 
 
 def _data(offer: _Offer) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def _row(offer: _Offer) -> tuple[str, ...]:
     from compresslab.commands import output
 
     if offer.preset is None:
-        return offer.goal, WANTED[offer.goal], offer.why_not, "", "", ""
+        return offer.goal, WANTED[offer.goal], str(offer.why_not), "", "", ""
     told = offer.preset.estimate
     sizes = output.number(told.compressed_bytes, "bytes"), output.number(told.baseline_bytes, "bytes")
     expected = output.predicted(told) if told.predicted else "not predicted"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 from compresslab.commands.frame import open_workspace
-from compresslab.errors import BadInput
+from compresslab.errors import BadInput, reason
+from compresslab.messages import Message
 
 if TYPE_CHECKING:
     from compresslab.recipes.recipe import Recipe
@@ -59,7 +60,7 @@ def _preset(name: str, recipe: Recipe) -> Recipe:
 
     known: dict[str, Goal] = {goal: goal for goal in get_args(Goal)}
     if name not in known:
-        raise BadInput(f"There is no preset {name!r}; there are {', '.join(known)}.")
+        raise BadInput("recipe.unknown_preset", name=name, presets=list(known))
     return open_workspace().preset(known[name], recipe).recipe
 
 
@@ -80,7 +81,7 @@ def parse_bytes(text: str) -> int:
     """`2MB`, `750 kB` or plain bytes. Raises BadInput."""
     found = BYTES.match(text.strip())
     if found is None:
-        raise BadInput(f"{text!r} is not a number of bytes; write such as 1500000, 750kB or 2MB.")
+        raise BadInput("recipe.not_bytes", given=text)
     return int(float(found[1]) * UNITS[found[2].lower()])
 
 
@@ -88,7 +89,7 @@ def _text(file: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise BadInput(f"There is no recipe file {file}; leave it out to start from the model alone.") from None
+        raise BadInput("recipe.no_file", file=file) from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise BadInput(f"The recipe file {file} can't be read ({reason.lower()}).") from None
+        why = reason(error) if isinstance(error, OSError) else Message("recipe.no_text")
+        raise BadInput("recipe.unreadable", file=file, reason=why) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from compresslab.errors import BadInput, RunFailed
+from compresslab.messages import plain
 
 
 @click.command()
@@ -32,5 +33,5 @@ def report(run: tuple[str, ...], out: Path, language: str) -> None:
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         said = done.stderr.strip().rpartition("\n")[2] or "It ended without a word."
-        raise (BadInput if done.returncode == BadInput.exit_code else RunFailed)(said)
+        raise (BadInput if done.returncode == BadInput.exit_code else RunFailed)(plain(said))
     click.echo(out)

@@ -10,6 +10,7 @@ import click
 from compresslab.commands.frame import interruptible, json_option, open_workspace
 from compresslab.commands.recipe import build_recipe, recipe_options
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 
 if TYPE_CHECKING:
     from compresslab.records.results import RunRecord
@@ -64,11 +65,11 @@ def sweeps(sweep: int | None, queue: bool, as_json: bool, **verbs: bool) -> None
     asked = [name for name, wanted in verbs.items() if wanted]
     if sweep is None:
         if asked or queue:
-            raise BadInput("Give the number of a sweep; `compresslab sweeps` lists them.")
+            raise BadInput("sweep.number_missing")
         tables.list_all(workspace.sweeps, as_json)
         return
     if len(asked) > 1 or (queue and asked != ["resume"]):
-        raise BadInput("One of --resume, --stop, --delete and --undo at a time; --queue goes with --resume.")
+        raise BadInput("sweep.one_action")
     if asked:
         _do(workspace, sweep, asked[0], queue)
     if asked != ["delete"]:
@@ -90,8 +91,8 @@ def _do(workspace: Workspace, sweep: int, verb: str, queue: bool) -> None:
 def _run_here(workspace: Workspace, sweep: int) -> None:
     from compresslab.commands import output
 
-    def told(row: PointRow, outcome: RunRecord | str) -> None:
-        said = outcome if isinstance(outcome, str) else output.measured(outcome.find("perplexity"))
+    def told(row: PointRow, outcome: RunRecord | Message) -> None:
+        said = outcome if isinstance(outcome, Message) else output.measured(outcome.find("perplexity"))
         click.echo(f"{', '.join(str(value) for value in row.coordinates)}: {said}", err=True)
 
     with redirect_stdout(sys.stderr), interruptible() as cancelled, output.ProgressBar() as bar:

@@ -14,10 +14,11 @@ from typing import Any
 from compresslab.data.texts import check_file, read_text
 from compresslab.errors import BadInput
 from compresslab.files.paths import user_path
+from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
 
-CLASSES = 'a JSONL file with lines {"text": "...", "label": "..."} or a CSV file with the columns text,label'
-PAIRS = 'a JSONL file with lines {"input": "...", "target": "..."} or a CSV file with the columns input,target'
+CLASSES = Message("examples.form_classified")
+PAIRS = Message("examples.form_answered")
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Pair:
     target: str
 
 
-def needs(facts: ModelFacts) -> str:
-    """The file that a model is measured on, where it is not the questions of a causal model; else empty."""
-    return {"classification": CLASSES, "seq2seq": PAIRS}.get(facts.task, "")
+def needs(facts: ModelFacts) -> Message | None:
+    """The file that a model is measured on, where it is not the questions of a causal model; else None."""
+    return {"classification": CLASSES, "seq2seq": PAIRS}.get(facts.task)
 
 
 def check_examples(name: str, facts: ModelFacts) -> None:
@@ -54,13 +55,13 @@ def check_examples(name: str, facts: ModelFacts) -> None:
 
 
 @lru_cache(maxsize=32)
-def _problem(name: str, _changed: int, facts: ModelFacts) -> str:
+def _problem(name: str, _changed: int, facts: ModelFacts) -> Message | None:
     read = read_labelled if facts.task == "classification" else read_pairs
     try:
         read(name, facts)
     except BadInput as error:
-        return str(error)
-    return ""
+        return error.message
+    return None
 
 
 def read_labelled(name: str, facts: ModelFacts) -> list[Labelled]:
@@ -75,7 +76,7 @@ def read_pairs(name: str, facts: ModelFacts) -> list[Pair]:
     return [Pair(_text(row, "input", where), _text(row, "target", where)) for where, row in rows]
 
 
-def _labelled(row: dict[str, Any], numbers: dict[str, int], where: str) -> Labelled:
+def _labelled(row: dict[str, Any], numbers: dict[str, int], where: Message) -> Labelled:
     pair = row.get("text_pair") or None
     return Labelled(
         text=_text(row, "text", where),
@@ -84,61 +85,59 @@ def _labelled(row: dict[str, Any], numbers: dict[str, int], where: str) -> Label
     )
 
 
-def _number(label: Any, numbers: dict[str, int], where: str) -> int:
+def _number(label: Any, numbers: dict[str, int], where: Message) -> int:
     """A class by its name, or counted from 0."""
     text = "" if isinstance(label, bool) else str(label).strip()
     if text in numbers:
         return numbers[text]
     if text.isdecimal() and int(text) < len(numbers):
         return int(text)
-    known = ", ".join(list(numbers)[:8]) + (", ..." if len(numbers) > 8 else "")
-    raise BadInput(
-        f"{where}: the label is {label!r}; this model knows {known}, or the numbers 0 to {len(numbers) - 1}."
-    )
+    known = [*list(numbers)[:8], *(["..."] if len(numbers) > 8 else [])]
+    raise BadInput("examples.unknown_label", where=where, label=label, labels=known, last=len(numbers) - 1)
 
 
-def _text(row: dict[str, Any], key: str, where: str) -> str:
+def _text(row: dict[str, Any], key: str, where: Message) -> str:
     if not isinstance(row[key], str) or not row[key].strip():
-        raise BadInput(f"{where}: {key} must be a text that is not empty.")
+        raise BadInput("examples.empty_field", where=where, key=key)
     return str(row[key])
 
 
-def _rows(name: str, facts: ModelFacts, keys: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
+def _rows(name: str, facts: ModelFacts, keys: tuple[str, ...]) -> list[tuple[Message, dict[str, Any]]]:
     """Every line with its place, all of the keys there."""
     if name == "bundled":
-        kind = "a classifier" if facts.task == "classification" else "an encoder-decoder"
-        raise BadInput(f"{facts.name} is {kind}: evaluation.questions must name {needs(facts)}.")
+        kind = Message("model.classifier") if facts.task == "classification" else Message("model.encoder_decoder")
+        raise BadInput("examples.needed", name=facts.name, kind=kind, form=needs(facts))
     path = user_path(name)
     read = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
     rows = list(read(path, keys))
     if not rows:
-        raise BadInput(f"There are no examples in {path}; it needs at least one line.")
+        raise BadInput("examples.none", path=path)
     return rows
 
 
-def _json_rows(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _json_rows(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Message, dict[str, Any]]]:
     for number, line in enumerate(read_text(path).splitlines(), 1):
-        where = f"{path}, line {number}"
+        where = Message("place.line", file=path, line=number)
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise BadInput(f"{where} is not valid JSON: {error.msg} at column {error.colno}.") from None
+            raise BadInput("text.line_not_json", where=where, reason=error.msg, column=error.colno) from None
         if not isinstance(row, dict) or not set(keys) <= set(row):
-            raise BadInput(f"{where} needs the keys {keys[0]} and {keys[1]}.")
+            raise BadInput("examples.missing_keys", where=where, first=keys[0], second=keys[1])
         yield where, row
 
 
-def _csv_rows(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_rows(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Message, dict[str, Any]]]:
     reader = csv.DictReader(StringIO(read_text(path).removeprefix("\ufeff"), newline=""), strict=True)
     try:
         if not set(keys) <= set(reader.fieldnames or ()):
-            raise BadInput(f"{path}, line 1: the header needs the columns {keys[0]} and {keys[1]}.")
+            raise BadInput("examples.header", file=path, first=keys[0], second=keys[1])
         for row in reader:
-            where = f"{path}, line {reader.line_num}"
+            where = Message("place.line", file=path, line=reader.line_num)
             if any(row[key] is None for key in keys) or None in row:
-                raise BadInput(f"{where} has not as many columns as the header; put texts with commas in quotes.")
+                raise BadInput("examples.columns", where=where)
             yield where, row
     except csv.Error as error:
-        raise BadInput(f"{path}, line {reader.line_num} is not valid CSV: {error}.") from None
+        raise BadInput("examples.not_csv", file=path, line=reader.line_num, reason=error) from None

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from compresslab.data.labelled import check_examples, needs
 from compresslab.data.texts import LARGEST_TEXT, read_questions, read_text
-from compresslab.errors import BadInput, RunFailed
+from compresslab.errors import BadInput, RunFailed, reason
 from compresslab.files.paths import home
+from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
 
 Purpose = Literal["calibration", "evaluation", "questions"]
@@ -49,17 +50,17 @@ def keep(content: bytes, name: str, purpose: Purpose, facts: ModelFacts) -> Path
 def _trial(content: bytes, name: str) -> Iterator[Path]:
     """The text as a file, for as long as it is looked at."""
     if len(content) > LARGEST_TEXT:
-        raise BadInput(f"{name} has {len(content) / 2**20:.0f} MB; up to {LARGEST_TEXT // 2**20} MB are read. Cut it.")
+        raise BadInput("text.upload_too_large", name=name, megabytes=len(content) / 2**20, most=LARGEST_TEXT // 2**20)
     suffix = Path(name).suffix.lower()
     if suffix not in SUFFIXES:
-        raise BadInput(f"{name} is no text that is known here; its name may end in {', '.join(SUFFIXES)}.")
+        raise BadInput("text.unknown_kind", name=name, suffixes=list(SUFFIXES))
     try:
         with tempfile.TemporaryDirectory(dir=_folder()) as temporary:
             trial = Path(temporary) / f"{_plain(Path(name).stem)}{suffix}"
             trial.write_bytes(content)
             yield trial
     except OSError as error:
-        raise RunFailed(f"{name} could not be kept in {home()}: {error.strerror}.") from error
+        raise RunFailed("text.not_kept", name=name, folder=home(), reason=reason(error)) from error
 
 
 def _folder() -> Path:
@@ -80,7 +81,18 @@ def _understood(path: Path, purpose: Purpose, facts: ModelFacts) -> OwnText:
         first = found.beginning if needs(facts) else read_questions(path)[0].prompt[:SHOWN]
         return replace(found, examples=count, beginning=first)
     except BadInput as error:
-        raise BadInput(str(error).replace(str(path), path.name)) from None
+        raise BadInput(_named(error.message, path)) from None
+
+
+def _named(said: Message, path: Path) -> Message:
+    """The same, with the name of the file in the place of its path."""
+
+    def named(value: Any) -> Any:
+        if isinstance(value, Message):
+            return _named(value, path)
+        return path.name if value == str(path) else value
+
+    return Message(said.code, **{name: named(value) for name, value in said.values.items()})
 
 
 def _plain(stem: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from compresslab.data.hub_text import PREFIX, read_hub_text
 from compresslab.errors import BadInput
 from compresslab.files.paths import EVALUATION, user_path
+from compresslab.messages import Message
 from compresslab.settings import Settings, setting
 
 LARGEST_TEXT = 64 * 2**20  # bytes; a larger file would hold more tokens than any setting here can use
@@ -152,13 +153,13 @@ def check_file(name: str, *, questions: bool = False) -> None:
 
 
 @lru_cache(maxsize=32)
-def _problem(path: Path, _changed: int, questions: bool) -> str:
+def _problem(path: Path, _changed: int, questions: bool) -> Message | None:
     try:
         if not (read_questions if questions else read_text)(path):
-            return f"There are no questions in {path}; it needs at least one line."
+            return Message("questions.none", path=path)
     except BadInput as error:
-        return str(error)
-    return ""
+        return error.message
+    return None
 
 
 def read_text(path: Path) -> str:
@@ -166,45 +167,45 @@ def read_text(path: Path) -> str:
     try:
         size = path.stat().st_size
         if size > LARGEST_TEXT:
-            raise BadInput(
-                f"{path} has {size / 2**20:.0f} MB; texts of up to {LARGEST_TEXT // 2**20} MB are read. Cut it."
-            )
+            raise BadInput("text.too_large", path=path, megabytes=size / 2**20, most=LARGEST_TEXT // 2**20)
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise BadInput(f"There is no file {path}; give the path of a UTF-8 text file, or 'bundled'.") from None
+        raise BadInput("text.no_file", path=path) from None
     except IsADirectoryError:
-        raise BadInput(f"{path} is a folder; give the path of a UTF-8 text file.") from None
+        raise BadInput("text.is_folder", path=path) from None
     except PermissionError:
-        raise BadInput(f"{path} may not be read by this user; change its permissions or copy it.") from None
+        raise BadInput("text.not_allowed", path=path) from None
     except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
+        raise BadInput("text.not_utf8", path=path, byte=error.start) from None
     if "\x00" in text:
-        raise BadInput(f"{path} holds binary data, not text.")
+        raise BadInput("text.binary", path=path)
     if not text.strip():
-        raise BadInput(f"{path} is empty; a text of at least a few hundred words is needed.")
+        raise BadInput("text.empty", path=path)
     return text
 
 
 def read_questions(path: Path) -> list[Question]:
     """Questions of a JSONL file; raises BadInput that names the first line that is wrong."""
     lines = read_text(path).splitlines()
-    return [_question(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
+    return [
+        _question(line, Message("place.line", file=path, line=n)) for n, line in enumerate(lines, 1) if line.strip()
+    ]
 
 
-def _question(line: str, where: str) -> Question:
+def _question(line: str, where: Message) -> Question:
     try:
         data: Any = json.loads(line)
     except json.JSONDecodeError as error:
-        raise BadInput(f"{where} is not valid JSON: {error.msg} at column {error.colno}.") from None
+        raise BadInput("text.line_not_json", where=where, reason=error.msg, column=error.colno) from None
     if not isinstance(data, dict) or not {"prompt", "choices", "answer"} <= set(data):
-        raise BadInput(f"{where} needs the keys prompt, choices and answer.")
+        raise BadInput("questions.missing_keys", where=where)
     choices, answer = data["choices"], data["answer"]
     if not isinstance(data["prompt"], str) or not data["prompt"]:
-        raise BadInput(f"{where}: prompt must be a text that is not empty.")
+        raise BadInput("questions.empty_prompt", where=where)
     if not isinstance(choices, list) or len(choices) < 2 or not all(isinstance(c, str) and c for c in choices):
-        raise BadInput(f"{where}: choices must be a list of at least two texts.")
+        raise BadInput("questions.few_choices", where=where)
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(choices):
-        raise BadInput(f"{where}: answer is {answer!r}; it counts the right choice from 0 to {len(choices) - 1}.")
+        raise BadInput("questions.wrong_answer", where=where, answer=answer, last=len(choices) - 1)
     return Question(data["prompt"], tuple(choices), answer, str(data.get("kind", "")))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from compresslab.engine.inputs.calibration import Group, InputStatistics
 from compresslab.engine.inputs.walk import sequential_statistics
@@ -17,6 +17,7 @@ from compresslab.engine.models.device import threads_for
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.progress import Report, Tracker
 from compresslab.errors import Cancelled
+from compresslab.messages import Message, message
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Loss, Notice
 from compresslab.records.results import LossPoint, Stage
@@ -38,26 +39,28 @@ class Job:
     report: Report
     cancelled: Callable[[], bool]
     tracker: Tracker
-    notices: list[str] = field(default_factory=list)
-    remembered: list[str] = field(default_factory=list)  # for the record: what was used, by content
-    said: list[str] = field(default_factory=list)  # every notice as often as it came up
+    notices: list[Message] = field(default_factory=list)
+    remembered: list[Message] = field(default_factory=list)  # for the record: what was used, by content
+    said: list[Message] = field(default_factory=list)  # every notice as often as it came up
 
     def check(self) -> None:
         """Raises Cancelled when the work shall stop."""
         if self.cancelled():
             raise Cancelled
 
-    def notice(self, text: str) -> None:
-        """Say something once that the reader must know."""
-        self.said.append(text)
-        if text not in self.notices:
-            self.notices.append(text)
-            self.report(Notice(text=text))
+    def notice(self, said: Message | str, /, **values: Any) -> None:
+        """Say something once that the reader must know: a message, or its code and values."""
+        new = message(said, **values)
+        self.said.append(new)
+        if new not in self.notices:
+            self.notices.append(new)
+            self.report(Notice(text=new))
 
-    def remember(self, text: str) -> None:
-        """Write something into the record of the run, without bothering anyone who watches."""
-        if text not in self.remembered:
-            self.remembered.append(text)
+    def remember(self, said: Message | str, /, **values: Any) -> None:
+        """Write something into the record of the run that is not shown live."""
+        new = message(said, **values)
+        if new not in self.remembered:
+            self.remembered.append(new)
 
 
 @dataclass

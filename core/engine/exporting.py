@@ -25,6 +25,7 @@ from compresslab.engine.models.tokens import label
 from compresslab.engine.progress import Report, Tracker
 from compresslab.errors import BadInput, RunFailed, first_line
 from compresslab.exports import INPUTS_DROPPED, Contents, Format, Reopened, drops_input_rounding, why_not
+from compresslab.messages import Message
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import ExportRecord, Measurement
 from torch import Tensor
@@ -36,7 +37,7 @@ SHARES = {"load": 1.0, "write": 2.0, "reopen": 1.0, "compare": 4.0}
 WINDOWS = 4  # read together
 MOST_TOKENS, MOST_EXAMPLES = 8192, 32  # that are compared
 SIZE_SHARE, SIZE_BYTES = 0.03, 256 * 1024  # by which an estimate may be wrong
-DROPPED = f"{INPUTS_DROPPED} It was compared with the same weights in memory, inputs not rounded."
+DROPPED = Message("export.inputs_compared", note=INPUTS_DROPPED)
 
 
 @dataclass(frozen=True)
@@ -118,35 +119,26 @@ def _check_memory(model: CompressedModel) -> None:
     need = 2 * 4 * sum(weight.count for weight in model.weights.values())
     free = psutil.virtual_memory().available
     if need > free:
-        raise BadInput(
-            f"Writing and opening it again takes {need / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
-            "close other programs, or export it on a larger machine."
-        )
+        raise BadInput("export.no_memory", needed=need / 1e9, free=free / 1e9)
 
 
 def _reopened(form: Format, folder: Path) -> Reopened:
     try:
         return form.reopen(folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
-        raise RunFailed(f"The {form.label} can't be opened again ({first_line(error)}); nothing was kept.") from error
+        raise RunFailed("export.not_reopened", label=form.label, reason=first_line(error)) from error
 
 
 def _check_size(form: Format, folder: Path, estimate: int) -> int:
     found = _bytes(folder, form.weight_files)
     if abs(found - estimate) > SIZE_BYTES + SIZE_SHARE * estimate:
-        raise RunFailed(
-            f"The {form.label} takes {found / 1e6:.2f} MB where {estimate / 1e6:.2f} MB were to be expected; "
-            "nothing was kept, for the file is not what it should be."
-        )
+        raise RunFailed("export.wrong_size", label=form.label, found=found / 1e6, expected=estimate / 1e6)
     return found
 
 
 def _check_answers(form: Format, compared: Compared, bound: float | None) -> None:
     if bound is not None and not compared.relative <= bound:
-        raise RunFailed(
-            f"The {form.label} does not answer as the model in memory: its logits differ by {compared.relative:.2%}, "
-            f"where {bound:.2%} is what rounding explains; nothing was kept."
-        )
+        raise RunFailed("export.answers_differ", label=form.label, difference=compared.relative, bound=bound)
 
 
 def _bytes(folder: Path, patterns: tuple[str, ...]) -> int:
@@ -191,12 +183,12 @@ def _compare(session: Session, model: CompressedModel, recipe: Recipe, reopened:
     return Compared(read, largest, sqrt(missed / max(squares, 1e-30)), [_of_draft(m) for m in quality])
 
 
-def _tokens(session: Session, model: CompressedModel, recipe: Recipe, job: Job) -> tuple[list[Tensor], str]:
+def _tokens(session: Session, model: CompressedModel, recipe: Recipe, job: Job) -> tuple[list[Tensor], Message]:
     """Token ids [B, S] of a quarter of the evaluation text; for other tasks the inputs of examples, one by one."""
     if model.facts.task == "causal":
         windows, _ = session.evaluation_windows(recipe, model, job)
         most = min(round(len(windows) * DRAFT_SHARE), MOST_TOKENS // windows.shape[1])
-        dataset = f"{label(recipe.evaluation.text)}, context {windows.shape[1]}"
+        dataset = Message("text.with_context", text=label(recipe.evaluation.text), context=windows.shape[1])
         return list(windows[: max(1, most)].split(WINDOWS)), dataset
     examples, _ = session.examples(recipe, model, job)
     return [torch.tensor([example.ids]) for example in examples[:MOST_EXAMPLES]], label(recipe.evaluation.questions)

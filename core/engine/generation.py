@@ -19,6 +19,7 @@ from compresslab.engine.models.tokens import start_token
 from compresslab.engine.runtimes import Runtime
 from compresslab.engine.runtimes.decoding import writer_of
 from compresslab.errors import BadInput
+from compresslab.messages import Message, remarks
 from compresslab.recipes.generation_request import Decoding
 from compresslab.records.events import PaneDone, PaneStarted, Token
 from filelock import Timeout
@@ -41,9 +42,7 @@ class Author:
 def check_writes(model: CompressedModel) -> None:
     """Raises BadInput for a model that writes no text."""
     if model.facts.task == "classification":
-        raise BadInput(
-            f"{model.facts.name} is a classifier: it names a class and writes no text. Look at its accuracy."
-        )
+        raise BadInput("generate.classifier", name=model.facts.name)
 
 
 def write_pane(
@@ -54,13 +53,13 @@ def write_pane(
     ids = _prompt_ids(model, prompt)
     room = model.context_length - len(_before_answer(model, ids))
     if room < decoding.max_new_tokens:
-        job.notice(f"The answer ends after {room} tokens at the latest: the model's context holds no more.")
+        job.notice("generate.context_ends", count=room)
     job.report(PaneStarted(pane=pane, label=label, weights_hash=model.weights_hash()))
     chances = _Chances(model.tokenizer) if words and decoding.strategy != "beam" else None
     tell: Callable[[Token], None] = job.report if words else lambda token: None
     writer = _Writer(model, _before_answer(model, ids), job.check, tell, pane, chances)
     if decoding.strategy == "beam":
-        job.notice("Beam search keeps several drafts at once: its text appears when the best one is known.")
+        job.notice("generate.beams")
     alone = _generate(author, ids, _config(model, decoding, room), decoding.seed, writer)
     job.report(_done(author.runtime, writer, pane, alone, decoding.strategy))
     return writer.text
@@ -69,11 +68,9 @@ def write_pane(
 def _prompt_ids(model: CompressedModel, prompt: str) -> list[int]:
     ids = list(model.tokenizer(prompt, verbose=False).input_ids) or start_token(model.tokenizer)
     if not ids:
-        raise BadInput("The prompt is empty and this model has no token to begin with; write a few words.")
+        raise BadInput("generate.empty_prompt")
     if len(ids) >= model.context_length:
-        raise BadInput(
-            f"The prompt has {len(ids)} tokens and the model reads {model.context_length} at the most; shorten it."
-        )
+        raise BadInput("generate.prompt_too_long", tokens=len(ids), most=model.context_length)
     return ids
 
 
@@ -226,7 +223,7 @@ def _done(runtime: Runtime, writer: _Writer, pane: int, alone: bool, strategy: s
     times = writer.times
     streamed = strategy != "beam" and len(times) > 1
     rate = (len(times) - 1) / (times[-1] - times[0]) if streamed and times[-1] > times[0] else None
-    notes = [runtime.reason, "" if alone else "timed beside other work"]
+    notes = [runtime.reason, None if alone else Message("timing.beside_work")]
     return PaneDone(
         pane=pane,
         text=writer.text,
@@ -235,7 +232,7 @@ def _done(runtime: Runtime, writer: _Writer, pane: int, alone: bool, strategy: s
         decode_tokens_per_second=rate,
         kernel="real" if runtime.real else "simulated",
         runtime=runtime_label(runtime),
-        note="; ".join(note for note in notes if note),
+        note=remarks(*notes),
     )
 
 

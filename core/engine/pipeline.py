@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from compresslab.engine.progress import Report, Tracker
 from compresslab.errors import RunFailed
 from compresslab.files.atomic import new_model_folder
 from compresslab.files.paths import run_folder
+from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.hub import fetch
 from compresslab.recipes.metric import Metric
@@ -35,7 +35,7 @@ from compresslab.records.results import Hardware, Measurement, RunRecord, Stage
 if TYPE_CHECKING:
     from compresslab.engine.session import Session
 
-NO_MEMORY = "There is not enough memory for this run; take a smaller model, batch or context_length, or another device."
+NO_MEMORY = Message("run.no_memory")
 
 
 def run(
@@ -219,5 +219,5 @@ def clear_failures() -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunFailed(f"The disk is full; free some space ({os.strerror(errno.ENOSPC)}).") from error
+            raise RunFailed("run.disk_full") from error
         raise

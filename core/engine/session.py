@@ -34,6 +34,7 @@ from compresslab.engine.steps.solutions import Solutions
 from compresslab.errors import BadInput
 from compresslab.exports import Format
 from compresslab.files.paths import run_folder
+from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.hub import fetch
 from compresslab.profiles.layer_profile import LayerProfile
@@ -51,7 +52,7 @@ T = TypeVar("T")
 BASELINES, COMPRESSED, LOADED, TEXTS = 2, 6, 3, 8  # how many of each are kept
 SCORE_BYTES = 512 * 2**20  # of what baselines said
 EXPORTED = {"device": "cpu", "dtype": "float32"}  # what files are compared with
-FROM_DISK = "The model was read block by block from disk, as memory asks for it: its speed here is that of the disk."
+FROM_DISK = Message("run.offloaded")
 
 
 class Session:
@@ -221,7 +222,7 @@ class Session:
         evaluation = recipe.evaluation
         length = self._fitting(evaluation.context_length, "context_length", baseline, job)
         ids, fingerprint = self._tokens(evaluation_text(evaluation.text), baseline)
-        job.remember(f"Evaluation text {tokens.label(evaluation.text)}: sha256 {fingerprint}.")
+        job.remember("run.text", text=tokens.label(evaluation.text), hash=fingerprint)
         found = tokens.windows(ids, length, evaluation.max_tokens, evaluation.text)
         return found, ("tokens", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint, length)
 
@@ -235,10 +236,11 @@ class Session:
         key = (fingerprint, str(baseline.facts.folder))
         tokenizer, room = baseline.tokenizer, baseline.context_length
         encoded = get_or_make(self._questions, key, lambda: [encode_question(tokenizer, q, room) for q in asked])
-        job.remember(f"Questions {'bundled' if name == 'bundled' else tokens.label(name)}: sha256 {fingerprint}.")
+        shown = Message("questions.bundled") if name == "bundled" else tokens.label(name)
+        job.remember("run.questions", questions=shown, hash=fingerprint)
         cut = sum(question.cut for question in encoded)
         if cut:
-            job.notice(f"{cut} questions are longer than the model's context; they lost their beginning.")
+            job.notice("questions.cut", count=cut)
         return encoded, ("questions", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint)
 
     def examples(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[Encoded], tuple[Any, ...]]:
@@ -251,10 +253,10 @@ class Session:
         key = (fingerprint, str(baseline.facts.folder))
         tokenizer, room = baseline.tokenizer, baseline.context_length
         encoded = get_or_make(self._examples, key, lambda: [encode(tokenizer, example, room) for example in asked])
-        job.remember(f"Examples {tokens.label(name)}: sha256 {fingerprint}.")
+        job.remember("run.examples", examples=tokens.label(name), hash=fingerprint)
         cut = sum(example.cut for example in encoded)
         if cut:
-            job.notice(f"{cut} examples are longer than the model's context; they lost their end.")
+            job.notice("examples.cut", count=cut)
         return encoded, ("examples", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint)
 
     def calibration(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> Tensor:
@@ -262,10 +264,10 @@ class Session:
         calibration = recipe.calibration
         length = self._fitting(calibration.sequence_length, "sequence_length", baseline, job)
         ids, fingerprint = self._tokens(calibration_text(calibration.text), baseline)
-        job.remember(f"Calibration text {tokens.label(calibration.text)}: sha256 {fingerprint}.")
+        job.remember("run.calibration", text=tokens.label(calibration.text), hash=fingerprint)
         found = tokens.calibration_sequences(ids, length, calibration.samples, recipe.seed, calibration.text)
         if len(found) < calibration.samples:
-            job.notice(f"The calibration text gives only {len(found)} sequences of {length} tokens.")
+            job.notice("calibration.few_sequences", count=len(found), length=length)
         return found
 
     def input_statistics(self, context: StepContext, *, hessian: bool) -> dict[Group, InputStatistics]:
@@ -301,7 +303,7 @@ class Session:
 
     def _fitting(self, length: int, name: str, model: CompressedModel, job: Job) -> int:
         if length > model.context_length:
-            job.notice(f"{name} {length} is more than the model's context; {model.context_length} was taken.")
+            job.notice("run.context_lowered", setting=name, length=length, context=model.context_length)
         return min(length, model.context_length)
 
     def _pane(self, pane: Pane, request: GenerateRequest, job: Job) -> CompressedModel:
@@ -318,7 +320,7 @@ class Session:
         longest = max(len(model.tokenizer(prompt, verbose=False).input_ids) for prompt in prompts)
         chosen = self.runtimes.choose(model, asked, longest)
         if asked == "onnxruntime" and chosen.runtime.name == "torch":
-            job.notice(f"It writes in torch: {chosen.why}.")
+            job.notice("generate.in_torch", reason=chosen.why)
         return Author(model, chosen.runtime)
 
     def _saved_run(self, run_id: str, where: dict[str, Any]) -> CompressedModel:
@@ -326,7 +328,7 @@ class Session:
         folder = run_folder(run_id)
         file = folder / packing.RECIPE
         if folder.name != run_id or not file.exists():
-            raise BadInput(f"There is no saved run {run_id!r}; it was deleted or never finished. Run it again.")
+            raise BadInput("run.not_saved", run=run_id)
         recipe = Recipe.from_yaml(file.read_text(encoding="utf-8")).replace(**where)
         choice = self.choice(recipe)
         key = (run_id, file.stat().st_mtime_ns, str(choice.device), choice.dtype)
@@ -340,15 +342,15 @@ class _Compressed:
     model: CompressedModel
     reference: CompressedModel | None  # what later statistics are taken from; None: the baseline
     losses: list[LossPoint]
-    notices: list[str]
-    remembered: list[str]
+    notices: list[Message]
+    remembered: list[Message]
 
     def taken_up(self, job: Job) -> tuple[CompressedModel, list[LossPoint]]:
         """A copy to go on with; the job is told what it would have been told."""
-        for text in self.notices:
-            job.notice(text)
-        for text in self.remembered:
-            job.remember(text)
+        for said in self.notices:
+            job.notice(said)
+        for said in self.remembered:
+            job.remember(said)
         for point in self.losses:
             job.report(Loss(step=point.step, total=self.losses[-1].step, loss=point.loss))
         return self.model.copy(), list(self.losses)

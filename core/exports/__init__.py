@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from compresslab.messages import Message
 from compresslab.models.anatomy import Task
 from compresslab.models.facts import ModelFacts
 from compresslab.models.weights import WeightPlan
@@ -21,9 +22,7 @@ if TYPE_CHECKING:  # the engine is the only home of torch
     from compresslab.engine.models.model import CompressedModel
     from torch import Tensor
 
-INPUTS_DROPPED = (
-    "Its matrices read their inputs in few bits; this format has no place for that: they read them as they come."
-)
+INPUTS_DROPPED = Message("export.inputs_dropped")
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ class Reopened:
     """
 
     logits: Callable[[Tensor], Tensor]
-    by: str = ""
-    missing: str = ""
-    instead: str = ""
+    by: Message | None = None
+    missing: Message | None = None
+    instead: Message | None = None
 
 
 class Format(Settings):
@@ -71,15 +70,15 @@ class Format(Settings):
     keeps_input_rounding: ClassVar[bool] = False
     opens_hub_names: ClassVar[bool] = True  # its programs fetch owner/name themselves
 
-    def refuses(self, contents: Contents) -> str | None:
+    def refuses(self, contents: Contents) -> Message | None:
         """Why this model can't go into this format, in one sentence that says what would; None if it can."""
         return None
 
-    def rounds_again(self, contents: Contents) -> str | None:
+    def rounds_again(self, contents: Contents) -> Message | None:
         """Which weights would be moved off the values that were measured, in one sentence; None: none."""
         return None
 
-    def shut_out(self, contents: Contents) -> dict[str, str]:
+    def shut_out(self, contents: Contents) -> dict[str, Message]:
         """Those of `opened_by` that do not take this model though others do, each with the reason in a sentence."""
         return {}
 
@@ -125,8 +124,8 @@ def drops_input_rounding(form: Format, contents: Contents) -> bool:
     return contents.rounds_inputs and not form.keeps_input_rounding
 
 
-def why_not(form: Format, contents: Contents) -> str | None:
+def why_not(form: Format, contents: Contents) -> Message | None:
     """What speaks against an export: the task of the model, or what the format says."""
     if contents.facts.task not in form.tasks:
-        return f"{form.label} is for models that write on, and this one does another task; take transformers."
+        return Message("export.not_causal", label=form.label)
     return form.refuses(contents)

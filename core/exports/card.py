@@ -83,8 +83,10 @@ def _measurements(run: RunRecord) -> str:
     for name in dict.fromkeys(m.metric for m in run.measurements):
         before, after = run.find(name, "baseline"), run.find(name)
         about = after or before
-        said = (about.dataset or "", about.kernel or "", about.runtime) if about else ()
-        rows.append(f"| {name} | {_value(before)} | {_value(after)} | {', '.join(filter(None, said))} |")
+        said = (about.dataset, about.kernel, about.runtime) if about else ()
+        rows.append(
+            f"| {name} | {_value(before)} | {_value(after)} | {', '.join(str(part) for part in said if part)} |"
+        )
     if not rows:
         return ""
     hardware = run.hardware
@@ -118,13 +120,13 @@ def _verification(export: ExportRecord) -> str:
 
 def _caveats(run: RunRecord, export: ExportRecord) -> str:
     simulated = any(m.kernel == "simulated" for m in run.measurements)
-    found = list(export.notes)
+    found = [str(note) for note in export.notes]
     if simulated:
         found.append(
             "Speeds marked *simulated* were timed with weights that are rounded or zero and a dense matmul: "
             "they say nothing about low-bit or sparse kernels."
         )
-    found += [notice for notice in run.notices if "sha256" not in notice]
+    found += [str(notice) for notice in run.notices if "hash" not in notice.values]
     return "## Good to know\n\n" + "\n".join(f"- {note}" for note in found) if found else ""
 
 

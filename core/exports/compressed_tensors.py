@@ -22,6 +22,7 @@ from compresslab.exports.carried import carrier
 from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
 from compresslab.exports.vllm import parted
 from compresslab.grids.affine import Affine
+from compresslab.messages import Message
 from compresslab.models.packed_layout import BITS
 from compresslab.models.weights import WeightPlan
 from compresslab.settings import setting
@@ -56,17 +57,14 @@ class CompressedTensors(Format):
         "true: every matrix at its own width; opens in transformers alone, with compressed-tensors 0.19 or newer.",
     )
 
-    def refuses(self, contents: Contents) -> str | None:
+    def refuses(self, contents: Contents) -> Message | None:
         if contents.facts.anatomy.conv1d:
-            return (
-                f"compressed-tensors packs linear layers, and {contents.facts.family} has Conv1D ones; "
-                "take gptq, gguf or onnx."
-            )
+            return Message("compressed_tensors.conv1d", family=contents.facts.family)
         if not any(packs(weight) for weight in contents.layout):
-            return "No linear layer is quantized, and this format packs nothing else; add a step that quantizes."
+            return Message("export.not_quantized")
         return None
 
-    def shut_out(self, contents: Contents) -> dict[str, str]:
+    def shut_out(self, contents: Contents) -> dict[str, Message]:
         reason = parted(self._grids(contents.layout))
         return {"vLLM": reason} if reason else {}
 
@@ -95,15 +93,15 @@ class CompressedTensors(Format):
             import transformers
 
             logits = checkpoint_folder.logits_by_transformers(folder)
-            return Reopened(logits, by=f"transformers {transformers.__version__} with compressed-tensors")
+            return Reopened(logits, by=Message("opened.transformers_with", version=transformers.__version__))
         from compresslab.exports.read_compressed_tensors import dequantized
 
         config = checkpoint_folder.plain_config(folder)
         values = dequantized(folder)
         return Reopened(
             checkpoint_folder.logits_of_values(config, values),
-            missing="transformers with compressed-tensors",
-            instead="a reader of our own, written from the format's definition",
+            missing=Message("opened.compressed_tensors"),
+            instead=Message("opened.own_reader"),
         )
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:

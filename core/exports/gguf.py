@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from compresslab.exports import Contents, Format, Reopened, gguf_family, gguf_tokenizer
 from compresslab.exports.gguf_blocks import BLOCK, FINEST, KINDS, WITH_MINIMUM, holds
 from compresslab.exports.transformers import ROUNDING, STORED
+from compresslab.messages import Message, plain
 from compresslab.models.packed_layout import BITS
 from compresslab.models.weights import WeightPlan
 from compresslab.settings import setting
@@ -59,23 +60,24 @@ class Gguf(Format):
         advanced=True,
     )
 
-    def refuses(self, contents: Contents) -> str | None:
+    def refuses(self, contents: Contents) -> Message | None:
         reason = gguf_family.misfit(contents.config)
         if reason:
             return reason
         file = contents.facts.folder / "tokenizer.json"
         if not file.exists():
-            return "GGUF files carry their tokenizer, and the model has no tokenizer.json; take transformers."
+            return Message("gguf.no_tokenizer")
         return gguf_tokenizer.misfit(json.loads(file.read_text(encoding="utf-8")))
 
-    def rounds_again(self, contents: Contents) -> str | None:
+    def rounds_again(self, contents: Contents) -> Message | None:
         again = [weight for weight in contents.quantized if not self._is_exact(weight)]
         if not again:
             return None
         count = Counter(self._kind(weight) for weight in again)
-        into = ", ".join(f"{number} into {kind}" for kind, number in count.items())
-        which = f"{again[0].name} and {len(again) - 1} others" if len(again) > 1 else again[0].name
-        return f"Weights are rounded once more ({into}): no block of GGUF holds the grid of {which}."
+        into = [Message("gguf.into", number=number, kind=kind) for kind, number in count.items()]
+        first, others = plain(again[0].name), len(again) - 1
+        which = Message("gguf.and_others", name=first, count=others) if others else first
+        return Message("gguf.rounded_again", into=into, weights=which)
 
     def tolerance(self, contents: Contents) -> float:
         stored = max(ROUNDING[_dtype(self._kind(weight))] for weight in contents.layout)
@@ -96,9 +98,11 @@ class Gguf(Format):
         from compresslab.exports import read_gguf
 
         if find_spec("llama_cpp"):
-            return Reopened(read_gguf.by_llama_cpp(folder / FILE), by=f"llama-cpp-python {version('llama_cpp_python')}")
-        reader = f"gguf {version('gguf')} and a reader of our own"
-        return Reopened(read_gguf.by_definition(folder / FILE), missing="llama.cpp", instead=reader)
+            return Reopened(
+                read_gguf.by_llama_cpp(folder / FILE), by=plain(f"llama-cpp-python {version('llama_cpp_python')}")
+            )
+        reader = Message("opened.gguf", version=version("gguf"))
+        return Reopened(read_gguf.by_definition(folder / FILE), missing=plain("llama.cpp"), instead=reader)
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         return {

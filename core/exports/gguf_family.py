@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import cycle, islice
 
 from compresslab.exports.gguf_metadata import head_dim, rope, window
+from compresslab.messages import Message
 from compresslab.models.families import FAMILIES
 from compresslab.models.family import Config, Gguf
 
@@ -14,67 +15,67 @@ SAME_GELU = {"gelu_new", "gelu_pytorch_tanh"}
 BIASES = ("attention_bias", "mlp_bias")
 
 
-def misfit(config: Config) -> str | None:
+def misfit(config: Config) -> Message | None:
     """What llama.cpp would compute otherwise than this model does; None: nothing."""
     family = FAMILIES[str(config["model_type"])]
     if family.gguf is None:
-        known = ", ".join(known.title for known in FAMILIES.values() if known.gguf)
-        return f"GGUF files are written for {known}, not for {config['model_type']} yet; take transformers or onnx."
+        known = [known.title for known in FAMILIES.values() if known.gguf]
+        return Message("gguf.no_family", families=known, family=config["model_type"])
     checks = (_rope, _heads, _attention_scale, _layers, _unturned, _norms, _biases)
     reasons = (check(config, family.gguf) for check in checks)
     return _activation(config, family.anatomy.activation) or next(filter(None, reasons), None)
 
 
-def _activation(config: Config, known: str) -> str | None:
+def _activation(config: Config, known: str) -> Message | None:
     """llama.cpp computes one in each family."""
     used = next((config[name] for name in ACTIVATIONS if config.get(name)), known)
     if used == known or {used, known} <= SAME_GELU:
         return None
-    return f"llama.cpp computes {known} in this family, and the model uses {used}; take transformers or onnx."
+    return Message("gguf.activation", known=known, used=used)
 
 
-def _rope(config: Config, row: Gguf) -> str | None:
+def _rope(config: Config, row: Gguf) -> Message | None:
     kind = rope(config).get("rope_type", "default")
     if kind in ROPES:
         return None
-    return f"The model stretches its positions by {kind}, which is not written to GGUF; take transformers."
+    return Message("gguf.positions", kind=kind)
 
 
-def _heads(config: Config, row: Gguf) -> str | None:
+def _heads(config: Config, row: Gguf) -> Message | None:
     if "scale_attn_by_inverse_layer_idx" in row.lacks and config.get("scale_attn_by_inverse_layer_idx"):
-        return "llama.cpp does not divide attention by the layer's number as this model does; take transformers."
+        return Message("gguf.attention_layer")
     return None
 
 
-def _attention_scale(config: Config, row: Gguf) -> str | None:
+def _attention_scale(config: Config, row: Gguf) -> Message | None:
     scalar = config.get(row.attention_scale) if row.attention_scale else None
     if scalar is None or scalar == head_dim(config):
         return None
-    return "llama.cpp scales attention by the head's size, and this model by another number; take transformers."
+    return Message("gguf.attention_scale")
 
 
-def _layers(config: Config, row: Gguf) -> str | None:
+def _layers(config: Config, row: Gguf) -> Message | None:
     kinds = config.get("layer_types") or []
     expected = list(islice(cycle(row.layer_types), len(kinds)))
     if list(kinds) == expected or window(config) is None:
         return None
-    return "llama.cpp expects layers with and without a sliding window in another order; take transformers or onnx."
+    return Message("gguf.window_order")
 
 
-def _unturned(config: Config, row: Gguf) -> str | None:
+def _unturned(config: Config, row: Gguf) -> Message | None:
     step, turned = row.unrotated_every, config.get("no_rope_layers") or []
     if step is None or list(turned) == [int((number + 1) % step != 0) for number in range(len(turned))]:
         return None
-    return f"llama.cpp leaves every {step}th block without positions, and this model others; take transformers."
+    return Message("gguf.no_rope", step=step)
 
 
-def _norms(config: Config, row: Gguf) -> str | None:
+def _norms(config: Config, row: Gguf) -> Message | None:
     if "qk_layernorm" in row.lacks and config.get("qk_layernorm"):
-        return "llama.cpp has no place for this model's norms of queries and keys; take transformers or onnx."
+        return Message("gguf.norms")
     return None
 
 
-def _biases(config: Config, row: Gguf) -> str | None:
+def _biases(config: Config, row: Gguf) -> Message | None:
     if any(config.get(switch) for switch in BIASES if switch not in row.biases):
-        return "llama.cpp has no place for the biases of this model; take transformers or onnx."
+        return Message("gguf.biases")
     return None

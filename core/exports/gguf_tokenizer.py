@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from compresslab.messages import Message
+
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)  # kinds of tokens in GGUF
 UNSEEN = -1e6  # the score of a token that no merge makes
 CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -35,14 +37,14 @@ class Vocabulary:
     unknown: int | None
 
 
-def misfit(plain: Mapping[str, Any]) -> str | None:
+def misfit(plain: Mapping[str, Any]) -> Message | None:
     """Why llama.cpp has no name for this tokenizer.json; None: it has one."""
     if plain["model"].get("type") != "BPE":
-        return f"llama.cpp reads BPE tokenizers here, and this is {plain['model'].get('type')}; take transformers."
+        return Message("gguf.not_bpe", kind=plain["model"].get("type"))
     if not _is_bytewise(plain) and not plain["model"].get("byte_fallback"):
-        return "llama.cpp reads BPE of bytes or with a fallback to them, and this is neither; take transformers."
+        return Message("gguf.bpe_bytes")
     if _is_bytewise(plain) and _split(plain) is None:
-        return "The tokenizer cuts text in a way that llama.cpp has no name for; take transformers or onnx."
+        return Message("gguf.pretokenizer")
     return None
 
 

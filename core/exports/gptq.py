@@ -27,6 +27,7 @@ from compresslab.exports.compressed_tensors import packed_grid, packs
 from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
 from compresslab.exports.vllm import parted, wholes
 from compresslab.grids.affine import Affine
+from compresslab.messages import Message, plain
 from compresslab.models.packed_layout import BITS
 from compresslab.models.weights import WeightPlan
 
@@ -52,28 +53,22 @@ class Gptq(Format):
     opened_by: ClassVar[tuple[str, ...]] = ("GPTQModel", "vLLM", "transformers")
     weight_files: ClassVar[tuple[str, ...]] = ("*.safetensors",)
 
-    def refuses(self, contents: Contents) -> str | None:
+    def refuses(self, contents: Contents) -> Message | None:
         chosen = [weight for weight in contents.layout if packs(weight)]
         if not chosen:
-            return "No linear layer is quantized, and this format packs nothing else; add a step that quantizes."
+            return Message("export.not_quantized")
         odd = sorted({_carrier(weight).group_size for weight in chosen} - {0, *GROUPS})
         if odd:
-            return (
-                f"Readers of this format know groups of {', '.join(map(str, GROUPS))} weights and whole rows, not of "
-                f"{odd[0]}; quantize with one of these, or take compressed-tensors."
-            )
+            return Message("gptq.group", groups=GROUPS, size=odd[0])
         return None
 
-    def shut_out(self, contents: Contents) -> dict[str, str]:
+    def shut_out(self, contents: Contents) -> dict[str, Message]:
         """vLLM's own limits (AutoGPTQConfig and Marlin's group sizes)."""
         grids = grids_of(contents.layout)
         if all(grid is None or _suits_vllm(grid) for grid in grids.values()):
             reason = parted(grids)
         else:
-            reason = (
-                "vLLM does not open it: of this format it takes 4 and 8 bits on symmetric grids, in groups of 32, 64 "
-                "or 128 or by row. Take compressed-tensors for it."
-            )
+            reason = Message("gptq.vllm")
         return {"vLLM": reason} if reason else {}
 
     def tolerance(self, contents: Contents) -> float:
@@ -111,15 +106,15 @@ class Gptq(Format):
             from gptqmodel import BACKEND, GPTQModel
 
             loaded = GPTQModel.load(str(folder), backend=BACKEND.GPTQ_TORCH, device="cpu", dtype=torch.float16)
-            by = f"GPTQModel {version('gptqmodel')}"
+            by = plain(f"GPTQModel {version('gptqmodel')}")
             return Reopened(checkpoint_folder.logits_of_module(loaded.model.eval()), by=by)
         from compresslab.exports.read_gptq import dequantized
 
         config = checkpoint_folder.plain_config(folder)
         return Reopened(
             checkpoint_folder.logits_of_values(config, dequantized(folder)),
-            missing="GPTQModel",
-            instead="a reader of our own, written from the format's definition",
+            missing=plain("GPTQModel"),
+            instead=Message("opened.own_reader"),
         )
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:

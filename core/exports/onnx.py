@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from compresslab.errors import BadInput
 from compresslab.exports import Contents, Format, Reopened
 from compresslab.grids.affine import Affine
+from compresslab.messages import Message, plain
 from compresslab.models.families import FAMILIES
 from compresslab.models.traffic import kernel_bits
 from compresslab.models.weights import WeightPlan
@@ -55,14 +56,14 @@ class Onnx(Format):
         help="accuracy_level of MatMulNBits: 4 multiplies int8 activations, 1 float32.",
     )
 
-    def refuses(self, contents: Contents) -> str | None:
+    def refuses(self, contents: Contents) -> Message | None:
         family, anatomy = contents.facts.family, contents.facts.anatomy
         if FAMILIES[family].graph is None:
-            return f"No graph is written for the family {family}; take transformers."
+            return Message("onnx.no_family", family=family)
         if anatomy.attention.norm is None or anatomy.mlp.norm is None:
-            return f"No graph is written for a {family} that normalises after the residual is added; take transformers."
+            return Message("onnx.post_norm", family=family)
         if any(weight.name.endswith("project_in.weight") for weight in contents.layout):
-            return "No graph is written for embeddings narrower than the blocks; take transformers."
+            return Message("onnx.narrow_embedding")
         return None
 
     def tolerance(self, contents: Contents) -> float:
@@ -81,13 +82,13 @@ class Onnx(Format):
         try:
             graph = graph_of(replace(model, weights=plain), accuracy_level=LEVELS[self.activations])
         except CannotExpress as reason:
-            raise BadInput(f"No ONNX graph can be written: {reason}; take transformers.") from None
+            raise BadInput("onnx.no_graph", reason=reason.message) from None
         graph.save(folder)
         model.module.config.save_pretrained(folder)
         model.module.generation_config.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)
         if not (folder / "tokenizer.json").exists():
-            raise BadInput("Its tokenizer has no tokenizer.json, which the script needs; take transformers.")
+            raise BadInput("onnx.no_tokenizer")
         shutil.copyfile(Path(__file__).with_name("run_onnx.py"), folder / SCRIPT)
 
     def reopen(self, folder: Path) -> Reopened:
@@ -103,7 +104,7 @@ class Onnx(Format):
             found: Tensor = torch.from_numpy(model.feed(ids.numpy(), range(ids.shape[1])))
             return found
 
-        return Reopened(logits, by=f"onnxruntime {onnxruntime.__version__}")
+        return Reopened(logits, by=plain(f"onnxruntime {onnxruntime.__version__}"))
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         return {"onnxruntime": f'pip install onnxruntime tokenizers\npython {place}/{SCRIPT} "Once upon a time"'}

@@ -65,7 +65,7 @@ def _name(name: str, family: Family) -> str:
     """transformers' name of a tensor. Raises RunFailed."""
     found = model_name(name, family)
     if found is None:
-        raise RunFailed(f"The GGUF file has a tensor {name} that a model of its architecture has no place for.")
+        raise RunFailed("gguf.unknown_tensor", name=name)
     return found
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.errors import BadInput
 from compresslab.exports import Contents, Format, Reopened
+from compresslab.messages import Message, plain
 from compresslab.models.anatomy import Task
 from compresslab.models.families import FAMILIES
 from compresslab.models.packed_layout import BITS
@@ -57,10 +58,10 @@ class Transformers(Format):
         "back to the bit, float16 and bfloat16 round them once more.",
     )
 
-    def shut_out(self, contents: Contents) -> dict[str, str]:
+    def shut_out(self, contents: Contents) -> dict[str, Message]:
         if contents.facts.task == "causal":
             return {}
-        return {"vLLM": "It is not meant for vLLM, which is for models that write on."}
+        return {"vLLM": Message("export.vllm_causal")}
 
     def tolerance(self, contents: Contents) -> float:
         return max(ROUNDING[self._stored(weight.dtype)] for weight in contents.layout)
@@ -101,7 +102,7 @@ class Transformers(Format):
                 found: Tensor = module(input_ids=ids, **labels).logits
             return found.float()
 
-        return Reopened(logits, by=f"transformers {transformers.__version__}")
+        return Reopened(logits, by=plain(f"transformers {transformers.__version__}"))
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         name = CLASSES[contents.facts.task]
@@ -124,6 +125,6 @@ class Transformers(Format):
         for name, stored in model.stored.items():
             value = effective(stored).to(STORAGE[self._stored(model.weights[name].dtype)])
             if not bool(value.isfinite().all()):
-                raise BadInput(f"{name} has values that {self.dtype} can't hold; take dtype float32 or bfloat16.")
+                raise BadInput("export.out_of_range", name=name, dtype=self.dtype)
             found[name] = as_stored(name, value, model.facts.anatomy.conv1d).cpu().contiguous()
         return found

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from compresslab.grids.affine import Affine
+from compresslab.messages import Message
 
 WHOLES = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
 Grids = Mapping[str, Affine | None]  # by module; None: dense
@@ -20,11 +21,11 @@ def wholes(grids: Grids) -> dict[str, Affine | None]:
     return {whole: kinds.pop() for whole, kinds in _kinds(grids).items() if len(kinds) == 1}
 
 
-def parted(grids: Grids) -> str | None:
+def parted(grids: Grids) -> Message | None:
     """Why vLLM can't put the parts together, in one sentence; None where it can."""
     for whole, kinds in _kinds(grids).items():
         if len(kinds) > 1:
-            return f"vLLM does not open it: it reads {whole} as one matrix, and its parts are not stored alike."
+            return Message("export.vllm_mixed", weight=whole)
     return None
 
 

@@ -37,7 +37,7 @@ def write(model: CompressedModel, layout: list[tuple[WeightPlan, str]], file: Pa
     for weight, kind in layout:
         found = gguf_tensors.gguf_name(weight.name, family)
         if found is None:
-            raise RunFailed(f"GGUF has no name for {weight.name} in a model of the kind {architecture}.")
+            raise RunFailed("gguf.no_name", name=weight.name, architecture=architecture)
         data = _data(weight, model.stored[weight.name], kind, gguf_tensors.norm_shift(found, family))
         heads = gguf_tensors.heads_by_pairs(found, family, sizes)
         in_order = data if heads is None else gguf_tensors.by_pairs(data, heads)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compresslab.errors import RunFailed
+from compresslab.errors import RunFailed, reason
 
 PART = ".part"  # the ending of what is not whole yet
 
@@ -65,4 +65,4 @@ def new_model_folder(folder: Path) -> Iterator[Path]:
         with new_folder(folder) as part:
             yield part
     except OSError as error:
-        raise RunFailed(f"The compressed model could not be written to {folder.parent}: {error.strerror}.") from error
+        raise RunFailed("run.not_written", folder=folder.parent, reason=reason(error)) from error

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import platformdirs
-from compresslab.errors import BadInput
+from compresslab.errors import BadInput, reason
 
 ASSETS = Path(import_module("compresslab_assets").__path__[0])
 BUNDLED_MODEL = ASSETS / "storyteller"
@@ -19,8 +19,7 @@ def home() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or "it failed").lower()
-        raise BadInput(f"The data folder {folder} can't be made ({reason}); set COMPRESSLAB_HOME to another.") from None
+        raise BadInput("home.not_made", folder=folder, reason=reason(error)) from None
     return folder
 
 
@@ -34,12 +33,9 @@ def user_path(name: str) -> Path:
         if not outside:
             path.exists()  # refuses a name that no system takes
     except (OSError, ValueError, RuntimeError):  # too long, a character of code 0, ~nobody, a link to itself
-        raise BadInput(f"{name[:80]!r} can't be a path here; give that of a folder or file that may be read.") from None
+        raise BadInput("path.impossible", path=name[:80]) from None
     if outside:
-        raise BadInput(
-            f"{name} lies outside the folders that this server lets people read; put it into one of them, or start the "
-            "dashboard with --folder."
-        )
+        raise BadInput("path.outside", path=name)
     return path
 
 

@@ -17,7 +17,7 @@ def described(name: str, bits: int, group_size: int, symmetric: bool, where: str
     """The grid that the settings of a step, `where`, describe. Raises BadInput for bits that it does not have."""
     widths = GRIDS[name].widths
     if bits not in widths:
-        raise BadInput(f"{where}: the grid {name} takes bits {', '.join(map(str, widths))}, not {bits}.")
+        raise BadInput("grid.bits", where=where, name=name, widths=widths, given=bits)
     return GRIDS[name].of(bits, group_size, symmetric)
 
 
@@ -34,5 +34,5 @@ def read(entry: list[int] | dict[str, Any]) -> Grid:
         return Affine(bits, group_size, bool(symmetric))
     name = entry["name"]
     if name not in GRIDS:
-        raise BadInput(f"Its weights lie on the grid {name}, which is not known here; install what brings it.")
+        raise BadInput("grid.unknown", name=name)
     return GRIDS[name](**{key: value for key, value in entry.items() if key != "name"})

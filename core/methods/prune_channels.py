@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.models.anatomy import Task
 from compresslab.models.facts import ModelFacts
 from compresslab.models.narrowing import Widths, fewer_channels, fewer_heads, foreseen, widths_now
@@ -101,9 +102,9 @@ class PruneChannels(Method):
         advanced=True,
     )
 
-    def conflict(self, before: tuple[Method, ...]) -> str | None:
+    def conflict(self, before: tuple[Method, ...]) -> Message | None:
         if any(step.kind == "quantize" for step in before):
-            return "prune_channels stands after a quantize step, whose groups it would tear apart; put it before."
+            return Message("channels.after_quantize")
         return None
 
     @property
@@ -119,17 +120,11 @@ class PruneChannels(Method):
         channels, heads = before.channels, before.heads
         if self.mlp:
             if facts.anatomy.keys.mlp_width is None:
-                raise BadInput(
-                    f"{facts.family} has no MLP width of its own in config.json, it is 4 times the hidden size: "
-                    "prune_channels can't change it; take prune_layers."
-                )
+                raise BadInput("channels.no_width", family=facts.family)
             channels = fewer_channels(channels, self.mlp, self.round_to)
         if self.heads:
             if facts.anatomy.head_count == "fixed":
-                raise BadInput(
-                    f"{facts.family} ties the number of heads to the hidden size, so that prune_channels can't remove "
-                    "any; set heads to 0 and use mlp, or take prune_layers."
-                )
+                raise BadInput("channels.tied_heads", family=facts.family)
             heads = fewer_heads(heads, self.heads, facts)
         return replace(before, channels=channels, heads=heads)
 

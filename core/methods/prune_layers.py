@@ -61,7 +61,7 @@ class PruneLayers(Method):
     def left(self, depth: int) -> int:
         """The number of blocks that stay. Raises BadInput where none would."""
         if self.layers >= depth:
-            raise BadInput(f"prune_layers can't remove {self.layers} of {depth} layers; up to {depth - 1} would work.")
+            raise BadInput("layers.too_many", layers=self.layers, depth=depth, most=depth - 1)
         return depth - self.layers
 
     def cost(self, sequence_length: int) -> float:
@@ -82,9 +82,5 @@ class PruneLayers(Method):
         )
         kept = [layer for layer in range(model.depth) if layer not in gone]
         assert len(kept) == left
-        context.job.remember(f"prune_layers removed {_listed(gone)} of {model.depth}, counted from 0.")
+        context.job.remember("layers.removed", count=len(gone), layers=sorted(gone), depth=model.depth)
         model.keep_layers(kept)
-
-
-def _listed(layers: list[int]) -> str:
-    return f"{'layer' if len(layers) == 1 else 'layers'} {', '.join(str(layer) for layer in sorted(layers))}"

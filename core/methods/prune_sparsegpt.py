@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.errors import BadInput
 from compresslab.grids.affine import Affine
+from compresslab.messages import Message
 from compresslab.models.weights import WeightPlan
 from compresslab.recipes.layerwise import Pruner, mending
 from compresslab.recipes.method import Kind, Method
@@ -56,15 +57,15 @@ class PruneSparsegpt(Pruner):
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
         if self.ratios == "global":
-            raise BadInput("prune_sparsegpt chooses while it solves; ratios can be uniform or outliers, not global.")
+            raise BadInput("sparsegpt.ratios")
 
     @property
     def grid(self) -> Affine | None:
         return Affine(self.joint_bits, self.group_size, True) if self.joint_bits else None
 
-    def conflict(self, before: tuple[Method, ...]) -> str | None:
+    def conflict(self, before: tuple[Method, ...]) -> Message | None:
         if any(step.kind == "quantize" or getattr(step, "joint_bits", 0) for step in before):
-            return "prune_sparsegpt stands after rounding and would move weights off their grid; put it before."
+            return Message("sparsegpt.after_rounding")
         return None
 
     def foresee_weight(self, weight: WeightPlan) -> WeightPlan:

@@ -58,7 +58,7 @@ def read_facts(name: str) -> ModelFacts:
     """Facts of a model that is on this machine; raises BadInput where it is not, or is damaged."""
     source = locate(name)
     if source.folder is None:
-        raise BadInput(f"{name} is not on this machine yet; it is downloaded when a run with it starts.")
+        raise BadInput("model.not_here", name=name)
     files = tuple((f, f.stat().st_mtime_ns) for f in weight_files(source.folder, name))
     return _facts(name, source.folder, files)
 
@@ -100,7 +100,7 @@ def _labels(config: dict[str, Any], parts: Anatomy, shapes: dict[str, tuple[int,
         return ()
     count = _shape(shapes, f"{parts.head}.weight", name)[0]
     if count < 2:
-        raise BadInput(f"{name} gives one number and not a class; take a classifier with at least two labels.")
+        raise BadInput("model.regression", name=name)
     names = config.get("id2label") or {}
     return tuple(str(names.get(str(n), f"LABEL_{n}")) for n in range(count))
 
@@ -117,7 +117,7 @@ def _heads(parts: Anatomy, shapes: dict[str, tuple[int, ...]], count: int, name:
 
 def _shape(shapes: dict[str, tuple[int, ...]], weight: str, name: str) -> tuple[int, ...]:
     if len(shapes.get(weight, ())) != 2:
-        raise BadInput(f"{name} has no matrix {weight} in its weights; the checkpoint is not complete.")
+        raise BadInput("model.no_matrix", name=name, weight=weight)
     return shapes[weight]
 
 
@@ -127,7 +127,7 @@ def _size(config: dict[str, Any], name: str, *keys: str, default: int | None = N
             return int(config[key])
     if default is not None:
         return default
-    raise BadInput(f"config.json of {name} does not say {keys[0]}; the checkpoint is not complete.")
+    raise BadInput("model.config_lacks", name=name, key=keys[0])
 
 
 def _read_header(file: Path, parts: Anatomy, depth: int) -> list[WeightPlan]:
@@ -135,14 +135,14 @@ def _read_header(file: Path, parts: Anatomy, depth: int) -> list[WeightPlan]:
         start = stream.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if not 0 < length <= LARGEST_HEADER:
-            raise BadInput(f"{file} is not a safetensors file; fetch the checkpoint again.")
+            raise BadInput("model.not_safetensors", file=file)
         try:
             header = json.loads(stream.read(length))
         except (json.JSONDecodeError, UnicodeDecodeError):
-            raise BadInput(f"{file} is cut off or damaged; fetch the checkpoint again.") from None
+            raise BadInput("model.cut_off", file=file) from None
     end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
     if file.stat().st_size != 8 + length + end:
-        raise BadInput(f"{file} is cut off or damaged; fetch the checkpoint again.")
+        raise BadInput("model.cut_off", file=file)
     entries = {model_name(key, parts): entry for key, entry in header.items() if key != "__metadata__"}
     kept = {key: entry for key, entry in entries.items() if not BUFFER.search(key) and key not in parts.copies}
     return [_weight(key, entry, parts, depth) for key, entry in kept.items()]

@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
-from compresslab.errors import BadInput, Cancelled, RunFailed
+from compresslab.errors import BadInput, Cancelled, RunFailed, reason
+from compresslab.messages import Message
 from compresslab.models.families import FAMILIES
 from compresslab.models.source import HUB_FILES, HUB_ID, NOT_HUB_FILES, checked, is_whole, locate
 from compresslab.records.events import Event, Progress
@@ -101,7 +102,7 @@ def download(
     from huggingface_hub import snapshot_download
 
     if not HUB_ID.fullmatch(name):
-        raise BadInput(f"{name} is not the name of a model on the Hub; it looks like owner/name.")
+        raise BadInput("hub.bad_name", name=name)
     about: dict[str, Any] = {
         "allow_patterns": HUB_FILES,
         "ignore_patterns": NOT_HUB_FILES,
@@ -142,11 +143,11 @@ def delete(name: str) -> int:
     """Delete a model from the Hub's cache, what a stopped download has left too; returns the bytes freed."""
     repo = next((repo for repo in _repos() if repo.repo_id == name), None)
     if repo is None:
-        raise BadInput(f"{name} is not in the Hub's cache.")
+        raise BadInput("hub.not_cached", name=name)
     try:
         shutil.rmtree(repo.repo_path)
     except OSError as error:
-        raise RunFailed(f"{name} could not be deleted from {repo.repo_path}: {error.strerror}.") from error
+        raise RunFailed("hub.not_deleted", name=name, folder=repo.repo_path, reason=reason(error)) from error
     return int(repo.size_on_disk)
 
 
@@ -217,10 +218,7 @@ def _check_room(needed: int, name: str) -> None:
         place = place.parent
     free = shutil.disk_usage(place).free
     if needed > free - KEPT_FREE:
-        raise BadInput(
-            f"{name} needs {needed / 1e9:.1f} GB and the disk of the Hub's cache has {free / 1e9:.1f} GB free; "
-            "delete something there, or set HF_HOME to another disk."
-        )
+        raise BadInput("hub.disk_full", name=name, needed=needed / 1e9, free=free / 1e9)
 
 
 def _endpoint() -> str:
@@ -249,10 +247,8 @@ def _clear(name: str) -> Iterator[None]:
         _knock()
         yield
     except GatedRepoError:
-        raise BadInput(f"{name} asks for a sign-in on the Hub: accept its terms there and set HF_TOKEN.") from None
+        raise BadInput("hub.gated", name=name) from None
     except RepositoryNotFoundError:
-        raise BadInput(f"The Hub has no model {name}; check the spelling, or give a folder.") from None
+        raise BadInput("hub.no_model", name=name) from None
     except (LocalEntryNotFoundError, HTTPError, OSError):
-        raise BadInput(
-            f"{name or 'The list'}: the Hub can't be reached; use what is on this machine, or go online."
-        ) from None
+        raise BadInput("hub.offline", name=name or Message("hub.list")) from None

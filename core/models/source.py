@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from compresslab.errors import BadInput
 from compresslab.files.paths import BUNDLED_MODEL, user_path
+from compresslab.messages import Message
 from compresslab.models.families import FAMILIES, titles
 
 BUNDLED = "storyteller"
@@ -38,11 +39,9 @@ def locate(name: str) -> ModelSource:
     if folder.is_dir():
         return ModelSource(name, "folder", checked(folder, name))
     if folder.is_file():
-        raise BadInput(f"{name} is a file; give the folder that holds config.json and the safetensors weights.")
+        raise BadInput("model.is_file", path=name)
     if not HUB_ID.fullmatch(name) or name.startswith((".", "/", "~")):
-        raise BadInput(
-            f"There is no folder {name}; give {BUNDLED!r}, an existing folder, or a Hub id such as owner/name."
-        )
+        raise BadInput("model.no_folder", path=name, bundled=BUNDLED)
     cached = _cached(name)
     return ModelSource(name, "hub", checked(cached, name) if cached else None)
 
@@ -84,7 +83,7 @@ def checked(folder: Path, name: str) -> Path:
     config = read_config(folder, name)
     _check_family(config, name)
     if "quantization_config" in config:
-        raise BadInput(f"{name} is quantized already; give the full-precision checkpoint that it was made from.")
+        raise BadInput("model.quantized", name=name)
     weight_files(folder, name)
     return folder
 
@@ -93,19 +92,15 @@ def _check_family(config: dict[str, Any], name: str) -> None:
     family = config.get("model_type")
     if family in FAMILIES:
         if config.get("use_bidirectional_attention"):
-            raise BadInput(
-                f"{name} reads in both directions and writes no text; take a model that predicts the next word."
-            )
+            raise BadInput("model.encoder", name=name)
         _check_head(config, name)
         return
-    known = f"these families are supported: {titles()}."
+    known = Message("model.families", families=titles())
     if any(config.get(key) for key in EXPERTS):
-        raise BadInput(
-            f"{name} is a mixture of experts ({family!r}), which is not supported; take a dense model: {known}"
-        )
+        raise BadInput("model.experts", name=name, family=family, families=known)
     if any(isinstance(config.get(key), dict) for key in SENSES):
-        raise BadInput(f"{name} is a multimodal model ({family!r}), which is not supported; take a text model: {known}")
-    raise BadInput(f"{name} is a {family!r} model; {known}")
+        raise BadInput("model.multimodal", name=name, family=family, families=known)
+    raise BadInput("model.family", name=name, family=family, families=known)
 
 
 def _check_head(config: dict[str, Any], name: str) -> None:
@@ -113,17 +108,11 @@ def _check_head(config: dict[str, Any], name: str) -> None:
     task = FAMILIES[str(config["model_type"])].anatomy.task
     heads = [str(head) for head in config.get("architectures") or []]
     if task == "classification" and not any(head.endswith("ForSequenceClassification") for head in heads):
-        raise BadInput(
-            f"{name} is an encoder without a classification head ({', '.join(heads) or 'no architecture named'}); take "
-            "a model that was fine-tuned to classify texts."
-        )
+        raise BadInput("model.no_head", name=name, heads=heads or [Message("model.no_architecture")])
     if task == "classification" and config.get("problem_type") in ("regression", "multi_label_classification"):
-        raise BadInput(f"{name} is made for {config['problem_type']}; take a classifier that names one class a text.")
+        raise BadInput("model.many_labels", name=name, kind=config["problem_type"])
     if task == "seq2seq" and not any(head.endswith(("ForConditionalGeneration", "LMHeadModel")) for head in heads):
-        raise BadInput(
-            f"{name} is an encoder-decoder without a language model's head ({', '.join(heads) or 'none named'}); take "
-            "one that writes text."
-        )
+        raise BadInput("model.no_lm_head", name=name, heads=heads or [Message("model.no_architecture")])
 
 
 def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
@@ -134,11 +123,11 @@ def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
         files = tuple(folder / file for file in _shards(folder / INDEX, name))
         missing = next((file.name for file in files if not file.is_file()), None)
         if missing:
-            raise BadInput(f"{name} has no {missing}, which its index names; fetch the checkpoint again.")
+            raise BadInput("model.shard_missing", name=name, file=missing)
         return files
     if [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]:
-        raise BadInput(f"{name} has pickle weights only, which can run code; convert them to safetensors first.")
-    raise BadInput(f"{name} has no safetensors weights in {folder}: neither {WEIGHTS} nor {INDEX}.")
+        raise BadInput("model.pickle", name=name)
+    raise BadInput("model.no_weights", name=name, folder=folder, weights=WEIGHTS, index=INDEX)
 
 
 def _shards(index: Path, name: str) -> list[str]:
@@ -147,7 +136,7 @@ def _shards(index: Path, name: str) -> list[str]:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         files = set()
     if not files or any(Path(file).name != file for file in files):  # a shard lies beside its index, nowhere else
-        raise BadInput(f"{index.name} of {name} is damaged; fetch the checkpoint again.")
+        raise BadInput("model.index_damaged", index=index.name, name=name)
     return sorted(files)
 
 
@@ -155,11 +144,9 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BadInput(
-            f"{name} has no config.json in {folder}; give the folder of a Hugging Face checkpoint."
-        ) from None
+        raise BadInput("model.no_config", name=name, folder=folder) from None
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise BadInput(f"config.json of {name} is not valid JSON; fetch the checkpoint again.") from None
+        raise BadInput("model.config_not_json", name=name) from None
     if not isinstance(config, dict):
-        raise BadInput(f"config.json of {name} is not a mapping; fetch the checkpoint again.")
+        raise BadInput("model.config_not_mapping", name=name)
     return config

@@ -45,7 +45,7 @@ def allocate(plan: Plan, table: SensitivityTable, budget: int) -> Recipe:
     options = {w.name: found for w in plan.facts.weights if (found := _options(w, recipe.steps, table))}
     roles = {weight.name: weight.role for weight in plan.facts.weights}
     if not options:
-        raise BadInput("There is nothing to allot: add a step that quantizes, or that prunes single weights.")
+        raise BadInput("budget.nothing")
     fixed = file_bytes(plan.weights) - _payload(plan.weights, options)
     least = fixed + sum(hull[0].bytes for hull in options.values())
     room = budget - fixed
@@ -58,19 +58,14 @@ def allocate(plan: Plan, table: SensitivityTable, budget: int) -> Recipe:
         if size <= budget:
             return made
         room -= size - budget
-    raise BadInput(
-        f"A budget of {budget / 1e6:.3f} MB can't be met: these steps need about {least / 1e6:.3f} MB. Give more, or "
-        "let them treat more (embedding_bits, larger groups, fewer matrices left alone)."
-    )
+    raise BadInput("budget.too_small", budget=budget / 1e6, least=least / 1e6)
 
 
 def _free(recipe: Recipe) -> Recipe:
     """The recipe without what the allocation decides: earlier exceptions of the same settings, ratios of layers."""
     for step in recipe.steps:
         if not isinstance(step, LayerMethod):
-            raise BadInput(
-                f"{step.name} can't be part of an allocation; it takes steps that treat matrices one by one."
-            )
+            raise BadInput("budget.no_step", method=step.name)
     return recipe.replace(steps=tuple(_freed(step) for step in recipe.steps if isinstance(step, LayerMethod)))
 
 
@@ -117,9 +112,7 @@ def _choices(
         idle = tried.foresee_weight(weight) == weight
         damage = 0.0 if idle else table.damage(tried, weight)
         if damage is None:
-            raise BadInput(
-                f"Nothing like these settings of {step.name} was measured; use settings nearer its defaults."
-            )
+            raise BadInput("budget.not_measured", method=step.name)
         yield value, damage, tried
 
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compresslab.messages import Message
 from compresslab.models.packed_layout import file_bytes
 from compresslab.models.traffic import read_per_token
 from compresslab.planning.prediction import NotPredicted, Prediction, predictor
 from compresslab.profiles.sensitivity_table import SensitivityTable
 from compresslab.recipes.plan import Plan
 
-NO_TABLE = "Not predicted: nobody has measured yet how sensitive this model is; `compresslab sensitivity` does."
+NO_TABLE = Message("prediction.no_table")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Estimate:
     bits_per_weight: float  # bits on disk over all weights of the model as it was
     memory_need: int
     predicted: Prediction | None = None
-    why_not: str = NO_TABLE  # the reason where nothing is predicted
+    why_not: Message | None = NO_TABLE  # the reason where nothing is predicted
     decode_bound: float = 1.0  # times the baseline's speed, at the most: by the bytes that a token must read
 
     @property
@@ -66,10 +67,10 @@ def _decode_bound(plan: Plan) -> float:
     return read_per_token(plan.facts.weights, low_bit=False) / after if after else 1.0
 
 
-def _predicted(plan: Plan, table: SensitivityTable | None) -> tuple[Prediction | None, str]:
+def _predicted(plan: Plan, table: SensitivityTable | None) -> tuple[Prediction | None, Message | None]:
     if table is None:
         return None, NO_TABLE
     try:
-        return predictor(table, plan.facts.weights).predict(plan.recipe.steps), ""
+        return predictor(table, plan.facts.weights).predict(plan.recipe.steps), None
     except NotPredicted as reason:
-        return None, str(reason)
+        return None, reason.message

@@ -16,6 +16,8 @@ from math import exp, log, sqrt
 from typing import Any
 
 import numpy as np
+from compresslab.errors import CompresslabError
+from compresslab.messages import Message
 from compresslab.models.weights import WeightPlan
 from compresslab.profiles.sensitivity_table import SensitivityTable
 from compresslab.recipes.layerwise import LayerMethod
@@ -45,11 +47,11 @@ class Prediction:
     perplexity_ratio: float  # compressed over baseline
     low: float
     high: float
-    dataset: str  # that the points were measured on
+    dataset: Message  # that the points were measured on
     extrapolated: bool  # more damage than any measured point has
 
 
-class NotPredicted(Exception):
+class NotPredicted(CompresslabError):
     """Why there is no prediction, in one sentence."""
 
 
@@ -126,7 +128,7 @@ class Predictor:
         if damage == 0:
             return Prediction(1.0, 1.0, 1.0, self._table.dataset, extrapolated=False)
         if len(self._known) < FEWEST:
-            raise NotPredicted("Not predicted: too few points could be measured on this model to tell anything.")
+            raise NotPredicted("prediction.few_points")
         x = log(damage)
         middle = min(MOST, exp(x + self._curve.at(x, _shares(by_method))))
         beyond = max(0.0, x - max(known.x for known in self._known))
@@ -156,7 +158,7 @@ class Predictor:
             return 0.0
         damage = self._table.damage(own, weight)
         if damage is None:
-            raise NotPredicted(f"Nothing like these settings of {step.name} was measured on this model.")
+            raise NotPredicted("prediction.not_measured", method=step.name)
         return damage
 
     def _residual(self, left_out: int) -> float:
@@ -182,7 +184,7 @@ def _shares(by_method: Shares) -> Shares:
     return {name: damage / whole for name, damage in by_method.items() if damage > 0}
 
 
-def _why_not(step: Method) -> str:
+def _why_not(step: Method) -> Message:
     if step.kind == "distill":
-        return "Not predicted: what training wins back is known only when it has run."
-    return f"Not predicted: {step.name} takes whole parts out, and what that costs does not add up part by part."
+        return Message("prediction.training")
+    return Message("prediction.whole_parts", method=step.name)

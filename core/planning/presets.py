@@ -63,7 +63,7 @@ class _Chooser:
         budget = file_bytes(self.facts.weights) // 2
         found = [p for p in (*self.uniform(), *self.fitted(budget)) if p.estimate.compressed_bytes <= budget]
         if not found:
-            raise BadInput(f"No number of bits brings {self.facts.name} to half its size; take a step that prunes.")
+            raise BadInput("preset.no_half", model=self.facts.name)
         return min(found, key=lambda p: (p.worst_ratio or float("inf"), -p.estimate.bits_per_weight))
 
     def fastest(self) -> Preset:
@@ -71,16 +71,13 @@ class _Chooser:
         found = [p for p in self.uniform() if self._does(p)]
         best = max(found, key=lambda p: (round(p.estimate.decode_bound, 2), p.estimate.bits_per_weight), default=None)
         if best is None or best.estimate.decode_bound <= 1:
-            raise BadInput(
-                f"No kernel of few bits runs {self.facts.name} on this device and runtime, so rounding makes nothing "
-                "faster here; take out layers or channels, or choose the CPU and the runtime auto."
-            )
+            raise BadInput("preset.no_kernel", model=self.facts.name)
         return best
 
     def smallest(self) -> Preset:
         """The least bytes whose predicted perplexity stays within TELLS of the baseline's. Needs a table."""
         if self.table is None:
-            raise BadInput(f"{self.facts.name} was not measured yet: nothing tells how small still does. Measure it.")
+            raise BadInput("preset.not_measured", model=self.facts.name)
         low, high = 0, file_bytes(self.facts.weights)
         best: Preset | None = None
         for _ in range(ROUNDS):
@@ -89,7 +86,7 @@ class _Chooser:
             best = found or best
             low, high = (low, middle) if found else (middle, high)
         if best is None:
-            raise BadInput(f"No size of {self.facts.name} is predicted to stay within {TELLS - 1:.0%}; keep more bits.")
+            raise BadInput("preset.no_size", model=self.facts.name, share=TELLS - 1)
         return best
 
     def uniform(self) -> Iterator[Preset]:

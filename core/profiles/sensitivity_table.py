@@ -11,6 +11,7 @@ from functools import cached_property
 from math import exp, log, log2
 from typing import Any
 
+from compresslab.messages import Message
 from compresslab.models.weights import WeightPlan
 from compresslab.recipes.layerwise import LayerMethod, Pruner
 from pydantic import BaseModel, ConfigDict
@@ -49,7 +50,7 @@ class Point(_Data):
 class SensitivityTable(_Data):
     model: str
     about: dict[str, Any]  # the calibration and evaluation that it was measured with
-    dataset: str
+    dataset: Message
     tokens: int  # that every measured point was scored on
     created: str  # ISO 8601, UTC
     seconds: float

@@ -18,6 +18,7 @@ from typing import Any
 from compresslab.errors import BadInput
 from compresslab.files.atomic import PART
 from compresslab.files.paths import home
+from compresslab.messages import Message
 from filelock import FileLock, Timeout
 
 ABOUT = "about.json"
@@ -33,7 +34,7 @@ class StatisticsEntry:
 
     id: str
     model: str
-    text: str
+    text: Message
     samples: int
     sequence_length: int
     bytes: int
@@ -60,7 +61,7 @@ def clear(ids: Iterable[str] | None = None) -> int:
     chosen = list(there) if ids is None else list(dict.fromkeys(ids))
     unknown = next((id_ for id_ in chosen if id_ not in there), None)
     if unknown is not None:
-        raise BadInput(f"There are no statistics {unknown!r}; `compresslab statistics` lists what is kept.")
+        raise BadInput("statistics.unknown", id=unknown)
     for id_ in chosen:
         shutil.rmtree(folder() / id_, ignore_errors=True)
         (folder() / f"{id_}{LOCK}").unlink(missing_ok=True)
@@ -72,7 +73,7 @@ def room() -> int:
     asked = os.environ.get(ROOM)
     if asked is not None:
         if not asked.strip().isdecimal():
-            raise BadInput(f"{ROOM} is {asked!r}; it takes a number of bytes.")
+            raise BadInput("statistics.not_bytes", variable=ROOM, given=asked)
         return int(asked)
     taken = sum(entry.bytes for entry in entries())
     return min(MOST_BYTES, int(SHARE_OF_DISK * (shutil.disk_usage(folder()).free + taken)))
@@ -133,7 +134,7 @@ def _entry(place: Path, about: dict[str, Any]) -> StatisticsEntry:
     return StatisticsEntry(
         id=place.name,
         model=str(about.get("model", "")),
-        text=str(about.get("text", "")),
+        text=Message.from_json(about.get("text", "")),
         samples=int(about.get("samples", 0)),
         sequence_length=int(about.get("sequence_length", 0)),
         bytes=_bytes(place),

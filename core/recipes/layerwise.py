@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 from compresslab.errors import BadInput
 from compresslab.grids.affine import Affine
 from compresslab.grids.grid import Grid
+from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
 from compresslab.models.weights import WeightPlan, zeroed_in_row
 from compresslab.recipes.method import Method
@@ -48,7 +49,7 @@ class LayerMethod(Method):
     def model_post_init(self, _context: Any) -> None:
         for pattern, values in self.overrides.items():
             if not isinstance(values, dict) or {"ignore", "overrides"} & set(values):
-                raise BadInput(f"{self.name}.overrides {pattern!r}: an exception maps settings of this step.")
+                raise BadInput("overrides.not_mapping", method=self.name, pattern=pattern)
             self._with(pattern, values)
 
     def _with(self, pattern: str, values: Settings) -> Self:
@@ -141,9 +142,9 @@ class Pruner(LayerMethod):
         advanced=True,
     )
 
-    def conflict(self, before: tuple[Method, ...]) -> str | None:
+    def conflict(self, before: tuple[Method, ...]) -> Message | None:
         if self.mend and any(step.kind == "quantize" or getattr(step, "joint_bits", 0) for step in before):
-            return f"{self.name} would mend weights that are rounded already; put it before, or set mend to 0."
+            return Message("layerwise.mend_rounded", method=self.name)
         return None
 
     def model_post_init(self, context: Any) -> None:
@@ -151,7 +152,7 @@ class Pruner(LayerMethod):
         if self.n_of_m:
             n, m = parse_n_of_m(self.n_of_m, self.name)
             if self.ratios != "uniform":
-                raise BadInput(f"{self.name}: n_of_m {n}:{m} fixes every layer's share; set ratios to uniform.")
+                raise BadInput("layerwise.ratios_fixed", method=self.name, n=n, m=m)
 
     @property
     def pattern(self) -> tuple[int, int] | None:
@@ -257,11 +258,11 @@ class Quantizer(LayerMethod):
         advanced=True,
     )
 
-    def conflict(self, before: tuple[Method, ...]) -> str | None:
+    def conflict(self, before: tuple[Method, ...]) -> Message | None:
         if any(step.kind == "quantize" for step in before):
-            return f"{self.name} stands after another quantize step; keep one of them."
+            return Message("layerwise.second_quantize", method=self.name)
         if any(getattr(step, "joint_bits", 0) for step in before):
-            return f"{self.name} stands after a prune step that rounds as well; keep one of the two."
+            return Message("layerwise.rounds_twice", method=self.name)
         return None
 
     @property
@@ -295,5 +296,5 @@ def parse_n_of_m(text: str, where: str) -> tuple[int, int]:
     found = N_OF_M.match(text.strip())
     n, m = (int(part) for part in found.groups()) if found else (0, 0)
     if not 0 < n < m <= LARGEST_M:
-        raise BadInput(f"{where}.n_of_m is {text!r}; it takes N:M, N below M, M at most {LARGEST_M}, such as 2:4.")
+        raise BadInput("layerwise.bad_n_of_m", where=where, given=text, most=LARGEST_M)
     return n, m

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.models.anatomy import Task
 from compresslab.models.facts import ModelFacts
 from compresslab.models.weights import WeightPlan
@@ -46,7 +47,7 @@ class Method(Settings):
                 continue
         return step
 
-    def conflict(self, before: tuple[Method, ...]) -> str | None:
+    def conflict(self, before: tuple[Method, ...]) -> Message | None:
         """Why this step makes no sense after those, in one sentence that says what would; None if it does."""
         return None
 

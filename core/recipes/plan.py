@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.models.anatomy import Task
 from compresslab.models.facts import ModelFacts
 from compresslab.models.weights import WeightPlan
@@ -43,10 +44,10 @@ class Fit:
         return self.need <= self.memory
 
 
-KINDS: dict[Task, str] = {
-    "causal": "models that write on",
-    "classification": "classifiers",
-    "seq2seq": "encoder-decoders",
+KINDS: dict[Task, Message] = {
+    "causal": Message("model.causal"),
+    "classification": Message("model.classifiers"),
+    "seq2seq": Message("model.encoder_decoders"),
 }
 
 
@@ -56,21 +57,24 @@ def make_plan(recipe: Recipe, facts: ModelFacts) -> Plan:
     for place, step in enumerate(recipe.steps):
         reason = step.conflict(recipe.steps[:place])
         if reason:
-            raise BadInput(f"Step {place + 1}: {reason}")
+            raise BadInput("recipe.step", step=place + 1, problem=reason)
     weights = facts.weights
     for place, step in enumerate(recipe.steps):
         pattern = step.unmatched(weights)
         if pattern is not None:
-            raise BadInput(f"Step {place + 1}: {step.name} names {pattern!r}, which matches no weight of {facts.name}.")
+            raise BadInput("overrides.no_match", step=place + 1, method=step.name, pattern=pattern, model=facts.name)
         try:
             weights = step.foresee(weights, facts)
         except BadInput as error:
-            raise BadInput(f"Step {place + 1}: {error}") from None
+            raise BadInput("recipe.step", step=place + 1, problem=error.message) from None
     room = fit(recipe, facts)
     if not room.fits:
         raise BadInput(
-            f"{facts.name} needs about {room.need / 1e9:.1f} GB for this recipe and this machine has "
-            f"{room.memory / 1e9:.1f} GB; a model of up to {room.parameters / 1e6:,.0f} million parameters would fit."
+            "recipe.no_memory",
+            model=facts.name,
+            needed=room.need / 1e9,
+            memory=room.memory / 1e9,
+            millions=room.parameters / 1e6,
         )
     return Plan(recipe, facts, weights, room.need, room.offloaded)
 
@@ -111,14 +115,15 @@ def _check_task(recipe: Recipe, facts: ModelFacts) -> None:
     for place, step in enumerate(recipe.steps):
         if facts.task not in step.tasks:
             raise BadInput(
-                f"Step {place + 1}: {step.name} does not know {KINDS[facts.task]} yet, and {facts.name} is one of "
-                f"them; it works on {' and '.join(KINDS[task] for task in step.tasks)}."
+                "recipe.wrong_task",
+                step=place + 1,
+                method=step.name,
+                kind=KINDS[facts.task],
+                model=facts.name,
+                kinds=[KINDS[task] for task in step.tasks],
             )
     if facts.task == "seq2seq" and recipe.calibration.statistics == "sequential":
-        raise BadInput(
-            "calibration.statistics can't be sequential for encoder-decoders, whose two stacks read each other; set "
-            "it to baseline."
-        )
+        raise BadInput("recipe.sequential_stacks")
 
 
 def memory_need(recipe: Recipe, facts: ModelFacts) -> int:

@@ -11,6 +11,7 @@ import yaml
 from compresslab.data.texts import Calibration, Evaluation
 from compresslab.errors import BadInput
 from compresslab.files import plain_yaml
+from compresslab.messages import Message
 from compresslab.recipes.generation_request import RuntimeChoice
 from compresslab.recipes.method import METHODS, Method
 from compresslab.recipes.metric import METRICS, Metric
@@ -44,10 +45,10 @@ class Recipe(BaseModel):
     def from_dict(cls, data: Any) -> Self:
         """Raises BadInput for anything that is not a recipe."""
         if not isinstance(data, dict):
-            raise BadInput("A recipe is a mapping with 'model' and 'steps'; this is " + type(data).__name__ + ".")
+            raise BadInput("recipe.not_mapping", kind=type(data).__name__)
         unknown = sorted(set(data) - set(cls.model_fields))
         if unknown:
-            raise BadInput(f"A recipe has no {unknown[0]!r}; it has {', '.join(cls.model_fields)}.")
+            raise BadInput("recipe.unknown_key", key=unknown[0], keys=list(cls.model_fields))
         fields = dict(data)
         if "steps" in data:
             fields["steps"] = tuple(_named(entry, METHODS, "method") for entry in _listed(data, "steps"))
@@ -62,12 +63,12 @@ class Recipe(BaseModel):
     def _checked(cls, fields: dict[str, Any]) -> Self:
         for name, choices in (("device", DEVICES), ("dtype", DTYPES), ("runtime", RUNTIMES)):
             if fields.get(name, "auto") not in choices:
-                raise BadInput(f"{name} is {fields[name]!r}; it takes one of {', '.join(choices)}.")
+                raise BadInput("recipe.bad_choice", name=name, given=fields[name], choices=list(choices))
         if not isinstance(fields.get("model", ""), str):
-            raise BadInput("model must be a name, a folder or a Hub id.")
+            raise BadInput("recipe.no_model")
         seed = fields.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MOST_SEED:
-            raise BadInput(f"seed is {seed!r}; it takes a whole number from 0 to {MOST_SEED}.")
+            raise BadInput("recipe.bad_seed", given=seed, most=MOST_SEED)
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,8 +91,10 @@ class Recipe(BaseModel):
             return cls.from_dict(plain_yaml.load(text))
         except yaml.YAMLError as error:
             where = getattr(error, "problem_mark", None)
-            line = f" at line {where.line + 1}" if where else ""
-            raise BadInput(f"The recipe is not valid YAML{line}: {getattr(error, 'problem', error)}.") from None
+            problem = getattr(error, "problem", error)
+            if where is None:
+                raise BadInput("recipe.not_yaml", problem=problem) from None
+            raise BadInput("recipe.not_yaml_at", line=where.line + 1, problem=problem) from None
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
@@ -111,7 +114,7 @@ class Recipe(BaseModel):
         """A copy with one `name.setting=value` (or `seed=1`) changed; a method that is not there is added last."""
         target, equals, text = assignment.partition("=")
         if not equals:
-            raise BadInput(f"{assignment!r} is not NAME.SETTING=VALUE, for example quantize_rtn.bits=3.")
+            raise BadInput("recipe.not_assignment", given=assignment)
         return self.with_value(target.strip(), plain_yaml.load(text))
 
     def with_value(self, path: str, value: Any) -> Self:
@@ -124,12 +127,12 @@ class Recipe(BaseModel):
             data[owner][name] = value
             return self.from_dict(data)
         if owner not in METHODS and owner not in METRICS:
-            known = ", ".join([*METHODS, *METRICS, *TEXTS])
-            raise BadInput(f"There is no method or metric {owner!r}; there are {known}.")
+            known = [*METHODS, *METRICS, *TEXTS]
+            raise BadInput("recipe.unknown_owner", name=owner, names=known)
         entries = data["steps"] if owner in METHODS else data["metrics"]
         mine = [entry for entry in entries if owner in entry]
         if len(mine) > 1:
-            raise BadInput(f"{owner} stands {len(mine)} times in the recipe; change it in the file instead.")
+            raise BadInput("recipe.ambiguous", name=owner, count=len(mine))
         if not mine:
             entries.append({owner: {}})
             mine = entries[-1:]
@@ -142,16 +145,16 @@ def _named(entry: Any, known: Mapping[str, type[Settings]], noun: str) -> Any:
     if isinstance(entry, str):
         entry = {entry: {}}
     if not isinstance(entry, dict) or len(entry) != 1:
-        raise BadInput(f"A {noun} is written as a name or as 'name: {{setting: value}}', not {entry!r}.")
+        raise BadInput("recipe.bad_entry", kind=Message(f"kind.{noun}"), given=entry)
     ((name, values),) = entry.items()
     if name not in known:
-        raise BadInput(f"There is no {noun} {name!r}; there are {', '.join(known)}.")
+        raise BadInput("recipe.unknown", kind=Message(f"kind.{noun}"), name=name, names=list(known))
     return known[name].parse(_mapping(values, name), name)
 
 
 def _listed(data: dict[str, Any], key: str) -> list[Any]:
     if not isinstance(data[key], list | tuple):
-        raise BadInput(f"{key} is a list, one entry a line that begins with '-'.")
+        raise BadInput("recipe.not_list", key=key)
     return list(data[key])
 
 
@@ -159,5 +162,5 @@ def _mapping(values: Any, where: str) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise BadInput(f"{where} takes settings as 'name: value', not {values!r}.")
+        raise BadInput("recipe.bad_settings", where=where, given=values)
     return values

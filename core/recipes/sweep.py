@@ -17,6 +17,7 @@ from typing import Any, Literal, Self, get_args
 import yaml
 from compresslab.errors import BadInput
 from compresslab.files import plain_yaml
+from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
 from compresslab.recipes.method import METHODS, Kind, Method
 from compresslab.recipes.metric import METRICS
@@ -52,7 +53,7 @@ class Axis(_Plain):
         except yaml.YAMLError:
             equals = ""
         if not equals or not path.strip() or not all(isinstance(value, Value) for value in values):
-            raise BadInput(f"{text!r} is not NAME.SETTING=VALUE,VALUE, for example quantize_gptq.bits=2,3,4.")
+            raise BadInput("sweep.not_axis", given=text)
         return cls(path=path.strip(), values=values)
 
     @property
@@ -66,7 +67,7 @@ class Point:
 
     coordinates: tuple[Value, ...]  # one value an axis, in the order of the axes
     recipe: Recipe | None
-    aside: str | None = None
+    aside: Message | None = None
 
 
 class Sweep(_Plain):
@@ -83,19 +84,15 @@ class Sweep(_Plain):
 
     def model_post_init(self, _context: Any) -> None:
         if not 1 <= len(self.axes) <= MOST_AXES:
-            raise BadInput(
-                f"A sweep takes one to {MOST_AXES} settings, each with its values; {len(self.axes)} are given."
-            )
+            raise BadInput("sweep.axis_count", most=MOST_AXES, count=len(self.axes))
         for path, times in Counter(axis.path for axis in self.axes).items():
             if times > 1:
-                raise BadInput(f"The sweep names {path} {times} times; give all of its values at once.")
+                raise BadInput("sweep.repeated_path", path=path, times=times)
         for axis in self.axes:
             if not axis.values or len(set(axis.values)) < len(axis.values):
-                raise BadInput(f"The sweep takes {axis.path} with no value, or with the same one twice.")
+                raise BadInput("sweep.bad_values", path=axis.path)
         if self.size > MOST_POINTS:
-            raise BadInput(
-                f"The sweep has {self.size:,} points; at most {MOST_POINTS} can be run, so take fewer values."
-            )
+            raise BadInput("sweep.too_many", points=self.size, most=MOST_POINTS)
 
     @property
     def size(self) -> int:
@@ -111,7 +108,7 @@ class Sweep(_Plain):
         order = sorted(range(len(self.axes)), key=lambda number: _turn(self.axes[number].path, base))
         points = [self._point(base, order, values, facts) for values in product(*(self.axes[n].values for n in order))]
         if all(point.aside is not None for point in points):
-            raise BadInput(f"No combination of the sweep can be run. The first: {points[0].aside}")
+            raise BadInput("sweep.nothing_runs", problem=points[0].aside)
         return points
 
     def _point(self, base: Recipe, order: Sequence[int], values: Sequence[Value], facts: ModelFacts | None) -> Point:
@@ -121,7 +118,7 @@ class Sweep(_Plain):
             if facts is not None:
                 make_plan(recipe, facts)
         except BadInput as reason:
-            return Point(coordinates, None, str(reason))
+            return Point(coordinates, None, reason.message)
         return Point(coordinates, recipe)
 
     def _recipe(self, base: Recipe, coordinates: Sequence[Value]) -> Recipe:
@@ -147,8 +144,8 @@ def _with_method(recipe: Recipe, kind: str, name: Value) -> Recipe:
     """The step of that kind done by another method; settings that both have keep their values."""
     method = METHODS.get(str(name))
     if method is None or method.kind != kind:
-        known = ", ".join(m.name for m in METHODS.values() if m.kind == kind)
-        raise BadInput(f"There is no method {name!r} that can {kind}; there are {known}.")
+        known = [m.name for m in METHODS.values() if m.kind == kind]
+        raise BadInput("sweep.unknown_method", name=name, kind=Message(f"kind.{kind}"), methods=known)
     mine = _of_kind(recipe, kind)
     if mine is None:
         return recipe.replace(steps=(*recipe.steps, method()))
@@ -159,11 +156,11 @@ def _with_method(recipe: Recipe, kind: str, name: Value) -> Recipe:
 def _with_setting(recipe: Recipe, path: str, value: Value) -> Recipe:
     owner, dot, name = path.partition(".")
     if not dot and owner not in WHOLE:
-        raise BadInput(f"{path!r} is nothing that a sweep can change; give NAME.SETTING, a kind of step, or seed.")
+        raise BadInput("sweep.unknown_path", path=path)
     if dot and owner in KINDS:
         mine = _of_kind(recipe, owner)
         if mine is None:
-            raise BadInput(f"The recipe has no step that could {owner}; add one, or name a method in place of {owner}.")
+            raise BadInput("sweep.no_step", kind=Message(f"kind.{owner}"), given=owner)
         owner = mine.name
     return recipe.with_value(f"{owner}.{name}" if dot else owner, value)
 
@@ -172,5 +169,5 @@ def _of_kind(recipe: Recipe, kind: str) -> Method | None:
     """The one step of that kind, or None. Raises BadInput for several."""
     mine = [step for step in recipe.steps if step.kind == kind]
     if len(mine) > 1:
-        raise BadInput(f"{len(mine)} steps of the recipe {kind}; name the method in place of {kind}.")
+        raise BadInput("sweep.several_steps", count=len(mine), kind=Message(f"kind.{kind}"), given=kind)
     return mine[0] if mine else None

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from compresslab.errors import RunFailed
+from compresslab.messages import Message
 from compresslab.records.results import Measurement
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -78,15 +79,15 @@ class PaneDone(_Event):
     ttft_seconds: float
     decode_tokens_per_second: float | None = None  # None for one token, and for beams, which come all at once
     kernel: Literal["real", "simulated"] | None = None
-    runtime: str = ""  # and its kernel
-    note: str = ""
+    runtime: Message | None = None  # and its kernel
+    note: Message | None = None
 
 
 class Notice(_Event):
     """Something the reader must know: a fallback, a limit met, a choice made."""
 
     kind: Literal["notice"] = "notice"
-    text: str
+    text: Message
     level: Literal["info", "warning"] = "info"
 
 
@@ -104,7 +105,7 @@ def to_json(event: Event) -> str:
         _ADAPTER.validate_json(text)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise RunFailed(f"The job reported a number that is not finite ({where}); try milder settings.") from None
+        raise RunFailed("job.not_finite", where=where) from None
     return text
 
 

@@ -3,6 +3,7 @@
 from typing import Any, Literal, Self
 
 from compresslab.errors import RunFailed
+from compresslab.messages import Message
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 Variant = Literal["baseline", "compressed"]
@@ -29,15 +30,17 @@ class Measurement(_Record):
     error: float | None = None
     direction: Direction = "neutral"
     stage: Stage = "final"
-    dataset: str | None = None
+    dataset: Message | None = None
     samples: int = 0
     sample_unit: str = ""
     change: float | None = None
     change_error: float | None = None
     change_unit: str = ""
     kernel: Kernel | None = None
-    runtime: str = ""  # what a speed was timed in, and by which kernel: "onnxruntime, MatMulNBits int4 group 64"
-    note: str = ""
+    runtime: Message | None = (
+        None  # that a speed was timed in, and its kernel: "onnxruntime, MatMulNBits int4 group 64"
+    )
+    note: Message | None = None
     by_kind: dict[str, float] | None = None
 
 
@@ -46,9 +49,9 @@ class Hardware(_Record):
 
     device: str
     device_name: str
-    device_reason: str
+    device_reason: Message
     dtype: str
-    dtype_reason: str
+    dtype_reason: Message
     threads: int
     memory_bytes: int
     versions: dict[str, str]
@@ -81,15 +84,15 @@ class ExportRecord(_Record):
     bytes: int  # of all files
     weight_bytes: int
     estimated_bytes: int  # of the weight files, before anything was written
-    opened_by: str  # "transformers 5.23.0"; empty where the program is not installed here
-    not_opened_by: str = ""  # the program, where it is not installed here
-    read_by: str  # who read the files instead; empty where the program did
+    opened_by: Message | None = None  # "transformers 5.23.0"; None where the program is not installed here
+    not_opened_by: Message | None = None  # the program, where it is not installed here
+    read_by: Message | None = None  # who read the files instead; None where the program did
     tokens: int  # over which the logits were compared with those of the model in memory
     largest_difference: float  # of a logit
     relative_difference: float  # root mean square of the differences over that of the logits
     bound: float | None  # that `relative_difference` was held to; None where weights were rounded again
     quality: list[Measurement]  # through the files; changes are to the model in memory, on the same tokens
-    notes: list[str] = []
+    notes: list[Message] = []
     pushed_to: str | None = None
 
 
@@ -122,7 +125,7 @@ class RunSummary(RunNumbers):
     baseline_hash: str
     compressed_hash: str
     hardware: Hardware
-    notices: list[str] = []
+    notices: list[Message] = []
     saved_to: str | None = None  # folder of the packed weights, None for a draft
     exports: list[ExportRecord] = []  # one a folder
 
@@ -142,7 +145,7 @@ class RunRecord(RunSummary):
             type(self).model_validate_json(text)
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise RunFailed(f"The run can't be kept: {where} is not a finite number; try milder settings.") from None
+            raise RunFailed("run.number_not_finite", where=where) from None
         return text
 
     def with_export(self, new: ExportRecord) -> Self:

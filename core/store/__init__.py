@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.records.events import Event, from_json
 from compresslab.store.runs import RunStore
 from compresslab.store.sweeps import SweepStore
@@ -19,7 +20,8 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
 STALE_SECONDS = 10.0  # a worker that has not beaten for so long is taken for dead
 KEPT_LIVE_JOBS = 200  # of which the events are kept
-SUPERSEDED = "A newer request took its place."
+SUPERSEDED, STOPPED = Message("job.superseded"), Message("job.stopped")
+SWEEP_STOPPED = Message("sweep.stopped")
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class JobRow:
     live: bool
     priority: int
     state: State
-    error: str | None
-    cancel_reason: str | None
+    error: Message | None
+    cancel_reason: Message | None
     worker_id: str | None
     created: float
     started: float | None
@@ -102,14 +104,14 @@ class Store(RunStore):
                     connection.execute(statement)
             return int(connection.execute(fresh.returning(JOBS.c.id)).scalar_one())
 
-    def request_cancel(self, job_id: int, reason: str = "Stopped on request.") -> None:
+    def request_cancel(self, job_id: int, reason: Message = STOPPED) -> None:
         """A queued job ends at once, a running one as soon as its worker hears of it, an ended one stays as it is."""
         self.job(job_id)
         with self.database.write() as connection:
             for statement in self._stop(reason, JOBS.c.id == job_id):
                 connection.execute(statement)
 
-    def stop_sweep(self, sweep_id: int, reason: str = "The sweep was stopped.") -> None:
+    def stop_sweep(self, sweep_id: int, reason: Message = SWEEP_STOPPED) -> None:
         """Its jobs end as by `request_cancel`; what they have finished stays."""
         jobs = select(SWEEP_POINTS.c.job_id).where(
             SWEEP_POINTS.c.sweep_id == sweep_id, SWEEP_POINTS.c.job_id.isnot(None)
@@ -118,7 +120,7 @@ class Store(RunStore):
             for statement in self._stop(reason, JOBS.c.id.in_(jobs)):
                 connection.execute(statement)
 
-    def _stop(self, reason: str, *which: Any) -> list[Any]:
+    def _stop(self, reason: Message, *which: Any) -> list[Any]:
         ended = {"state": "cancelled", "error": reason, "finished": self.database.now}
         return [
             update(JOBS).where(*which, JOBS.c.state == "queued").values(**ended),
@@ -131,7 +133,7 @@ class Store(RunStore):
         with self.database.read() as connection:
             row = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).first()
         if row is None:
-            raise BadInput(f"There is no job {job_id}; `compresslab jobs` lists those that are queued or running.")
+            raise BadInput("job.unknown", id=job_id)
         return _job(row)
 
     def jobs(self, states: Iterable[str] = OPEN, limit: int = 1000) -> list[JobRow]:
@@ -174,7 +176,7 @@ class Store(RunStore):
             row = connection.execute(take).first()
         return None if row is None else _job(row)
 
-    def finish(self, job_id: int, state: State, error: str | None = None) -> bool:
+    def finish(self, job_id: int, state: State, error: Message | None = None) -> bool:
         """Write down how a running job ended; False when it was no longer running."""
         ended = {"state": state, "error": error, "finished": self.database.now}
         with self.database.write() as connection:

@@ -28,7 +28,6 @@ from sqlalchemy.sql import ColumnElement
 
 BUSY_SECONDS = 10  # how long a statement waits for another process to end its write
 MIGRATION_LOCK = 0x636C6162  # any number that no one else locks in PostgreSQL
-ELSEWHERE = "set COMPRESSLAB_STORE to another one"
 
 
 class Database:
@@ -83,10 +82,7 @@ class Database:
             return False
         version = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() or ""
         if version > head():
-            raise BadInput(
-                f"The store {self.name} was written by a newer compresslab (store version {version}, this one "
-                f"knows {head()}); update compresslab, or {ELSEWHERE}."
-            )
+            raise BadInput("store.newer", store=self.name, version=version, known=head())
         return bool(version == head())
 
     # -- failures ---------------------------------------------------------------------
@@ -100,38 +96,22 @@ class Database:
 
     def _readable(self, error: DBAPIError) -> CompresslabError:
         said = " ".join(str(error.orig).split())
-        for sign, kind, sentence in _FAILURES:
+        for sign, kind, code in _FAILURES:
             if sign in said:
-                return kind(sentence.format(name=self.name))
-        return RunFailed(f"The store {self.name} failed: {said.rstrip('.')}.")
+                return kind(code, store=self.name)
+        return RunFailed("store.failed", store=self.name, reason=said.rstrip("."))
 
 
 _FAILURES: tuple[tuple[str, type[CompresslabError], str], ...] = (
-    ("locked", RunFailed, "The store {name} is locked by another program; close that program and try again."),
-    ("disk is full", RunFailed, "The disk that holds the store {name} is full; free some space and try again."),
-    (
-        "disk I/O error",
-        RunFailed,
-        "The store {name} can't be read or written (disk I/O error); check the disk and its free space.",
-    ),
-    (
-        "unable to open",
-        BadInput,
-        f"The store {{name}} can't be opened; check the folder's permissions, or {ELSEWHERE}.",
-    ),
-    ("readonly", BadInput, f"The store {{name}} can't be written; check its permissions, or {ELSEWHERE}."),
-    (
-        "not a database",
-        BadInput,
-        f"{{name}} is not a store of compresslab, or it is damaged; move it away, or {ELSEWHERE}.",
-    ),
-    (
-        "malformed",
-        BadInput,
-        f"The store {{name}} is damaged; restore it from a backup or move it away, or {ELSEWHERE}.",
-    ),
-    ("connection failed", RunFailed, "The store {name} can't be reached; check that the database runs and the URL."),
-    ("failed to resolve", RunFailed, "The store {name} can't be reached; check the host's name in the URL."),
+    ("locked", RunFailed, "store.locked"),
+    ("disk is full", RunFailed, "store.disk_full"),
+    ("disk I/O error", RunFailed, "store.disk_error"),
+    ("unable to open", BadInput, "store.not_opened"),
+    ("readonly", BadInput, "store.read_only"),
+    ("not a database", BadInput, "store.not_a_store"),
+    ("malformed", BadInput, "store.damaged"),
+    ("connection failed", RunFailed, "store.unreachable"),
+    ("failed to resolve", RunFailed, "store.unknown_host"),
 )
 
 
@@ -139,13 +119,11 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise BadInput(
-            f"{url!r} is not the URL of a store; give sqlite:///file.db or postgresql://host/name."
-        ) from None
+        raise BadInput("store.bad_url", url=url) from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise BadInput(f"A store is SQLite or PostgreSQL; {parsed.get_backend_name()!r} is neither.")
+        raise BadInput("store.unknown_kind", kind=parsed.get_backend_name())
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise BadInput("A store in memory can't be shared with the worker; give a file, sqlite:///file.db.")
+        raise BadInput("store.in_memory")
     return parsed
 
 
@@ -156,7 +134,7 @@ def _engine(url: URL) -> Engine:
         engine = create_engine(url, connect_args={"timeout": float(url.query.get("timeout", BUSY_SECONDS))})  # type: ignore[arg-type]
     except (ModuleNotFoundError, NoSuchModuleError, InvalidRequestError) as error:
         driver = "psycopg[binary]" if getattr(error, "name", "") == "psycopg" else url.drivername
-        raise BadInput(f"The store's driver {driver} is not installed; install it with pip, or {ELSEWHERE}.") from None
+        raise BadInput("store.no_driver", driver=driver) from None
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -47,7 +47,7 @@ class RunStore:
         with self.database.write() as connection:
             text = connection.execute(select(RUNS.c.record).where(RUNS.c.run_id == run_id)).scalar_one_or_none()
             if text is None:
-                raise BadInput(f"There is no run {run_id!r} any more; its export is in {export.folder}.")
+                raise BadInput("run.gone", run=run_id, folder=export.folder)
             record = RunRecord.model_validate_json(text).with_export(export)
             connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(record=record.to_json()))
 
@@ -77,9 +77,9 @@ class RunStore:
             exact = connection.execute(query.where(RUNS.c.run_id == run_id)).scalars().all()
             found = exact or connection.execute(query.where(starts).limit(2)).scalars().all()
         if not found or not run_id:
-            raise BadInput(f"There is no run {run_id!r}; `compresslab runs` lists them.")
+            raise BadInput("run.unknown", id=run_id)
         if len(found) > 1:
-            raise BadInput(f"Several runs begin with {run_id!r}; give more of the id.")
+            raise BadInput("run.several", id=run_id)
         return RunRecord.model_validate_json(found[0])
 
     def run_ids(self, model: str, limit: int = 1000) -> list[str]:
@@ -128,9 +128,9 @@ class RunStore:
         """Tags and note take the place of those before. Raises BadInput for what is too long, or an unknown run."""
         kept = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
         if len(kept) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in kept):
-            raise BadInput(f"A run takes up to {MOST_TAGS} tags of up to {LONGEST_TAG} letters each.")
+            raise BadInput("run.tags", most=MOST_TAGS, longest=LONGEST_TAG)
         if len(note) > LONGEST_NOTE:
-            raise BadInput(f"A note has up to {LONGEST_NOTE:,} letters; this one has {len(note):,}.")
+            raise BadInput("run.note", most=LONGEST_NOTE, count=len(note))
         self._set(run_id, tags=json.dumps(kept, ensure_ascii=False), note=note.strip())
 
     def delete_run(self, run_id: str) -> None:
@@ -144,7 +144,7 @@ class RunStore:
         with self.database.write() as connection:
             done = connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(**columns))
         if not done.rowcount:
-            raise BadInput(f"There is no run {run_id!r}; `compresslab runs` lists them.")
+            raise BadInput("run.unknown", id=run_id)
 
     def purge_runs(self, older_than: float = DAY) -> list[str]:
         """Remove for good, with their folders, the runs deleted more than so many seconds ago."""

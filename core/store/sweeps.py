@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.store.database import Database
 from compresslab.store.tables import JOBS, RUNS, SWEEP_POINTS, SWEEPS
 from sqlalchemy import Connection, Row, delete, insert, select, update
@@ -35,7 +36,7 @@ class NewPoint:
     coordinates: Sequence[Any]
     recipe: dict[str, Any] | None
     recipe_hash: str | None
-    aside: str | None
+    aside: Message | None
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class PointRow:
     place: int
     coordinates: tuple[Any, ...]
     recipe_hash: str | None
-    aside: str | None
-    error: str | None
+    aside: Message | None
+    error: Message | None
     job_id: int | None
     job_state: str | None
     run_id: str | None
@@ -54,7 +55,7 @@ class PointRow:
     done: bool  # measured as fully as the sweep asks
 
     @property
-    def trouble(self) -> str | None:
+    def trouble(self) -> Message | None:
         """Why it has no result, or why it could not be measured in full after its draft."""
         if self.state in ("failed", "stopped"):
             return self.error
@@ -101,7 +102,7 @@ class SweepStore:
         with self.database.read() as connection:
             row = connection.execute(query).first()
         if row is None:
-            raise BadInput(f"There is no sweep {sweep_id}; `compresslab sweeps` lists them.")
+            raise BadInput("sweep.unknown", id=sweep_id)
         return _sweep(row)
 
     def mark(self, sweep_id: int, *, deleted: bool) -> None:
@@ -110,7 +111,7 @@ class SweepStore:
         with self.database.write() as connection:
             done = connection.execute(update(SWEEPS).where(SWEEPS.c.id == sweep_id).values(deleted=now))
         if not done.rowcount:
-            raise BadInput(f"There is no sweep {sweep_id}; `compresslab sweeps` lists them.")
+            raise BadInput("sweep.unknown", id=sweep_id)
 
     def purge(self, older_than: float = DAY) -> None:
         """Remove for good the sweeps deleted so many seconds ago, and the drafts that no sweep shows any more."""
@@ -148,7 +149,7 @@ class SweepStore:
             rows = connection.execute(select(POINT.place, POINT.recipe).where(*wanted)).all()
         return {place: json.loads(recipe) for place, recipe in rows}
 
-    def note_error(self, sweep_id: int, place: int, error: str | None) -> None:
+    def note_error(self, sweep_id: int, place: int, error: Message | None) -> None:
         """How a point that no job does failed; None once it did not."""
         with self.database.write() as connection:
             connection.execute(_of(sweep_id, place).values(error=error, job_id=None))

@@ -1,6 +1,36 @@
 """The tables of the store. Times are seconds since 1970, UTC, by the database's clock."""
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, false
+from typing import Any
+
+from compresslab.messages import Message
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    false,
+)
+
+
+class _Said(TypeDecorator[Message]):
+    """A message as JSON: its code and values."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Message | None, dialect: Any) -> str | None:
+        return None if value is None else value.dumps()
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Message | None:
+        return None if value is None else Message.loads(value)
+
 
 METADATA = MetaData()
 
@@ -14,8 +44,8 @@ JOBS = Table(
     Column("live", Boolean, nullable=False, server_default=false()),
     Column("priority", Integer, nullable=False),  # the lowest goes first
     Column("state", String(16), nullable=False),
-    Column("error", Text),
-    Column("cancel_reason", Text),  # set as soon as someone asks the job to stop
+    Column("error", _Said),
+    Column("cancel_reason", _Said),  # set as soon as someone asks the job to stop
     Column("worker_id", String(128)),
     Column("created", Float, nullable=False),
     Column("started", Float),
@@ -81,8 +111,8 @@ SWEEP_POINTS = Table(
     Column("coordinates", Text, nullable=False),  # JSON list: a value for every axis
     Column("recipe", Text),  # JSON; null where none could be made
     Column("recipe_hash", String(12)),
-    Column("aside", Text),  # why it makes no sense; it is never run
-    Column("error", Text),  # how it failed where no job says so
+    Column("aside", _Said),  # why it makes no sense; it is never run
+    Column("error", _Said),  # how it failed where no job says so
     Column("job_id", Integer),  # the last one that was to do it
     Column("put_back", Integer, nullable=False, server_default="0"),  # how often its worker went away
     Index("sweep_points_by_recipe", "recipe_hash"),

@@ -47,9 +47,9 @@ class VoteStore:
     def add(self, first: str, second: str, prompt: str, choice: Choice, owner: str = "") -> None:
         """Raises BadInput where there is nothing to choose between."""
         if choice not in CHOICES:
-            raise BadInput(f"A vote is one of {', '.join(CHOICES)}, not {choice!r}.")
+            raise BadInput("vote.unknown", choices=list(CHOICES), given=choice)
         if first == second:
-            raise BadInput("Both texts are by the same weights; there is nothing to choose between.")
+            raise BadInput("vote.same_weights")
         row = {"first": first, "second": second, "prompt": prompt, "choice": choice, "owner": owner}
         with self._database.write() as connection:
             connection.execute(insert(VOTES).values(created=self._database.now, **row))

@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol, TextIO
 
 from compresslab.errors import BadInput, Cancelled, CompresslabError, RunFailed
+from compresslab.messages import Message
 from compresslab.models import hub
 from compresslab.profiles import layer_profile, sensitivity_store
 from compresslab.recipes.generation_request import GenerateRequest
@@ -120,15 +121,15 @@ def outcome(session: ChildSession, payload: dict[str, Any], report: Report, canc
             raise Cancelled
         return {"state": "done", **carry_out(session, parse(payload), report, cancelled)}
     except Cancelled as reason:
-        return {"state": "cancelled", "error": str(reason)}
+        return {"state": "cancelled", "error": reason.message.to_json()}
     except (BadInput, RunFailed) as error:
-        return {"state": "failed", "error": str(error)}
+        return {"state": "failed", "error": error.message.to_json()}
     except Exception as error:  # noqa: BLE001 a defect of ours: the log has it whole, the user one sentence
         traceback.print_exc()
         said = " ".join(str(error).split())[:200].rstrip(".")
         return {
             "state": "failed",
-            "error": f"An unexpected {type(error).__name__} ended the job: {said}; see child.log.",
+            "error": Message("job.crashed", kind=type(error).__name__, reason=said).to_json(),
         }
 
 

@@ -17,6 +17,7 @@ from compresslab.exports.hub import check_push, make_repository, push_folder
 from compresslab.exports.registry import FORMATS
 from compresslab.files.atomic import new_model_folder
 from compresslab.files.paths import home, run_folder
+from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import PACKED, read_layout
 from compresslab.recipes.recipe import Recipe
@@ -50,8 +51,8 @@ class Offer:
 
     form: Format
     contents: Contents
-    refusal: str | None  # why it can't take the run
-    remarks: list[str]  # what of the model in memory it does not keep, and who does not open it
+    refusal: Message | None  # why it can't take the run
+    remarks: list[Message]  # what of the model in memory it does not keep, and who does not open it
     estimated_bytes: int | None  # of the weight files; None where it is refused
 
     @property
@@ -78,7 +79,7 @@ def contents_of_run(record: RunRecord) -> Contents:
     """From the header of the packed file and config.json: nothing is loaded. Raises BadInput."""
     folder = run_folder(record.run_id)
     if not (folder / PACKED).exists():
-        raise BadInput(f"The weights of run {record.run_id} are not kept here; run its recipe again.")
+        raise BadInput("export.weights_gone", run=record.run_id)
     facts = read_facts(record.model)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return Contents(facts, tuple(read_layout(folder / PACKED, facts.weights)), config)
@@ -98,16 +99,16 @@ def export_jobs(
     contents, place = contents_of_run(record), home() / "exports" if out is None else Path(out).expanduser().absolute()
     forms = [_parse(name, settings.get(name, {})) for name in dict.fromkeys(formats)]
     if not forms:
-        raise BadInput(f"Name a format; there are {', '.join(FORMATS)}.")
+        raise BadInput("export.no_format", formats=list(FORMATS))
     if push:
         check_push(push)
         if len(forms) > 1:
-            raise BadInput("One repository on the Hub takes one format; export the others on their own.")
+            raise BadInput("export.one_push")
     needed = 0
     for form in forms:
         offer = _offer(form, contents)
         if offer.refusal:
-            raise BadInput(f"Run {record.run_id} can't be exported as {form.name}: {offer.refusal}")
+            raise BadInput("export.refused", run=record.run_id, format=form.name, reason=offer.refusal)
         needed += offer.estimated_bytes or 0
         _check_place(place / folder_name(record, form.name), needed)
     return [
@@ -166,7 +167,7 @@ def _open_to_readers(folder: Path) -> None:
 
 def _parse(name: str, settings: dict[str, Any]) -> Format:
     if name not in FORMATS:
-        raise BadInput(f"There is no format {name!r}; there are {', '.join(FORMATS)}.")
+        raise BadInput("export.unknown_format", name=name, formats=list(FORMATS))
     return FORMATS[name].parse(settings, name)
 
 
@@ -184,15 +185,12 @@ def _check_place(folder: Path, needed: int) -> None:
     """Refuse what is not an export of ours, what can't be written to, and a disk without room."""
     taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if taken and not (folder / RECORD).exists():
-        raise BadInput(f"{folder} is there already and is no export; choose another place, or empty it.")
+        raise BadInput("export.place_taken", folder=folder)
     disk = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not disk.is_dir():
-        raise BadInput(f"{disk} is a file, and exports go into a folder; choose another place.")
+        raise BadInput("export.place_is_file", path=disk)
     if not os.access(disk, os.W_OK):
-        raise BadInput(f"Nothing may be written to {disk}; choose another place.")
+        raise BadInput("export.place_read_only", path=disk)
     free = shutil.disk_usage(disk).free
     if free < needed + SPARE_BYTES:
-        raise BadInput(
-            f"The export needs {(needed + SPARE_BYTES) / 1e6:,.0f} MB of room, and {free / 1e6:,.0f} MB are free at "
-            f"{disk}; free some space, or choose another place."
-        )
+        raise BadInput("export.disk_full", needed=(needed + SPARE_BYTES) / 1e6, free=free / 1e6, folder=disk)

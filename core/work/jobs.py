@@ -7,6 +7,7 @@ import uuid
 from typing import Annotated, Any, Literal
 
 import psutil
+from compresslab.messages import Message
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.records.results import RunRecord, Stage
 from compresslab.store import JobRow, Store, WorkerRow
@@ -14,7 +15,7 @@ from compresslab.store.runs import remove_folder
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 SILENT_SECONDS = 2.5  # a worker of this host beats every second: silent for so long, with its process gone, it is dead
-KILLED = "The worker was killed or crashed while this job ran"
+KILLED = Message("worker.crashed")
 
 
 SWEEP_PRIORITY = 4  # behind everyone who waits for one thing
@@ -115,7 +116,7 @@ def _priority(job: Job, live: bool) -> int:
 
 def reap(store: Store) -> list[int]:
     """Fail the running jobs whose worker is gone, saying so; returns their numbers."""
-    reaped = [job for job in store.orphans() if _fail(store, job, "The worker that ran it is gone")]
+    reaped = [job for job in store.orphans() if _fail(store, job, Message("worker.gone"))]
     for worker in store.workers(stale=True):
         reason = _gone(worker)
         if reason:
@@ -130,27 +131,27 @@ def process_died(store: Store, pid: int) -> None:
             _strike_off(store, worker, KILLED)
 
 
-def _strike_off(store: Store, worker: WorkerRow, reason: str) -> list[JobRow]:
+def _strike_off(store: Store, worker: WorkerRow, reason: Message) -> list[JobRow]:
     """Off the list first: whoever sees the job failed no longer sees the worker."""
     running = store.running_of(worker.worker_id)
     store.forget_worker(worker.worker_id)
     return [job for job in running if _fail(store, job, reason)]
 
 
-def _gone(worker: WorkerRow) -> str | None:
+def _gone(worker: WorkerRow) -> Message | None:
     if not worker.alive:
-        return f"The worker on {worker.host} has given no sign of life for {worker.age:.0f} seconds"
+        return Message("worker.silent", host=worker.host, seconds=worker.age)
     here = worker.host == socket.gethostname()
     if here and worker.age > SILENT_SECONDS and not psutil.pid_exists(worker.pid):
         return KILLED
     return None
 
 
-def _fail(store: Store, job: JobRow, reason: str) -> bool:
+def _fail(store: Store, job: JobRow, reason: Message) -> bool:
     if job.cancel_reason is not None:
         finished = store.finish(job.id, "cancelled", job.cancel_reason)
     else:
-        finished = store.finish(job.id, "failed", f"{reason}; submit it again.")
+        finished = store.finish(job.id, "failed", Message("job.submit_again", reason=reason))
     if finished and job.run_id:
         remove_folder(job.run_id)
     if finished:

@@ -78,10 +78,7 @@ def _refuse_freer_worker(store: Store) -> None:
     for worker in store.workers() if FOLDERS in os.environ else []:
         with suppress(psutil.Error):
             if worker.host == socket.gethostname() and _limits(worker.pid) != os.environ[FOLDERS]:
-                raise BadInput(
-                    f"Another compresslab works on {home()} (process {worker.pid}) and reads other folders than this "
-                    "server lets people read; end it first, or set COMPRESSLAB_HOME to another folder."
-                )
+                raise BadInput("server.other_folders", folder=home(), process=worker.pid)
 
 
 def _limits(pid: int) -> str | None:
@@ -141,11 +138,11 @@ def free_port(asked: int | None) -> int:
     if asked is not None:
         if _is_free(asked):
             return asked
-        raise BadInput(f"Port {asked} is taken or not allowed; give another one, or leave --port out.")
+        raise BadInput("server.port_taken", port=asked)
     for port in range(FIRST_PORT, FIRST_PORT + PORTS):
         if _is_free(port):
             return port
-    raise BadInput(f"Ports {FIRST_PORT} to {FIRST_PORT + PORTS - 1} are all taken; give a free one with --port.")
+    raise BadInput("server.ports_taken", first=FIRST_PORT, last=FIRST_PORT + PORTS - 1)
 
 
 def _is_free(port: int) -> bool:
@@ -179,9 +176,7 @@ def _wait_until_up(server: subprocess.Popen[bytes], url: str) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise RunFailed(
-        f"The dashboard did not answer within {START_SECONDS:.0f} seconds; see {log_file('dashboard.log')}."
-    )
+    raise RunFailed("server.no_answer", seconds=START_SECONDS, log=log_file("dashboard.log"))
 
 
 def _ended(server: subprocess.Popen[bytes]) -> str:

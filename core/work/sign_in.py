@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from compresslab.errors import BadInput
+from compresslab.errors import BadInput, reason
 from compresslab.files.paths import home
 
 NEEDED = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
@@ -47,11 +47,9 @@ def _auth_section() -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"{path} is not valid TOML ({error}); mend it, or take it away to ask nobody to sign in."
-        ) from None
+        raise BadInput("sign_in.not_toml", path=path, reason=error) from None
     except OSError as error:
-        raise BadInput(f"{path} can't be read ({error.strerror}); make it readable for compresslab.") from None
+        raise BadInput("sign_in.unreadable", path=path, reason=reason(error)) from None
     if "auth" not in content:
         return None
     return content["auth"] if isinstance(content["auth"], dict) else {}
@@ -61,23 +59,15 @@ def _check(auth: dict[str, Any]) -> None:
     path = secrets_file()
     missing = [name for name in NEEDED if not isinstance(auth.get(name), str) or not auth[name]]
     if missing:
-        raise BadInput(f"[auth] in {path} lacks {', '.join(missing)}; nobody can sign in without.")
+        raise BadInput("sign_in.missing", path=path, keys=list(missing))
     if len(auth["cookie_secret"]) < SHORTEST_SECRET:
-        raise BadInput(
-            f"cookie_secret in {path} is too short to be safe; take {SHORTEST_SECRET} random letters or more."
-        )
+        raise BadInput("sign_in.short_secret", path=path, shortest=SHORTEST_SECRET)
     if not _is_url(auth["redirect_uri"]) or not auth["redirect_uri"].endswith(CALLBACK):
-        raise BadInput(
-            f"redirect_uri in {path} must be this server's address as people type it, followed by {CALLBACK}, as in "
-            f"https://lab.example.org{CALLBACK}."
-        )
+        raise BadInput("sign_in.bad_redirect", path=path, callback=CALLBACK)
     if not _is_url(auth["server_metadata_url"]):
-        raise BadInput(
-            f"server_metadata_url in {path} must be the address of the provider's openid-configuration, beginning with "
-            "https://."
-        )
+        raise BadInput("sign_in.bad_provider", path=path)
     if any(find_spec(package) is None for package in PACKAGES):
-        raise BadInput('Signing in needs packages that are not installed: pip install "compresslab[server]".')
+        raise BadInput("sign_in.needs_packages")
 
 
 def _is_url(text: str) -> bool:

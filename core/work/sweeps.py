@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any, Protocol
 
 from compresslab.errors import BadInput, RunFailed
+from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.source import locate
 from compresslab.recipes.recipe import Recipe
@@ -20,7 +21,7 @@ from compresslab.work.jobs import SWEEP_PRIORITY, RunJob, new_run_id
 RECENT_JOBS = 300  # looked at for how long a point takes
 Report = Callable[[Event], None]
 Cancel = Callable[[], bool]
-Told = Callable[[PointRow, "RunRecord | str"], None]  # a point that has ended: its record, or why there is none
+Told = Callable[[PointRow, RunRecord | Message], None]  # a point that has ended: its record, or why there is none
 
 
 class Runner(Protocol):
@@ -142,13 +143,13 @@ class Sweeps:
 
     def _run_point(
         self, sweep_id: int, row: PointRow, recipe: Recipe, stage: SweepStage, report: Report, cancelled: Cancel
-    ) -> RunRecord | str:
+    ) -> RunRecord | Message:
         try:
             record = self._runner().run(recipe, run_id=new_run_id(), stage=stage, report=report, cancelled=cancelled)
             self._store.save_run(record)
         except (BadInput, RunFailed) as error:
-            self._rows.note_error(sweep_id, row.place, str(error))
-            return str(error)
+            self._rows.note_error(sweep_id, row.place, error.message)
+            return error.message
         self._rows.note_error(sweep_id, row.place, None)
         return record
 

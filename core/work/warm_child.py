@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from compresslab.files.paths import home
+from compresslab.messages import Message
 from compresslab.models.source import BUNDLED
 
 COMMAND = (sys.executable, "-P", "-m", "compresslab.work.child", "--warm", BUNDLED)
@@ -72,18 +73,18 @@ class WarmChild:
         self._process.wait()
         self._reader.join(timeout=1)
 
-    def bury(self) -> str:
+    def bury(self) -> Message:
         """Close what it left open; why it ended, in words, for the middle of a sentence."""
         code = self._process.wait()
         with suppress(BrokenPipeError):
             self._process.communicate()
         if self._was_told_to_end:
-            return "was ended by the worker"
+            return Message("child.ended_by_worker")
         if code == -signal.SIGKILL:
-            return "was killed by the system, most likely because memory ran out"
+            return Message("child.killed")
         if code < 0:
-            return f"crashed ({signal.Signals(-code).name})"
-        return f"ended unexpectedly (exit code {code})"
+            return Message("child.signal", signal=signal.Signals(-code).name)
+        return Message("child.exit_code", code=code)
 
     def _read(self) -> None:
         stdout: IO[str] | None = self._process.stdout

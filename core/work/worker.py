@@ -15,6 +15,7 @@ from typing import Any
 
 from compresslab.errors import CompresslabError
 from compresslab.files.paths import store_url
+from compresslab.messages import Message
 from compresslab.records.results import ExportRecord, RunRecord
 from compresslab.store import JobRow, State, Store
 from compresslab.store.runs import remove_folder
@@ -170,25 +171,29 @@ class Worker:
             self._finish(doing, "failed", reason)
         return None
 
-    def _lost_patience(self, child: WarmChild, doing: Doing, now: float) -> str | None:
+    def _lost_patience(self, child: WarmChild, doing: Doing, now: float) -> Message | None:
         limits = self._limits
         if doing.stopped is not None and now - doing.stopped > limits.after_cancel:
-            return "The job did not stop when asked and its process was ended."
+            return Message("job.did_not_stop")
         if now - child.heard > limits.without_beat:
-            return f"The process that did the work froze for {limits.without_beat:.0f} seconds and was ended."
+            return Message("child.froze", seconds=limits.without_beat)
         if now - doing.heard > limits.without_event:
-            return f"The job reported nothing for {limits.without_event / 60:.0f} minutes and was ended."
+            return Message("job.no_progress", minutes=limits.without_event / 60)
         return None
 
     def _end(self, doing: Doing) -> None:
         """Keep the record, then say that the job is done: who sees it done finds the run."""
         assert doing.ended is not None
-        state, error = doing.ended["state"], doing.ended.get("error")
+        state, said = doing.ended["state"], doing.ended.get("error")
+        error = None if said is None else Message.from_json(said)
         if not self.store.job(doing.row.id).over:
             try:
                 self._keep(doing.row, doing.ended)
             except CompresslabError as failure:
-                state, error = "failed", f"The {doing.row.kind} could not be kept: {failure}"
+                state, error = (
+                    "failed",
+                    Message("job.not_kept", kind=Message(f"kind.{doing.row.kind}"), reason=failure.message),
+                )
         self._finish(doing, state, error)
 
     def _keep(self, row: JobRow, ended: dict[str, Any]) -> None:
@@ -199,7 +204,7 @@ class Worker:
         if exported:
             self.store.add_export(row.payload["run"]["run_id"], ExportRecord.model_validate_json(exported))
 
-    def _finish(self, doing: Doing, state: State, error: str | None) -> None:
+    def _finish(self, doing: Doing, state: State, error: Message | None) -> None:
         """Whatever ends a job that was asked to stop, short of success, it is cancelled for the reason given then."""
         reason = self.store.job(doing.row.id).cancel_reason
         if reason is not None and state != "done":
@@ -226,7 +231,7 @@ class Worker:
             self._stillborn += 1
             self._next_start = time.monotonic() + min(30.0, 2.0**self._stillborn)
         if self._doing is not None:
-            self._finish(self._doing, "failed", f"The process that did the work {death}; see child.log.")
+            self._finish(self._doing, "failed", Message("child.ended", how=death))
         self._child, self._device = None, ""
 
     def _close(self) -> None:
@@ -236,7 +241,7 @@ class Worker:
         try:
             if self._doing is not None:
                 row = self._doing.row
-                self._finish(self._doing, "failed", "The worker was stopped while this job ran; submit it again.")
+                self._finish(self._doing, "failed", Message("worker.stopped"))
                 jobs.put_back(self.store, self.store.job(row.id))
             self.store.forget_worker(self.worker_id)
         except CompresslabError as error:

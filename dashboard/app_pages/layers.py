@@ -32,7 +32,7 @@ def page() -> None:
     try:
         shown = shown_of(session)
     except CompresslabError as error:
-        st.error(escaped(state.words().said(str(error))))
+        st.error(escaped(state.words().said(error.message)))
         recipe_head(head, words)
         return
     with rest:

@@ -78,7 +78,7 @@ def _tell_ends(over: set[int], words: Words) -> None:
     for job in filter(None, map(live.pull, over)):
         said = {"cancelled": "models.stopped", "failed": "models.failed"}.get(job.state)
         if said:
-            state.current().said = words(said, model=job.payload["model"], reason=words.said(job.error or ""))
+            state.current().said = words(said, model=job.payload["model"], reason=words.said(job.error))
 
 
 def _bytes(job: JobRow) -> str:
@@ -111,7 +111,7 @@ def _local(name: str, cached: Cached | None, words: Words) -> None:
         said = words("models.facts", family=facts.family, parameters=parameters, layers=facts.layers)
         told = [said, formats.file_size(facts.file_bytes), room_text(name, words)]
     except CompresslabError as error:
-        unfit = words("models.part") if cached and not cached.whole else words.said(str(error))
+        unfit = words("models.part") if cached and not cached.whole else words.said(error.message)
         told = [unfit, formats.file_size(cached.bytes) if cached else ""]
     about.caption(escaped(" · ".join(filter(None, told))))
     if short != name:
@@ -147,7 +147,7 @@ def _forget(name: str, words: Words) -> None:
         freed = state.workspace().delete_downloaded(name)
         session.said, session.gone = words("models.deleted", model=name, size=formats.file_size(freed)), name
     except CompresslabError as error:
-        session.said = words.said(str(error))
+        session.said = words.said(error.message)
 
 
 def _said(words: Words) -> None:
@@ -180,7 +180,7 @@ def _hub(words: Words) -> None:
         with st.spinner(words("models.searching")):
             found = found_on_hub(text)
     except CompresslabError as error:
-        st.info(escaped(words.said(str(error))))
+        st.info(escaped(words.said(error.message)))
         return
     if not found:
         st.caption(escaped(words("models.none", text=text)))

@@ -115,7 +115,7 @@ def _status(job: JobRow | None, words: Words) -> str:
     if job.state == "queued":
         return queue_text(job.id, words)
     if job.state == "failed":
-        return words("texts.failed", reason=words.said(job.error or ""))
+        return words("texts.failed", reason=words.said(job.error))
     if job.state == "cancelled":
         return words("texts.cancelled")
     return words("compare.read") if job.over else "\u00a0"

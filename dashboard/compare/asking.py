@@ -20,7 +20,7 @@ def ask(members: Sequence[Member], prompts: Sequence[str], *, batch: bool = Fals
         request = _request(members, prompts)
         job = state.workspace().submit_generation(request, owner=session.owner, live=not batch)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
         return
     if batch:
         comparing.batch = job

@@ -62,7 +62,7 @@ def _prompts(words: Words) -> list[str]:
     try:
         found = _read(source or "bundled", words)
     except BadInput as error:
-        st.error(escaped(words.said(str(error))))
+        st.error(escaped(words.said(error.message)))
         return []
     if found and source != "pasted":
         with st.expander(words("compare.set.preview", prompts=len(found)), key="compare_set_preview"):
@@ -137,7 +137,7 @@ def queue_or_start(job: JobRow, words: Words) -> str:
 
 def _ended(job: JobRow, request: GenerateRequest, members: Sequence[Member], words: Words) -> str:
     if job.state == "failed":
-        return words("texts.failed", reason=words.said(job.error or ""))
+        return words("texts.failed", reason=words.said(job.error))
     view = state.current().view(job.id)
     said = [
         words("compare.set.agrees", name=member.name, first=members[0].name, same=same, all=asked)

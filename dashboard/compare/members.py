@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.recipes.generation_request import Pane
 from compresslab.records.results import Measurement, RunSummary, Variant
 from compresslab.workspace import Workspace
@@ -51,17 +52,17 @@ class Member:
 
 def members_of(
     workspace: Workspace, keys: Iterable[str], others: Sequence[RunSummary], words: Words
-) -> tuple[list[Member], list[str]]:
+) -> tuple[list[Member], list[Message]]:
     """In that order, and a sentence for everyone who is not there any more. `others` know of their baselines."""
     records: dict[str, RunSummary] = {}
-    problems: list[str] = []
+    problems: list[Message] = []
     keys = list(keys)
     for key in keys:
         if not key.startswith(BASELINE):
             try:
                 records[key] = workspace.run_record(key)
             except BadInput as error:
-                problems.append(str(error))
+                problems.append(error.message)
     colors = iter((COMPRESSED, *FURTHER))
     found = []
     for key in keys:

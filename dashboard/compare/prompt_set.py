@@ -26,27 +26,27 @@ def read_prompts(text: str) -> list[str]:
         lines = enumerate(text.splitlines(), 1)
         found = [_of_line(line, number) for number, line in lines if line.strip()]
     if not found:
-        raise BadInput("There is no prompt in it; write one a line.")
+        raise BadInput("prompts.none")
     if len(found) > MOST_PROMPTS:
-        raise BadInput(f"There are {len(found)} prompts; a set has up to {MOST_PROMPTS}. Take some away.")
+        raise BadInput("prompts.too_many", count=len(found), most=MOST_PROMPTS)
     return found
 
 
 def decoded(data: bytes, name: str) -> str:
     """The text of an uploaded file. Raises BadInput."""
     if len(data) > LARGEST_FILE:
-        raise BadInput(f"{name} has {len(data) / 2**20:.1f} MB; prompt sets of up to 1 MB are read. Cut it.")
+        raise BadInput("prompts.too_large", name=name, megabytes=len(data) / 2**20)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{name} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
+        raise BadInput("text.not_utf8", path=name, byte=error.start) from None
 
 
 def _of_list(text: str) -> list[str]:
     try:
         entries = json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadInput(f"Line {error.lineno} is not valid JSON: {error.msg} at column {error.colno}.") from None
+        raise BadInput("prompts.not_json", line=error.lineno, reason=error.msg, column=error.colno) from None
     return [_prompt(entry, f"Entry {number}") for number, entry in enumerate(entries, 1)]
 
 
@@ -56,17 +56,17 @@ def _of_line(line: str, number: int) -> str:
     try:
         return _prompt(json.loads(line), f"Line {number}")
     except json.JSONDecodeError as error:
-        raise BadInput(f"Line {number} is not valid JSON: {error.msg} at column {error.colno}.") from None
+        raise BadInput("prompts.not_json", line=number, reason=error.msg, column=error.colno) from None
 
 
 def _prompt(entry: Any, where: str) -> str:
     prompt = entry.get("prompt") if isinstance(entry, dict) else entry
     if not isinstance(prompt, str) or not prompt.strip():
-        raise BadInput(f'{where} has no prompt; write a text, or {{"prompt": "…"}}.')
+        raise BadInput("prompts.no_prompt", where=where)
     if "\x00" in prompt:
-        raise BadInput(f"{where} holds binary data, not text.")
+        raise BadInput("text.binary", path=where)
     if len(prompt) > LONGEST_PROMPT:
-        raise BadInput(f"{where} has {len(prompt):,} letters; a prompt has up to {LONGEST_PROMPT:,}.")
+        raise BadInput("prompts.too_long", where=where, count=len(prompt), most=LONGEST_PROMPT)
     return prompt
 
 

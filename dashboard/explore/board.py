@@ -81,7 +81,7 @@ def _panel(row: SweepRow | None, watched: bool, model: str) -> None:
     try:
         scene = _runs_scene(model) if row is None else _sweep_scene(row, words)
     except CompresslabError as error:
-        st.error(escaped(words.said(str(error))))
+        st.error(escaped(words.said(error.message)))
         return
     with st.container(key="sweep_status"):
         status(row, scene, words)

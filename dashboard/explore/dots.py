@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from compresslab.messages import Message
 from compresslab.recipes.sweep import Value
 from compresslab.store.sweeps import PointRow, PointState
 from compresslab_dashboard.explore.readings import MEASURES, Measure, Number, Reading
@@ -22,7 +23,7 @@ class Dot:
     coordinates: tuple[Value, ...]
     state: PointState
     reading: Reading | None
-    said: str = ""  # why it was set aside, failed or was stopped, or has no more than a draft
+    said: Message | None = None  # why it was set aside, failed or was stopped, or has no more than a draft
     estimate: Reading | None = None  # what it is expected to come to, while it has no reading
 
     def number(self, measure: str) -> Number | None:
@@ -40,7 +41,7 @@ def sweep_dots(
 
 
 def _sweep_dot(row: PointRow, reading: Reading | None, estimate: Reading | None) -> Dot:
-    return Dot(str(row.place), row.coordinates, row.state, reading, row.trouble or "", estimate)
+    return Dot(str(row.place), row.coordinates, row.state, reading, row.trouble, estimate)
 
 
 def run_dots(run_ids: Iterable[str], readings: Mapping[str, Reading]) -> list[Dot]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from compresslab.messages import Message
 from compresslab.recipes.sweep import SweepStage, Value
 from compresslab_dashboard.explore.readings import MEASURES
 from compresslab_dashboard.url_number import url_number
@@ -20,7 +21,7 @@ class Plan:
     run: int = 0
     aside: list[str] = field(default_factory=list)  # the points that make no sense, each with its reason
     seconds: float | None = None  # of one point
-    problem: str = ""
+    problem: Message | None = None
 
 
 @dataclass

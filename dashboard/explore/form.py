@@ -125,7 +125,7 @@ def _checked(base: Recipe, axes: list[Axis]) -> tuple[Sweep | None, Plan]:
         sweep = Sweep.over(base, axes, state.current().exploring.stage)
         return sweep, _planned(sweep)
     except BadInput as error:
-        return None, Plan(problem=str(error))
+        return None, Plan(problem=error.message)
 
 
 def _planned(sweep: Sweep) -> Plan:
@@ -144,7 +144,7 @@ def _plan(sweep: Sweep) -> Plan:
     try:
         points = sweeps.plan(sweep)
     except CompresslabError as error:
-        return Plan(problem=str(error))
+        return Plan(problem=error.message)
     aside = [f"{', '.join(str(v) for v in point.coordinates)}: {point.aside}" for point in points if point.aside]
     return Plan(len(points) - len(aside), aside, sweeps.seconds_each(sweep))
 
@@ -169,4 +169,4 @@ def launch(sweep: Sweep) -> None:
     try:
         session.exploring.look_at(str(state.workspace().sweeps.submit(sweep, session.owner)))
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message

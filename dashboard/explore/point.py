@@ -32,13 +32,13 @@ def point_card(row: SweepRow | None, scene: Scene, words: Words) -> None:
 def _numbers(dot: Dot, words: Words) -> str:
     if dot.reading is None:
         state_text = words(f"explore.state.{dot.state}")
-        return f"{state_text}: {dot.said}" if dot.said else state_text
+        return f"{state_text}: {words.said(dot.said)}" if dot.said else state_text
     numbers = [
         f"{words(f'explore.measure.{name}')} {told(dot, name, words)}"
         for name in MEASURES
         if dot.number(name) is not None
     ]
-    return " · ".join([words(f"label.{dot.reading.stage}"), *numbers, *([dot.said] if dot.said else [])])
+    return " · ".join([words(f"label.{dot.reading.stage}"), *numbers, *([words.said(dot.said)] if dot.said else [])])
 
 
 def _ways_on(row: SweepRow | None, dot: Dot, words: Words) -> None:
@@ -67,7 +67,7 @@ def _open(row: SweepRow | None, dot: Dot) -> None:
             if recipe is not None:
                 state.replace_sketch(Sketch.of(recipe))
     except BadInput as error:
-        session.problem = str(error)
+        session.problem = error.message
         return
     session.exploring.leaving = ("studio", urls.studio_params())
 
@@ -77,7 +77,7 @@ def _in_full(row: SweepRow, dot: Dot) -> None:
     try:
         state.workspace().sweeps.in_full(row.id, [int(dot.name)])
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
 
 
 def _compare_bar(words: Words) -> None:

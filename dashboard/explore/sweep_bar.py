@@ -105,7 +105,7 @@ def _do(change: Callable[[int], object], sweep_id: int) -> None:
     try:
         change(sweep_id)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
 
 
 def _delete(sweep_id: int) -> None:

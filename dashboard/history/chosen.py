@@ -97,7 +97,7 @@ def _open(session: State, record: RunRecord) -> None:
     try:
         state.open_run(record)
     except BadInput as error:
-        st.error(escaped(state.words().said(str(error))))
+        st.error(escaped(state.words().said(error.message)))
         return
     st.switch_page(state.page("studio"), query_params=urls.studio_params())
 
@@ -108,7 +108,7 @@ def _run_again(session: State, record: RunRecord) -> None:
         recipe = Recipe.from_dict(record.recipe)
         job = state.workspace().submit(recipe, owner=session.owner)
     except CompresslabError as error:
-        st.error(escaped(state.words().said(str(error))))
+        st.error(escaped(state.words().said(error.message)))
         return
     state.watch_run(recipe, job)
     st.switch_page(state.page("studio"), query_params=urls.studio_params())
@@ -148,7 +148,7 @@ def _annotate(run_id: str, tags: str, note: str) -> None:
     try:
         state.workspace().annotate_run(run_id, st.session_state[tags], st.session_state[note])
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
 
 
 # -- away, and back --------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def _delete(run_ids: Sequence[str]) -> None:
             session.deleted.append(run_id)
             state.forget_run(run_id)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
     session.selected = []
     session.deletions += 1
 
@@ -185,5 +185,5 @@ def _restore() -> None:
             state.workspace().restore_run(run_id)
         session.selected = session.deleted
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
     session.deleted = []

@@ -90,7 +90,7 @@ def _offer(shown: Shown, job: JobRow | None, words: Words) -> None:
         _look(shown.recipe, shown.run_id)
         st.rerun()
     if job is not None and job.state == "failed":
-        st.error(escaped(words("layers.look.failed", reason=words.said(job.error or ""))))
+        st.error(escaped(words("layers.look.failed", reason=words.said(job.error))))
 
 
 def _look(recipe: Recipe, run_id: str | None) -> None:
@@ -98,6 +98,6 @@ def _look(recipe: Recipe, run_id: str | None) -> None:
     try:
         job = state.workspace().submit_profile(recipe, run_id, owner=session.owner)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
         return
     session.looking.jobs[recipe.content_hash] = job

@@ -85,7 +85,7 @@ def give(place: str, pattern: str, choice: exceptions.Choice) -> None:
     try:
         step = exceptions.excepted(block.step, pattern, choice)
     except BadInput as error:
-        state.current().problem = str(error)
+        state.current().problem = error.message
         return
     state.replace_sketch(sketch.with_step(place, step))
 
@@ -115,6 +115,6 @@ def _open(run_id: str | None) -> None:
     try:
         state.open_run(state.record(run_id or ""))
     except BadInput as error:
-        session.problem = str(error)
+        session.problem = error.message
         return
     session.looking.run = None

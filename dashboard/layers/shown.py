@@ -38,7 +38,7 @@ def shown_of(session: State) -> Shown:
     plan = state.workspace().plan(recipe)
     found = cells(plan)
     if not found:
-        raise BadInput(f"{recipe.model} has no weight matrices in layers.")
+        raise BadInput("layers.no_matrices", model=recipe.model)
     names = {cell.name for cell in found}
     matrix = session.looking.matrix if session.looking.matrix in names else found[0].name
     return Shown(recipe, run_id, plan, found, matrix)

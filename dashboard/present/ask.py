@@ -56,7 +56,7 @@ def _ask(showing: Showing, prepared: Prepared, stop: int) -> None:
     try:
         showing.asked = state.workspace().submit_generation(request, owner=session.owner)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
 
 
 def _answers(showing: Showing, words: Words) -> None:
@@ -67,7 +67,7 @@ def _answers(showing: Showing, words: Words) -> None:
     asked = str(job.payload["request"]["prompt"]) if job else ""
     text_panes("present_answers", _views(job, words), words, height=HEIGHT, prompt=asked)
     if job is not None and job.state == "failed":
-        st.error(escaped(words("texts.failed", reason=words.said(job.error or ""))))
+        st.error(escaped(words("texts.failed", reason=words.said(job.error))))
 
 
 def _views(job: JobRow | None, words: Words) -> list[PaneView]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from compresslab.data.texts import example_prompts
+from compresslab.messages import Message
 from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pane
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import RunSummary
@@ -58,7 +59,7 @@ def under_way(workspace: Workspace, model: str) -> list[JobRow]:
     return [*_recordings(workspace, model), *_runs(workspace, model)]
 
 
-def why_none(workspace: Workspace, model: str) -> str | None:
+def why_none(workspace: Workspace, model: str) -> Message | None:
     """Why the newest size that was tried could not be made; None where none failed."""
     failed = [
         job for job in workspace.jobs(("failed",)) if job.kind == "run" and job.payload["recipe"]["model"] == model

@@ -53,7 +53,7 @@ def _measure(model: str) -> None:
     try:
         ladder.start(state.workspace(), model, session.owner)
     except CompresslabError as error:
-        session.problem, session.showing.preparing = str(error), False
+        session.problem, session.showing.preparing = error.message, False
 
 
 # -- while it is under way -------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def progress(showing: Showing, prepared: Prepared, words: Words) -> None:
             _go_on(prepared, words)
             jobs = ladder.under_way(workspace, prepared.model)
     except CompresslabError as error:
-        state.current().problem = str(error)
+        state.current().problem = error.message
         return
     if jobs:
         showing.watching = True

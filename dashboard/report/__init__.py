@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from compresslab.errors import BadInput
+from compresslab.errors import BadInput, reason
 from compresslab.files.atomic import new_file
 from compresslab.records.results import RunRecord
 from compresslab.workspace import Workspace
@@ -19,7 +19,7 @@ MOST_RUNS = 6  # as many as Compare takes
 def make(workspace: Workspace, records: Sequence[RunRecord], language: str) -> str:
     """The HTML of these runs, with every text that the store has of them. Raises BadInput."""
     if not 1 <= len(records) <= MOST_RUNS:
-        raise BadInput(f"A report is of one run, or of up to {MOST_RUNS} side by side; these are {len(records)}.")
+        raise BadInput("report.count", most=MOST_RUNS, count=len(records))
     weights = {name for record in records for name in (record.baseline_hash, record.compressed_hash)}
     return report_html(records, workspace.recorded_answers(weights), words_of(language))
 
@@ -31,5 +31,4 @@ def write(workspace: Workspace, run_ids: Sequence[str], file: Path, language: st
         with new_file(file) as part:
             part.write_text(html, encoding="utf-8")
     except OSError as error:
-        reason = (error.strerror or "it failed").lower()
-        raise BadInput(f"The report can't be written to {file} ({reason}); give another --out.") from None
+        raise BadInput("report.not_written", file=file, reason=reason(error)) from None

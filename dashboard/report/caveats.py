@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from compresslab.messages import Message
 from compresslab.records.results import RunRecord
 from compresslab_dashboard.recipe_words import steps_text
 from compresslab_dashboard.texts import Words
@@ -22,9 +23,8 @@ def _about_speed(records: Sequence[RunRecord], words: Words) -> list[str]:
     timed = [m for record in records for m in record.measurements if m.unit == "tokens/s"]
     simulated = any(m.kernel == "simulated" for m in timed)
     said = [words("report.caveat.simulated")] if simulated else []
-    return said + [
-        words("report.caveat.speed", note=words.said(note)) for note in sorted({m.note for m in timed} - {""})
-    ]
+    notes = sorted({words.said(m.note) for m in timed} - {""})
+    return said + [words("report.caveat.speed", note=note) for note in notes]
 
 
 def _about_comparing(records: Sequence[RunRecord], words: Words) -> list[str]:
@@ -41,7 +41,7 @@ def _about_comparing(records: Sequence[RunRecord], words: Words) -> list[str]:
     return said
 
 
-def _measured_on(metric: str, records: Sequence[RunRecord]) -> set[str | None]:
+def _measured_on(metric: str, records: Sequence[RunRecord]) -> set[Message | None]:
     return {m.dataset for record in records for m in record.measurements if m.metric == metric}
 
 

@@ -15,7 +15,7 @@ def compress() -> None:
     try:
         job = state.workspace().submit(session.recipe, stage="final", owner=session.owner)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
         return
     stop_draft(session)
     session.job = job
@@ -30,7 +30,7 @@ def export(run_id: str, name: str) -> None:
         chosen = session.export_settings
         (job,) = state.workspace().submit_export(run_id, name, settings=chosen, owner=session.owner)
     except CompresslabError as error:
-        session.unwritten[run_id, name] = str(error)
+        session.unwritten[run_id, name] = error.message
         return
     session.exports[run_id, name] = job
 
@@ -42,7 +42,7 @@ def measure_sensitivity() -> None:
     try:
         session.measuring = state.workspace().submit_sensitivity(session.recipe, owner=session.owner)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
 
 
 def stop(job_id: int) -> None:
@@ -51,7 +51,7 @@ def stop(job_id: int) -> None:
     try:
         state.workspace().cancel(job_id)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
 
 
 def stop_draft(session: State) -> None:
@@ -101,7 +101,7 @@ def generate() -> None:
     try:
         session.texts = state.workspace().submit_generation(request, owner=session.owner)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
         return
     session.texts_of = recipe.content_hash
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.records.results import ExportRecord, RunRecord
 from compresslab.store import JobRow
 from compresslab.work.exporting import Offer, card_of
@@ -36,7 +37,7 @@ def _block(polled: bool) -> None:
         try:
             offers = state.workspace().export_offers(record.run_id, session.export_settings)
         except BadInput as error:
-            st.info(escaped(words.said(str(error))))
+            st.info(escaped(words.said(error.message)))
             return
         _baseline(record, words)
         for offer in offers:
@@ -94,8 +95,8 @@ def _line(session: State, record: RunRecord, offer: Offer, jobs: dict[int, JobRo
             _said(written, offer, words)
 
 
-def _failure(job: JobRow | None) -> str:
-    return job.error or "" if job is not None and job.state == "failed" else ""
+def _failure(job: JobRow | None) -> Message | None:
+    return job.error if job is not None and job.state == "failed" else None
 
 
 def _act(session: State, record: RunRecord, offer: Offer, job: JobRow | None, words: Words) -> None:

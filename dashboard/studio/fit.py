@@ -25,7 +25,7 @@ def fit_to_size(facts: ModelFacts | None, words: Words, *, expanded: bool = Fals
         try:
             known = state.workspace().sensitivity(state.current().recipe) is not None
         except CompresslabError as error:
-            st.error(escaped(words.said(str(error))))
+            st.error(escaped(words.said(error.message)))
             return
         if known:
             _budget(words)
@@ -77,10 +77,10 @@ def _take_budget() -> None:
     try:
         fitted = state.workspace().allocate(session.recipe, budget_bytes=int(st.session_state["budget"]))
     except CompresslabError as error:
-        session.unfit = str(error)
+        session.unfit = error.message
         return
     state.replace_sketch(session.sketch.with_steps(fitted.steps))
-    session.unfit = ""
+    session.unfit = None
 
 
 # -- measuring the model, once ---------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def measure_first(words: Words) -> None:
     st.button(words("fit.measure"), key="measure_sensitivity", on_click=actions.measure_sensitivity, width="stretch")
     before = state.current().ended.get(state.current().measuring or 0)
     if before is not None and before.state == "failed":
-        st.error(escaped(words("job.failed", reason=words.said(before.error or ""))))
+        st.error(escaped(words("job.failed", reason=words.said(before.error))))
 
 
 def _under_way() -> JobRow | None:

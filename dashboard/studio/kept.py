@@ -14,7 +14,7 @@ def kept(words: Words) -> None:
         entries = state.workspace().statistics()
         st.caption(words("kept.help"))
         for entry in entries:
-            shown = {"model": escaped(entry.model), "text": escaped(_name(entry.text, words))}
+            shown = {"model": escaped(entry.model), "text": escaped(words.said(entry.text))}
             size = formats.file_size(entry.bytes)
             st.caption(words("kept.entry", **shown, samples=entry.samples, length=entry.sequence_length, size=size))
         if not entries:
@@ -26,13 +26,8 @@ def kept(words: Words) -> None:
             st.button(words("kept.clear.yes"), key="clear_kept_yes", type="primary", on_click=_clear)
 
 
-def _name(text: str, words: Words) -> str:
-    """A text's own name: of a file, the last part of its path."""
-    return words.said(text.replace("\\", "/").rsplit("/", 1)[-1])
-
-
 def _clear() -> None:
     try:
         state.workspace().clear_statistics()
     except CompresslabError as error:
-        state.current().problem = str(error)
+        state.current().problem = error.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from compresslab.errors import BadInput, CompresslabError
+from compresslab.messages import Message
 from compresslab.planning.estimate import NO_TABLE, Estimate
 from compresslab.records.results import Measurement, RunRecord, Stage
 from compresslab_dashboard import state
@@ -17,7 +18,7 @@ class Outcome:
     """`view` is what the job behind the numbers has reported; `problem` says why there is not even an estimate."""
 
     estimate: Estimate | None
-    problem: str = ""
+    problem: Message | None = None
     record: RunRecord | None = None
     view: JobView = field(default_factory=JobView)
     stream: str = ""  # names the drawing: another job begins a new one
@@ -50,7 +51,7 @@ def outcome_of(session: State) -> Outcome:
     return Outcome(estimate, problem, _record(session, wanted), view, stream=str(job or session.run or ""))
 
 
-def estimate_of(session: State) -> tuple[Estimate | None, str]:
+def estimate_of(session: State) -> tuple[Estimate | None, Message | None]:
     """Computed once for each recipe, and once more when the model has been measured, which anyone may do meanwhile."""
     recipe = session.recipe
     known = session.estimates.get(recipe.content_hash)
@@ -58,8 +59,8 @@ def estimate_of(session: State) -> tuple[Estimate | None, str]:
         if known is None or (known.why_not == NO_TABLE and state.workspace().sensitivity(recipe) is not None):
             known = session.estimates[recipe.content_hash] = state.workspace().estimate(recipe)
     except CompresslabError as error:
-        return None, "" if state.is_remote(recipe.model) else str(error)
-    return known, ""
+        return None, None if state.is_remote(recipe.model) else error.message
+    return known, None
 
 
 def _job_of(session: State, wanted: str) -> int | None:

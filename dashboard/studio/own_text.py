@@ -47,7 +47,7 @@ def _use(content: bytes, name: str, purpose: Purpose, facts: ModelFacts, words: 
     try:
         _preview(understand(content, name, purpose, facts), words)
     except CompresslabError as error:
-        st.error(escaped(words.said(str(error))))
+        st.error(escaped(words.said(error.message)))
         return
     if st.button(words("own.use"), key="own_use", type="primary"):
         sketch = state.current().sketch

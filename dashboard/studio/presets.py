@@ -56,7 +56,7 @@ def _take(goal: Goal) -> None:
     try:
         chosen = state.workspace().preset(goal, session.recipe)
     except CompresslabError as error:
-        session.problem = str(error)
+        session.problem = error.message
         return
     state.replace_sketch(Sketch.of(chosen.recipe))
     session.preset = (sentence(chosen, state.words()), session.recipe.content_hash)

@@ -90,7 +90,7 @@ def _said(session: State, outcome: Outcome, words: Words) -> None:
     if outcome.problem:
         st.error(escaped(words.said(outcome.problem)))
     elif failed is not None:
-        st.error(escaped(words("job.failed", reason=words.said(failed.error or ""))))
+        st.error(escaped(words("job.failed", reason=words.said(failed.error))))
     elif stopped:
         st.caption(words("job.cancelled"))
     else:

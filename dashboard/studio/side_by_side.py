@@ -120,7 +120,7 @@ def _status(session: State, job: JobRow | None, words: Words) -> str:
     if job.state == "queued":
         return queue_text(job.id, words)
     if job.state == "failed":
-        return words("texts.failed", reason=words.said(job.error or ""))
+        return words("texts.failed", reason=words.said(job.error))
     if job.state == "cancelled":
         return words("texts.cancelled")
     if job.over and session.texts_of and session.texts_of != session.recipe.content_hash:

@@ -8,6 +8,7 @@ import streamlit as st
 from compresslab.data.labelled import check_examples
 from compresslab.data.texts import check_file
 from compresslab.errors import BadInput, CompresslabError
+from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
 from compresslab.recipes.metric import Metric
 from compresslab.recipes.recipe import DEVICES, RUNTIMES, Recipe
@@ -78,16 +79,16 @@ def _model(words: Words) -> ModelFacts | None:
     return facts
 
 
-def _facts(name: str, words: Words) -> tuple[ModelFacts | None, str]:
+def _facts(name: str, words: Words) -> tuple[ModelFacts | None, Message | str | None]:
     """Facts of the model, and what is wrong with the name. A Hub model that is not here yet has neither."""
     if not name:
         return None, words("model.none")
     try:
-        return state.workspace().facts(name), ""
+        return state.workspace().facts(name), None
     except BadInput as error:
-        return None, "" if state.is_remote(name) else str(error)
+        return None, None if state.is_remote(name) else error.message
     except CompresslabError as error:
-        return None, str(error)
+        return None, error.message
 
 
 def _device(words: Words) -> None:
@@ -166,7 +167,7 @@ def _check(file: Callable[[], None]) -> None:
     try:
         file()
     except BadInput as error:
-        st.error(escaped(state.words().said(str(error))))
+        st.error(escaped(state.words().said(error.message)))
 
 
 def _metric(metric: Metric, words: Words) -> Metric:

@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from compresslab.messages import Message
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.metric import METRICS
 from compresslab.settings import Control
 from compresslab_dashboard.texts import en, zh
-from compresslab_dashboard.texts.sentences import Catalogue
-from compresslab_dashboard.texts.zh import sentences as zh_sentences
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 _MODULES = {"en": en, "zh": zh}
-_CATALOGUES = {
-    "zh": Catalogue({**zh_sentences.WORDS, **zh_sentences.SYSTEM, **zh_sentences.SENTENCES}, zh_sentences.JOINTS)
-}
 _BRACKETS = re.compile(r"[(（](.+)[)）]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&^=])")
 
@@ -44,7 +40,6 @@ class Words:
     texts: dict[str, str]
     settings: dict[str, tuple[str, str, str]]  # owner.setting, or the setting of many owners -> label, plain, help
     units: dict[str, str]
-    catalogue: Catalogue | None = None  # None for English, which core speaks itself
 
     def __call__(self, key: str, **values: object) -> str:
         return self.texts[key].format(**values) if values else self.texts[key]
@@ -53,9 +48,9 @@ class Words:
         """For names that come from data: a kind of question, a stage."""
         return self.texts.get(key, default)
 
-    def said(self, text: str) -> str:
-        """What core says: why it refused, what it noticed, what a number was measured on and in."""
-        return text if self.catalogue is None else self.catalogue.said(text)
+    def said(self, what: Message | str | None) -> str:
+        """What core says: why it refused, what it noticed, what a number was measured on and in; a text as it is."""
+        return what.in_language(self.language) if isinstance(what, Message) else what or ""
 
     def question_kind(self, kind: str) -> str:
         return self.known(f"question.{kind}", kind)
@@ -99,7 +94,7 @@ class Words:
 @cache
 def words_of(language: str) -> Words:
     module = _MODULES[language]
-    return Words(language, module.TEXTS, module.SETTINGS, module.UNITS, _CATALOGUES.get(language))
+    return Words(language, module.TEXTS, module.SETTINGS, module.UNITS)
 
 
 def escaped(text: str) -> str:

@@ -35,7 +35,7 @@ class StatisticsCache:
         """Of every matrix of the blocks. Raises Cancelled, RunFailed."""
         source, sequences = source_of(context), context.calibration()
         if source.facts.anatomy.decoder:
-            context.job.remember("The decoder read the same calibration text as the encoder, one token later.")
+            context.job.remember("calibration.decoder")
         taken = whole_statistics if source.facts.anatomy.decoder else baseline_statistics
         need = hessian_bytes(source)
         hessian = hessian or need <= SMALL_BYTES
@@ -56,7 +56,7 @@ class StatisticsCache:
     def _store(self, id_: str, context: StepContext, sequences: Tensor) -> StatisticsStore:
         about: dict[str, Any] = {
             "model": context.recipe.model,
-            "text": label(context.recipe.calibration.text),
+            "text": label(context.recipe.calibration.text).to_json(),
             "samples": len(sequences),
             "sequence_length": sequences.shape[1],
         }

@@ -15,6 +15,7 @@ import torch
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import inputs_of
 from compresslab.errors import RunFailed
+from compresslab.messages import Message
 from torch import Tensor, nn
 
 BATCH_TOKENS = 4096  # of one forward pass
@@ -23,7 +24,7 @@ MORE_DAMPENING = (1.0, 10.0, 100.0)  # times the dampening asked for, tried one 
 HESSIAN = "hessian"
 
 Group = tuple[str, ...]
-Say = Callable[[str], None]
+Say = Callable[[Message], None]
 
 
 class Unfactorable(Exception):
@@ -82,7 +83,7 @@ class InputStatistics:
     def heard_by(self, say: Say, group: Group) -> InputStatistics:
         """The same statistics, that tell what they had to do for this input."""
         told = copy.copy(self)
-        told._say = lambda text: say(f"{group[0]}: {text}")
+        told._say = lambda said: say(Message("calibration.of_weight", weight=group[0], said=said))
         return told
 
     def aim(self, weight: Tensor, dampening: float, order: Tensor | None = None) -> Tensor:
@@ -118,7 +119,7 @@ class InputStatistics:
                 self._unfactorable.add(name)
                 continue
             if times > 1 and self._say is not None:
-                self._say(f"the statistics of its input needed {times:g} times the dampening.")
+                self._say(Message("calibration.more_dampening", times=times))
             return found
         raise Unfactorable
 
@@ -184,10 +185,7 @@ class Sums:
         mean, peaks = self._total / self.tokens, self._peaks
         squares = self._squares if self._moments is None else self._moments.diagonal()
         if not bool((mean.isfinite() & squares.isfinite()).all()):
-            raise RunFailed(
-                f"What {group[0]} reads on the calibration text is not finite; take dtype float32, or look at the "
-                "steps before this one."
-            )
+            raise RunFailed("calibration.not_finite", weight=group[0])
         if self._moments is None:
             return InputStatistics(self.tokens, mean, peaks, norms=(squares / self.tokens).sqrt())
         upper = self._moments.triu_().div_(self.tokens)

@@ -17,7 +17,10 @@ import torch
 from cachetools import LRUCache
 from compresslab.engine.inputs.calibration import HESSIAN, Arrays, Group, InputStatistics, Say
 from compresslab.engine.lru import get_or_make
+from compresslab.errors import first_line
+from compresslab.errors import reason as reason_of
 from compresslab.files.atomic import new_file, new_folder
+from compresslab.messages import Message, plain
 from compresslab.profiles import statistics_files as files
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -38,7 +41,7 @@ class StatisticsStore:
     memory: LRUCache[Hashable, Tensor]  # unpacked arrays
     notice: Say
     check: Callable[[], None]
-    _failed: list[str] = field(default_factory=list)
+    _failed: list[Message] = field(default_factory=list)
 
     def kept_or(self, measure: Callable[[], Measured], need: int) -> Found:
         """What is on disk; else what is measured now, and kept there unless its `need` in bytes is too much for it."""
@@ -47,7 +50,7 @@ class StatisticsStore:
                 found = self._read()
                 return found if found is not None else self._written(measure(), need)
         except OSError as error:
-            self._not_kept(error.strerror or str(error))
+            self._not_kept(reason_of(error))
             return dict(measure())
 
     # -- writing ------------------------------------------------------------------------
@@ -55,7 +58,8 @@ class StatisticsStore:
     def _written(self, measured: Measured, need: int) -> Found:
         """Each group goes to the disk as soon as it is known; where that fails it stays in memory, with a notice."""
         if not files.make_room(need, self.id):
-            self._not_kept(f"they need {need / 1e9:.1f} GB and {files.ROOM} allows {files.room() / 1e9:.1f} GB")
+            allowed = files.room() / 1e9
+            self._not_kept(Message("statistics.too_large", needed=need / 1e9, variable=files.ROOM, allowed=allowed))
             return dict(measured)
         found: Found = {}
         with new_folder(self._place) as part:
@@ -75,12 +79,12 @@ class StatisticsStore:
             save_file(_plain(statistics), file, {"tokens": str(statistics.tokens)})
             return self._opened(file)
         except (OSError, SafetensorError) as error:
-            self._not_kept(getattr(error, "strerror", None) or str(error))
+            self._not_kept(reason_of(error) if isinstance(error, OSError) else plain(first_line(error)))
             return statistics
 
-    def _not_kept(self, reason: str) -> None:
+    def _not_kept(self, reason: Message) -> None:
         self._failed.append(reason)
-        self.notice(f"The statistics of the calibration text are not kept on disk: {reason}.")
+        self.notice(Message("statistics.not_kept", reason=reason))
 
     # -- reading ------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from compresslab.engine.lru import get_or_make
 from compresslab.engine.measuring.scores import Array, QuestionScores, ScoreCache, TokenScores, compare, most_tokens
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import NOT_COUNTED, padding, shifted
+from compresslab.messages import Message
 from torch import Tensor
 
 EXAMPLES = 16  # scored together at the most
@@ -45,7 +46,7 @@ class Bench:
     baseline: CompressedModel
     compressed: CompressedModel
     examples: Sequence[Encoded]
-    dataset: str
+    dataset: Message
     cache: ScoreCache
     key: tuple[Any, ...]  # names baseline and examples
     check: Callable[[], None]

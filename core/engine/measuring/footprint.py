@@ -10,6 +10,7 @@ import torch
 from compresslab.engine.models.device import return_freed_memory
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import inputs_of
+from compresslab.messages import Message
 from compresslab.models.packed_layout import file_bytes
 from compresslab.records.results import Direction, Measurement, Variant
 from torch import Tensor
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from compresslab.engine.context import MeasureContext
 
 SAMPLE_SECONDS = 0.001
-WRITTEN = "the packed file as written"
-LAID_OUT = "the packed file to the byte, from the weights as they are; written when the run is final"
-CPU_PEAK = "in torch: weights, and the rise of this process's resident memory while one window was read"
-CUDA_PEAK = "in torch: weights, and the rise of its peak on the device while one window was read"
+WRITTEN = Message("footprint.packed_file")
+LAID_OUT = Message("footprint.packed_estimate")
+CPU_PEAK = Message("footprint.process_memory")
+CUDA_PEAK = Message("footprint.device_memory")
 
 
 def footprints(context: MeasureContext) -> list[Measurement]:
@@ -33,12 +34,14 @@ def footprints(context: MeasureContext) -> list[Measurement]:
     for variant, model in models.items():
         context.check()
         peak, note = peak_bytes(model, window)
-        found.append(_bytes("weight_memory_bytes", variant, model.memory_bytes, f"held in torch as {_dtype(model)}"))
+        found.append(
+            _bytes("weight_memory_bytes", variant, model.memory_bytes, Message("footprint.dtype", dtype=_dtype(model)))
+        )
         found.append(_bytes("peak_memory_bytes", variant, peak, note))
     return [*found, _sparsity("baseline", context.baseline), _sparsity("compressed", context.compressed)]
 
 
-def peak_bytes(model: CompressedModel, window: Tensor) -> tuple[int, str]:
+def peak_bytes(model: CompressedModel, window: Tensor) -> tuple[int, Message]:
     """Bytes at the peak while the model reads one window, and how that was measured."""
     if model.device.type == "cuda":
         before = torch.cuda.memory_allocated(model.device)
@@ -81,15 +84,17 @@ def _disk(context: MeasureContext) -> list[Measurement]:
     ]
 
 
-def _bytes(metric: str, variant: Variant, value: int, note: str) -> Measurement:
+def _bytes(metric: str, variant: Variant, value: int, note: Message) -> Measurement:
     return _measured(metric, variant, value, "bytes", "lower", note)
 
 
 def _sparsity(variant: Variant, model: CompressedModel) -> Measurement:
-    return _measured("sparsity", variant, model.sparsity(), "fraction", "neutral", "of the linear layers' weights")
+    return _measured("sparsity", variant, model.sparsity(), "fraction", "neutral", Message("footprint.linear_share"))
 
 
-def _measured(metric: str, variant: Variant, value: float, unit: str, direction: Direction, note: str) -> Measurement:
+def _measured(
+    metric: str, variant: Variant, value: float, unit: str, direction: Direction, note: Message
+) -> Measurement:
     return Measurement(metric=metric, variant=variant, value=value, unit=unit, direction=direction, note=note)
 
 

@@ -21,6 +21,7 @@ from compresslab.engine.models.architecture import logits_of
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tokens import start_token
 from compresslab.errors import RunFailed
+from compresslab.messages import Message
 from torch import Tensor
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ BATCH_FLOPS = {"cuda": 10**14, "mps": 10**12}
 class TokenScores:
     """Sums over the scored tokens of each window: arrays of shape [windows]."""
 
-    dataset: str
+    dataset: Message
     tokens: Array
     baseline_nll: Array
     compressed_nll: Array
@@ -50,7 +51,7 @@ class TokenScores:
 class QuestionScores:
     """What both models answer: arrays of shape [questions]."""
 
-    dataset: str
+    dataset: Message
     answers: Array
     baseline_picks: Array
     compressed_picks: Array
@@ -93,7 +94,7 @@ def score_tokens(
     compressed: CompressedModel,
     windows: Tensor,
     most_windows: int,
-    dataset: str,
+    dataset: Message,
     cache: ScoreCache,
     key: tuple[Any, ...],
     check: Callable[[], None],
@@ -152,7 +153,7 @@ def compare(before: Tensor, after: Tensor, targets: Tensor) -> Array:
         scores = torch.stack([nll, nll_compressed, divergence, same.float()]).where(counted, 0.0)
         sums = scores.cpu().double().sum(2)
     if not bool(sums.isfinite().all()):
-        raise RunFailed("The model's outputs are no numbers any more; use dtype float32, or milder settings.")
+        raise RunFailed("run.not_finite")
     return sums.numpy()
 
 
@@ -187,7 +188,7 @@ def score_questions(
     compressed: CompressedModel,
     questions: list[EncodedQuestion],
     most_questions: int,
-    dataset: str,
+    dataset: Message,
     cache: ScoreCache,
     key: tuple[Any, ...],
     check: Callable[[], None],

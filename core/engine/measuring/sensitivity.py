@@ -19,6 +19,7 @@ from compresslab.engine.progress import Tracker
 from compresslab.engine.solvers.optimal_brain import relative_loss
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.profiles.probes import Probes
 from compresslab.profiles.sensitivity_store import about
 from compresslab.profiles.sensitivity_table import Column, Point, SensitivityTable, column
@@ -40,7 +41,7 @@ def build(session: Session, recipe: Recipe, probes: Probes, job: Job) -> Sensiti
     begun = time.monotonic()
     facts = session.baseline(recipe).facts
     if facts.task != "causal":
-        raise BadInput(f"{facts.name} does not write on a text; sensitivity is measured for models that do. Run steps.")
+        raise BadInput("sensitivity.not_causal", name=facts.name)
     recipe = recipe.replace(calibration=recipe.calibration.model_copy(update={"statistics": "baseline"}))
     bench = _Bench(session, recipe, session.baseline(recipe), job)
     job.tracker.begin("columns")
@@ -54,7 +55,7 @@ def build(session: Session, recipe: Recipe, probes: Probes, job: Job) -> Sensiti
     return SensitivityTable(
         model=recipe.model,
         about=about(recipe),
-        dataset=f"{label(recipe.evaluation.text)}, context {windows.shape[1]}",
+        dataset=Message("text.with_context", text=label(recipe.evaluation.text), context=windows.shape[1]),
         tokens=windows.shape[0] * (windows.shape[1] - 1),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=time.monotonic() - begun,
@@ -117,8 +118,8 @@ class _Bench:
         quiet = Job(_unheard, self.job.cancelled, Tracker({}, _unheard))
         model = self.baseline.copy()
         step.apply(model, StepContext(quiet, self.session, self.recipe, self.baseline))
-        for text in quiet.notices:
-            self.job.notice(text)
+        for said in quiet.notices:
+            self.job.notice(said)
         return model
 
     def loss(self, name: str, changed: CompressedModel) -> float:
@@ -143,7 +144,8 @@ class _Bench:
         windows, key = self.windows(tokens)
         cache, check = self.session.scores, self.job.check
         latest: TokenScores | None = None
-        for scores in score_tokens(self.baseline, model, windows, len(windows), "", cache, key, check):
+        dataset = label(self.recipe.evaluation.text)
+        for scores in score_tokens(self.baseline, model, windows, len(windows), dataset, cache, key, check):
             latest = scores
         assert latest is not None  # there is one window at the least
         return latest

@@ -9,6 +9,7 @@ from compresslab.engine.measuring.examples import Bench, ClassScores, score_clas
 from compresslab.engine.measuring.scores import QuestionScores, Shared, TokenScores, score_questions, score_tokens
 from compresslab.engine.models.tokens import label
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 
 if TYPE_CHECKING:
     from compresslab.engine.context import MeasureContext
@@ -56,7 +57,11 @@ def _bench(context: MeasureContext, purpose: str = "examples") -> Bench:
         baseline=context.baseline,
         compressed=context.compressed,
         examples=examples[: _share_of(len(examples), context)],
-        dataset=f"{label(context.recipe.evaluation.questions)}, context {context.baseline.context_length}",
+        dataset=Message(
+            "text.with_context",
+            text=label(context.recipe.evaluation.questions),
+            context=context.baseline.context_length,
+        ),
         cache=context.session.scores,
         key=(purpose, *key),
         check=context.check,
@@ -65,7 +70,7 @@ def _bench(context: MeasureContext, purpose: str = "examples") -> Bench:
 
 def _windows(context: MeasureContext) -> Shared[TokenScores]:
     windows, key = context.session.evaluation_windows(context.recipe, context.baseline, context.job)
-    dataset = f"{label(context.recipe.evaluation.text)}, context {windows.shape[1]}"
+    dataset = Message("text.with_context", text=label(context.recipe.evaluation.text), context=windows.shape[1])
     most = _share_of(len(windows), context)
     models = context.baseline, context.compressed
     source = score_tokens(*models, windows, most, dataset, context.session.scores, key, context.check)
@@ -75,9 +80,9 @@ def _windows(context: MeasureContext) -> Shared[TokenScores]:
 def _questions(context: MeasureContext) -> Shared[QuestionScores]:
     questions, key = context.session.questions(context.recipe, context.baseline, context.job)
     if not questions:
-        raise BadInput("There are no questions in the file; it needs at least one line.")
+        raise BadInput("questions.empty_file")
     name = context.recipe.evaluation.questions
-    dataset = "bundled questions" if name == "bundled" else label(name)
+    dataset = Message("questions.bundled") if name == "bundled" else label(name)
     most = _share_of(len(questions), context)
     models = context.baseline, context.compressed
     source = score_questions(*models, questions, most, dataset, context.session.scores, key, context.check)

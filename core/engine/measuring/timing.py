@@ -20,6 +20,7 @@ from compresslab.engine.runtimes.decoding import Greedy
 from compresslab.engine.runtimes.fidelity import divergence
 from compresslab.engine.runtimes.torch_runtime import TorchRuntime
 from compresslab.files.paths import home
+from compresslab.messages import Message, remarks
 from compresslab.models.narrowing import widths_now
 from compresslab.models.traffic import cache_per_token, read_per_token
 from compresslab.records.results import Direction, Measurement, Variant
@@ -112,13 +113,13 @@ def _lanes(context: MeasureContext, prompt_tokens: int, new_tokens: int) -> list
     chosen = context.session.runtimes.choose(compressed, context.recipe.runtime, prompt_tokens)
     plain, beside = TorchRuntime(baseline), chosen.runtime
     lanes = [_lane("compressed", compressed, chosen.runtime, new_tokens)]
-    job.remember(f"Speed was timed in {chosen.runtime.name}: {chosen.why}.")
+    job.remember("timing.runtime", runtime=chosen.runtime.name, reason=chosen.why)
     if chosen.runtime.name != "onnxruntime":
         return [_lane("baseline", baseline, plain, new_tokens), *lanes]
     try:
         beside = context.session.runtimes.onnx(baseline)
     except CannotExpress as reason:
-        job.notice(f"The baseline was timed in torch: {reason}.")
+        job.notice("timing.baseline_torch", reason=reason.message)
         return [_lane("baseline", baseline, plain, new_tokens), *lanes]
     return [
         _lane("baseline", baseline, beside, new_tokens),
@@ -144,10 +145,10 @@ class _alone:  # noqa: N801 - reads as a word in the with statement
                 self._lock.acquire(timeout=0.5)
                 break
             except Timeout:
-                self._job.notice("Another timing is running on this machine; this one waits for its turn.")
+                self._job.notice("timing.waiting")
         busy = psutil.cpu_percent(interval=0.1) > BUSY_PERCENT
         if busy:
-            self._job.notice("The machine was busy with other work while speed was timed; expect wider errors.")
+            self._job.notice("timing.busy")
         return busy
 
     def __exit__(self, *_: object) -> Literal[False]:
@@ -162,7 +163,7 @@ def _prompt(context: MeasureContext, settings: Speed) -> Tensor:
     room = context.baseline.context_length - (settings.new_tokens if causal else 0)
     length = max(1, min(settings.prompt_tokens, room, windows.numel()))
     if length < settings.prompt_tokens:
-        context.job.notice(f"Speed was timed with a prompt of {length} tokens: the model's context holds no more.")
+        context.job.notice("timing.short_prompt", count=length)
     return windows.flatten()[:length].unsqueeze(0).to(context.baseline.device)
 
 
@@ -170,7 +171,7 @@ def _prompt(context: MeasureContext, settings: Speed) -> Tensor:
 
 
 def _speeds(lane: Lane, busy: bool) -> list[Measurement]:
-    note = "; ".join(part for part in (lane.runtime.reason, "the machine was busy" if busy else "") if part)
+    note = remarks(lane.runtime.reason, Message("timing.note_busy") if busy else None)
     rows: list[tuple[str, list[float], str, Direction]] = [
         ("ttft_seconds", lane.ttft, "s", "lower"),
         ("prefill_tokens_per_second", lane.prefill, "tokens/s", "higher"),
@@ -181,7 +182,9 @@ def _speeds(lane: Lane, busy: bool) -> list[Measurement]:
     return [_speed(lane, name, values, unit, direction, note) for name, values, unit, direction in rows]
 
 
-def _speed(lane: Lane, name: str, values: list[float], unit: str, direction: Direction, note: str) -> Measurement:
+def _speed(
+    lane: Lane, name: str, values: list[float], unit: str, direction: Direction, note: Message | None
+) -> Measurement:
     value, error = median(values)
     return Measurement(
         metric=lane.prefix + name,
@@ -215,7 +218,7 @@ def _weights_held(lane: Lane) -> Measurement:
         unit="bytes",
         direction="lower",
         runtime=label(lane.runtime),
-        note="all forms of the weights that the runtime holds",
+        note=Message("timing.all_forms"),
     )
 
 
@@ -232,7 +235,7 @@ def _divergence(context: MeasureContext, lane: Lane) -> Measurement:
         samples=tokens,
         sample_unit="tokens",
         runtime=label(lane.runtime),
-        note="quality was measured in torch, with the same weights",
+        note=Message("timing.quality_torch"),
     )
 
 
@@ -254,10 +257,10 @@ def _bandwidth_share(lane: Lane, prompt_tokens: int) -> Measurement | None:
         samples=len(lane.decode),
         sample_unit="rounds",
         runtime=label(lane.runtime),
-        note=f"{size / 1e6:.1f} MB a token, {cache / 1e6:.1f} of them KV cache, of {plain / 1e9:.1f} GB/s",
+        note=Message("timing.ceiling", token=size / 1e6, cache=cache / 1e6, bandwidth=plain / 1e9),
     )
 
 
-def label(runtime: Runtime) -> str:
+def label(runtime: Runtime) -> Message:
     """Runtime and kernel, as records and panes name them."""
-    return f"{runtime.name}, {runtime.kernel}"
+    return Message("runtime.label", runtime=runtime.name, kernel=runtime.kernel)

@@ -55,13 +55,13 @@ def module_of(
             None, config=copy.deepcopy(config), state_dict=state, dtype=dtype, output_loading_info=True
         )
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise BadInput(f"The config.json does not make a model: {first_line(error)}") from None
+        raise BadInput("model.config_refused", reason=first_line(error)) from None
     wrong = sorted(info["missing_keys"]) or sorted(name for name, *_ in info["mismatched_keys"])
     if wrong:
-        raise BadInput(f"The checkpoint does not fit its config.json: {wrong[0]} is missing or has another shape.")
+        raise BadInput("model.weights_misfit", weight=wrong[0])
     if info["unexpected_keys"]:
         extra = min(info["unexpected_keys"])
-        raise BadInput(f"The checkpoint does not fit its config.json, which knows no {extra}.")
+        raise BadInput("model.weights_extra", weight=extra)
     for name in hollow:
         owner, _, key = name.rpartition(".")
         module.get_submodule(owner)._parameters[key] = nn.Parameter(state[name].to("meta"), requires_grad=False)

@@ -56,13 +56,11 @@ def read_config(folder: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"config.json in {folder} can't be used: {first_line(error)}") from None
+        raise BadInput("model.config_unusable", folder=folder, reason=first_line(error)) from None
 
 
 def read_tokenizer(folder: Path) -> Any:
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(
-            f"There is no tokenizer that can be used in {folder} ({first_line(error)}); it needs tokenizer.json."
-        ) from None
+        raise BadInput("model.no_tokenizer", folder=folder, reason=first_line(error)) from None

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import torch
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -27,8 +28,8 @@ class Choice:
 
     device: torch.device
     dtype: torch.dtype
-    reason: str
-    dtype_reason: str
+    reason: Message
+    dtype_reason: Message
 
     @property
     def dtype_name(self) -> str:
@@ -39,7 +40,7 @@ def choose(device: str, dtype: str, facts: ModelFacts) -> Choice:
     """Raises BadInput for a device that is not there."""
     kind, reason = _device(device)
     if dtype != "auto":
-        return Choice(torch.device(kind), DTYPES[dtype], reason, "asked for")
+        return Choice(torch.device(kind), DTYPES[dtype], reason, Message("device.asked"))
     name, dtype_reason = _fastest(kind, facts.hidden_size, _half_precision(kind, facts))
     return Choice(torch.device(kind), DTYPES[name], reason, dtype_reason)
 
@@ -76,14 +77,14 @@ def available() -> list[str]:
     return [name for name, is_there in there if is_there]
 
 
-def _device(asked: str) -> tuple[str, str]:
+def _device(asked: str) -> tuple[str, Message]:
     here = available()
     if asked == "auto":
-        missing = " and ".join(name for name in ("cuda", "mps") if name not in here)
-        return here[0], "fastest one here" if here[0] != "cpu" else f"no {missing} device here"
+        missing = [name for name in ("cuda", "mps") if name not in here]
+        return here[0], Message("device.fastest") if here[0] != "cpu" else Message("device.missing", devices=missing)
     if asked not in here:
-        raise BadInput(f"There is no {asked} device here; use {' or '.join(here)}, or auto.")
-    return asked, "asked for"
+        raise BadInput("device.unknown", device=asked, devices=here)
+    return asked, Message("device.asked")
 
 
 def _half_precision(kind: str, facts: ModelFacts) -> str | None:
@@ -97,15 +98,15 @@ def _half_precision(kind: str, facts: ModelFacts) -> str | None:
 
 
 @lru_cache(maxsize=32)
-def _fastest(kind: str, hidden: int, half: str | None) -> tuple[str, str]:
+def _fastest(kind: str, hidden: int, half: str | None) -> tuple[str, Message]:
     """The quickest dtype for a prefill-shaped matmul of this width, measured once per process."""
     if half is None:
-        return "float32", "holds the checkpoint's weights without rounding them again"
+        return "float32", Message("device.holds_weights")
     seconds = _trial(torch.device(kind), hidden, ["float32", half])
     ratio = seconds["float32"] / seconds[half]
     if ratio >= WORTH_IT:
-        return half, f"{half} matmul measured {ratio:.2f} times as fast as float32 here"
-    return "float32", f"{half} matmul measured only {ratio:.2f} times as fast as float32 here"
+        return half, Message("device.faster", dtype=half, times=ratio)
+    return "float32", Message("device.not_faster", dtype=half, times=ratio)
 
 
 def _trial(device: torch.device, hidden: int, names: list[str]) -> dict[str, float]:

@@ -148,7 +148,7 @@ class CompressedModel:
         for cut in slices:
             stored = self.stored[cut.name]
             if isinstance(stored, QuantizedWeight):
-                raise BadInput(f"{cut.name} is quantized already; make the model narrower before that.")
+                raise BadInput("model.quantized_already", name=cut.name)
             kept = torch.tensor(cut.indices, device=stored.device)
             self.stored[cut.name] = stored.index_select(cut.dimension, kept)
             if cut.name in self.masks:

@@ -152,6 +152,6 @@ def _readers(folder: Path, facts: ModelFacts) -> dict[str, Any]:
             places |= {model_name(key, facts.anatomy): (file, key) for key in opened.keys()}  # noqa: SIM118
     missing = next((weight.name for weight in facts.weights if weight.name not in places), None)
     if missing is not None:
-        raise BadInput(f"{facts.name} has no {missing} in its weights; the checkpoint is not complete.")
+        raise BadInput("model.no_weight", name=facts.name, weight=missing)
     turned = {weight.name for weight in facts.weights if facts.anatomy.conv1d and weight.role == "linear"}
     return {weight.name: FromCheckpoint(*places[weight.name], turned=weight.name in turned) for weight in facts.weights}

@@ -86,7 +86,7 @@ def load_packed(folder: Path, facts: ModelFacts, choice: Choice) -> CompressedMo
     """The compressed model of a run's folder; `facts` are those of its baseline. Raises BadInput."""
     file = folder / WEIGHTS
     if not file.exists():
-        raise BadInput(f"There are no compressed weights in {folder}; they were deleted or never saved. Run it again.")
+        raise BadInput("run.no_weights", folder=folder)
     config = read_config(folder)
     weights, stored, masks = _read(file, facts, choice.device)
     values = {name: effective(value) for name, value in stored.items()}

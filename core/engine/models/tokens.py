@@ -10,6 +10,7 @@ import torch
 from compresslab.data.hub_text import PREFIX
 from compresslab.data.texts import SEPARATOR
 from compresslab.errors import BadInput
+from compresslab.messages import Message, plain
 from torch import Tensor
 
 
@@ -39,10 +40,7 @@ def windows(ids: Tensor, length: int, most_tokens: int, name: str) -> Tensor:
     """Non-overlapping windows [N, length] from the start, the tail dropped. Raises BadInput for too short a text."""
     count = min(len(ids), most_tokens) // length or min(1, len(ids) // length)
     if count == 0:
-        raise BadInput(
-            f"{label(name)} has {len(ids):,} tokens and one window needs {length:,}; give a longer text or a smaller "
-            "context_length (or sequence_length)."
-        )
+        raise BadInput("text.too_short", name=label(name), tokens=len(ids), needed=length)
     return ids[: count * length].view(count, length)
 
 
@@ -58,8 +56,8 @@ def fingerprint(sequences: Tensor) -> str:
     return hashlib.sha256(repr(tuple(sequences.shape)).encode() + sequences.numpy().tobytes()).hexdigest()[:12]
 
 
-def label(name: str) -> str:
+def label(name: str) -> Message:
     """How a text is called in results: never a whole path."""
     if name == "bundled":
-        return "bundled stories"
-    return name if name.startswith(PREFIX) else Path(name).name
+        return Message("text.bundled")
+    return plain(name if name.startswith(PREFIX) else Path(name).name)

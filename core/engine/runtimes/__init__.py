@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from compresslab.errors import CompresslabError
+from compresslab.messages import Message
 from torch import Tensor
 
 Form = Literal["bits", "dynamic_int8", "float32"]  # how a graph expresses the weights
@@ -15,7 +17,7 @@ Form = Literal["bits", "dynamic_int8", "float32"]  # how a graph expresses the w
 LONG_PROMPT = 32  # tokens; of 16, int8 weights and inputs are no quicker than codes, of 64 half as quick again
 
 
-class CannotExpress(Exception):
+class CannotExpress(CompresslabError):
     """A family, a recipe or a place that a runtime does not know; one sentence says which."""
 
 
@@ -26,7 +28,7 @@ class Runtime(Protocol):
     def name(self) -> Literal["torch", "onnxruntime", "torchao"]: ...
 
     @property
-    def kernel(self) -> str:
+    def kernel(self) -> Message:
         """In plain words: "MatMulNBits int4 group 64, int8 activations"."""
 
     @property
@@ -34,8 +36,8 @@ class Runtime(Protocol):
         """Whether the matmul that runs is the one that the format promises."""
 
     @property
-    def reason(self) -> str:
-        """Why it is simulated, or what else a reader must know; may be empty."""
+    def reason(self) -> Message | None:
+        """Why it is simulated, or what else a reader must know."""
 
     @property
     def weight_bytes(self) -> int:

@@ -24,6 +24,7 @@ from compresslab.engine.runtimes.prompts import has_room, is_faster, is_near
 from compresslab.engine.runtimes.torch_runtime import TorchRuntime
 from compresslab.engine.runtimes.torchao_runtime import TorchaoRuntime, candidates
 from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.messages import Message
 from compresslab.recipes.generation_request import RuntimeChoice
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ WARM = 4  # runtimes that are kept: baseline and compressed of two comparisons
 TRIAL_PROMPT, TRIAL_TOKENS, TRIAL_ROUNDS = 8, 6, 5
 CLEARLY = 1.1  # torch must be this much faster in the trial, or the low-bit runtime is taken
 SHARE_OF_MEMORY = 0.5  # of what is free, that a second form of the weights may take
-ASKED = "asked for"
+ASKED = Message("device.asked")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Chosen:
     """A runtime, and why this one."""
 
     runtime: Runtime
-    why: str
+    why: Message
 
 
 class Runtimes:
@@ -48,10 +49,10 @@ class Runtimes:
 
     def __init__(self) -> None:
         self._warm: LRUCache[Hashable, Runtime] = LRUCache(WARM)  # by weights and form
-        self._trials: dict[tuple[str, str], float] = {}
+        self._trials: dict[tuple[str, Message], float] = {}
         self._threads: dict[tuple[str, str], int] = {}
         self._considered: WeakSet[Runtime] = WeakSet()  # for a second form to read prompts in
-        self._slow_prompts: set[tuple[str, str]] = set()  # checkpoints and kernels
+        self._slow_prompts: set[tuple[str, Message]] = set()  # checkpoints and kernels
 
     def choose(self, model: CompressedModel, asked: RuntimeChoice = "auto", prompt_tokens: int = 0) -> Chosen:
         """The low-bit runtime where it can express the model and torch is not clearly faster; else torch, and why.
@@ -70,13 +71,14 @@ class Runtimes:
         try:
             low = self._torchao(model) if gpu else self.onnx(model)
         except CannotExpress as reason:
-            return Chosen(plain, f"{'torchao' if gpu else 'onnxruntime'} can't run this model: {reason}")
+            name = "torchao" if gpu else "onnxruntime"
+            return Chosen(plain, Message("runtime.refused", runtime=name, reason=reason.message))
         if asked == low.name:
             return Chosen(low, ASKED)
         times = self._times_faster(model, low, plain)
         if times * CLEARLY < 1:
-            return Chosen(plain, f"torch wrote {1 / times:.1f} times as fast as {low.name} in a trial")
-        return Chosen(low, f"wrote {times:.1f} times as fast as torch in a trial")
+            return Chosen(plain, Message("runtime.torch_faster", times=1 / times, runtime=low.name))
+        return Chosen(low, Message("runtime.faster", times=times))
 
     def onnx(self, model: CompressedModel, form: Form | None = None) -> Runtime:
         """The model in onnxruntime, made once, in the form of its weights or in another. Raises CannotExpress."""
@@ -172,11 +174,11 @@ def seconds_a_token(runtimes: Sequence[Runtime], model: CompressedModel) -> list
 def _check(model: CompressedModel) -> None:
     """Raises CannotExpress for what no graph is needed to know."""
     if model.facts.task != "causal":
-        raise CannotExpress("it writes for models that write on, and this one does another task")
+        raise CannotExpress("runtime.not_causal")
     if model.device.type != "cpu":
-        raise CannotExpress(f"it runs on the CPU here, and the model was put on {model.device.type}")
+        raise CannotExpress("runtime.not_on_cpu", device=model.device.type)
     if model.offloaded:
-        raise CannotExpress("the model is read block by block from disk, and would not fit as a whole")
+        raise CannotExpress("runtime.offloaded")
     need = sum(weight.count for weight in model.weights.values()) * 4
     if need > SHARE_OF_MEMORY * psutil.virtual_memory().available:
-        raise CannotExpress(f"a second form of its weights, up to {need / 1e9:.1f} GB, leaves too little memory")
+        raise CannotExpress("runtime.no_memory", needed=need / 1e9)

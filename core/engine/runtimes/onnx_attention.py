@@ -174,7 +174,7 @@ class AttentionNodes:
         kind = kinds[layer] if several and kinds else ""
         rope = config.rope_parameters[kind] if kind else config.rope_parameters
         if rope.get("rope_type", "default") not in ROTATIONS:
-            raise CannotExpress(f"its positions are scaled by length ({rope['rope_type']}), which a graph can't follow")
+            raise CannotExpress("runtime.scaled_positions", kind=rope["rope_type"])
         if kind not in self._rotations:
             positions = torch.arange(self._model.context_length, device=self._model.device)[None]
             rotary: Any = self._rotary
@@ -199,7 +199,7 @@ def stored_matrix(model: CompressedModel, name: str) -> Matrix:
     """The weight of a module as it is stored, and its bias. Raises CannotExpress for inputs that are rounded."""
     weight = f"{name}.weight"
     if model.weights[weight].activation_bits is not None:
-        raise CannotExpress(f"the inputs of {name} are rounded to {model.weights[weight].activation_bits} bits")
+        raise CannotExpress("runtime.rounded_inputs", name=name, bits=model.weights[weight].activation_bits)
     bias = model.weight(f"{name}.bias") if f"{name}.bias" in model.weights else None
     stored = model.stored[weight]
     return matrix(model.weight(weight) if isinstance(stored, torch.Tensor) else stored, bias)

@@ -39,15 +39,15 @@ def check(model: CompressedModel) -> Graph:
     anatomy, family = model.facts.anatomy, model.facts.family
     graph = FAMILIES[family].graph
     if graph is None:
-        raise CannotExpress(f"no graph is written for the family {family}")
+        raise CannotExpress("runtime.no_family", family=family)
     if anatomy.attention.norm is None or anatomy.mlp.norm is None:
-        raise CannotExpress(f"this {family} normalises after the residual is added, for which no graph is written")
+        raise CannotExpress("runtime.post_norm", family=family)
     if f"{anatomy.embedding.rpartition('.')[0]}.project_in.weight" in model.weights:
-        raise CannotExpress("its embedding is narrower than its blocks, for which no graph is written")
+        raise CannotExpress("runtime.narrow_embedding")
     if "qk_layernorm" in graph.lacks and getattr(model.module.config, "qk_layernorm", False):
-        raise CannotExpress("its queries and keys have layer norms, for which no graph is written")
+        raise CannotExpress("runtime.layer_norms")
     if model.facts.activation not in ACTIVATIONS:
-        raise CannotExpress(f"no graph is written for the activation {model.facts.activation}")
+        raise CannotExpress("runtime.activation", activation=model.facts.activation)
     return graph
 
 

@@ -9,9 +9,10 @@ from compresslab.engine.runtimes import Form
 from compresslab.engine.runtimes.onnx_families import Decoder
 from compresslab.engine.runtimes.onnx_linear import ROUNDED_AGAIN, Linear
 from compresslab.engine.runtimes.onnx_nodes import Graph, Nodes
+from compresslab.messages import Message, remarks
 
 AccuracyLevel = Literal[1, 4]  # MatMulNBits multiplies float32 activations exactly, or int8 ones fast
-SIMULATED_ZEROS = "unstructured zeros: no CPU kernel skips them"
+SIMULATED_ZEROS = Message("runtime.zeros", device="CPU")
 
 
 def graph_of(model: CompressedModel, *, accuracy_level: AccuracyLevel = 4, form: Form = "bits") -> Graph:
@@ -28,7 +29,7 @@ def graph_of(model: CompressedModel, *, accuracy_level: AccuracyLevel = 4, form:
     if model.masks:
         notes.append(SIMULATED_ZEROS)
     if linear.dense and form == "float32":
-        notes.append("weights are dequantized, the matmul is dense")
+        notes.append(Message("runtime.dequantized"))
     simulated = bool(model.masks) or linear.dense or ROUNDED_AGAIN in linear.notes
-    kernel = " and ".join(name for name, _ in linear.kernels.most_common())
-    return nodes.graph(kernel, "; ".join(notes), not simulated)
+    kernel = Message("kernel.several", kernels=[name for name, _ in linear.kernels.most_common()])
+    return nodes.graph(kernel, remarks(*notes), not simulated)

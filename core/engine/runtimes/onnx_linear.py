@@ -17,15 +17,15 @@ from compresslab.engine.runtimes import Form
 from compresslab.engine.runtimes.onnx_nodes import MICROSOFT, Array, Nodes
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.grids.grid import Grid
+from compresslab.messages import Message
 from compresslab.models.traffic import kernel_bits, kernel_block
 from torch import Tensor
 
-FLOAT_KERNEL = "MatMul float32"
-INT8_KERNEL = "DynamicQuantizeMatMul int8 per row, int8 activations per token"
+FLOAT_KERNEL = Message("kernel.matmul")
+INT8_KERNEL = Message("kernel.dynamic_int8")
 INT8_TOP, INT8_MIDDLE = 127, 128
-TOO_SMALL = "groups that hold no whole block of 16 are dequantized, their matmul is dense"
-NO_KERNEL = "codes have no kernel here, they are dequantized and their matmul is dense"
-ROUNDED_AGAIN = "weights are rounded once more, to int8 per row"
+TOO_SMALL = Message("runtime.odd_groups")
+ROUNDED_AGAIN = Message("runtime.rounded_int8")
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ class Linear:
         self._nodes, self._form, self._level = nodes, form, accuracy_level
         self._table: tuple[Codes, Blocks] | None = None  # what was looked up in: a tied lm_head has it too
         self._levels: dict[str, tuple[str, str]] = {}  # by what was levelled: several matrices read the same
-        self.kernels: Counter[str] = Counter()  # how many weights run in which
-        self.notes: dict[str, None] = {}  # in the order in which they came up
+        self.kernels: Counter[Message] = Counter()  # how many weights run in which
+        self.notes: dict[Message, None] = {}  # in the order in which they came up
         self.dense = False  # whether codes were dequantized
 
     def multiply(self, x: str, matrix: Matrix, name: str) -> str:
@@ -171,10 +171,11 @@ class Linear:
     def _low_bit(self, x: str, weight: Codes, block: int, bias: Array | None, name: str) -> str:
         bits, (rows, columns) = kernel_bits(weight.grid.bits), weight.codes.shape
         activations = "int8" if self._level == 4 else "float32"
-        group = f"group {weight.grid.group_size}" if weight.grid.group_size else "per row"
-        self.kernels[f"MatMulNBits int{bits} {group}, {activations} activations"] += weight.codes.size
+        size = weight.grid.group_size
+        group = Message("kernel.group", size=size) if size else Message("kernel.per_row")
+        self.kernels[Message("kernel.nbits", bits=bits, group=group, activations=activations)] += weight.codes.size
         if bits != weight.grid.bits:
-            self.notes[f"{weight.grid.bits} bits run in the {bits}-bit kernel"] = None
+            self.notes[Message("runtime.padded_bits", bits=weight.grid.bits, kernel=bits)] = None
         blocks = self._packed(weight, block, bits)
         inputs = {"codes": blocks.codes, "scales": blocks.scales, "zeros": blocks.zeros, "order": None, "bias": bias}
         names = ["" if a is None else self._nodes.constant(a, f"{name}.{part}") for part, a in inputs.items()]
@@ -221,7 +222,8 @@ class Linear:
 
     def _dequantized(self, weight: Codes) -> Array:
         if self._form != "float32":
-            self.notes[TOO_SMALL if weight.grid.affine else f"{weight.grid.name} {NO_KERNEL}"] = None
+            unknown = Message("runtime.no_kernel", grid=weight.grid.name)
+            self.notes[TOO_SMALL if weight.grid.affine else unknown] = None
         self.dense = True
         return weight.dequantized()
 

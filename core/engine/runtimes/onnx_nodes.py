@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from compresslab.messages import Message
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -29,8 +30,8 @@ class Graph:
 
     model: onnx.ModelProto
     weights: dict[str, Array]
-    kernel: str  # of its matrices, in plain words, the most used first
-    reason: str = ""  # what a reader must know of them
+    kernel: Message  # of its matrices, in plain words, the most used first
+    reason: Message | None = None  # what a reader must know of them
     real: bool = True  # whether the matmul that runs is the one that the format promises
 
     @property
@@ -98,14 +99,14 @@ class Nodes:
         """For an output of a node."""
         return self._free(stem)
 
-    def graph(self, kernel: str, reason: str, real: bool) -> Graph:
+    def graph(self, kernel: Message, reason: Message | None, real: bool) -> Graph:
         """What was collected, as a model."""
         places = _places(self._large)
         large = [_elsewhere(name, array, places[name]) for name, array in self._large.items()]
         graph = helper.make_graph(self._nodes, "decoder", self._inputs, self._outputs, [*self._small, *large])
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="compresslab")
-        about = {"kernel": kernel, "reason": reason, "real": str(real)}
+        about = {"kernel": str(kernel), "reason": str(reason or ""), "real": str(real)}
         helper.set_model_props(model, about)
         return Graph(model, self._large, kernel, reason, real)
 

@@ -10,6 +10,7 @@ import torch
 from compresslab.engine.runtimes import LONG_PROMPT
 from compresslab.engine.runtimes.onnx_nodes import Array, Graph
 from compresslab.errors import RunFailed
+from compresslab.messages import Message, remarks
 from torch import Tensor
 
 # A thread that sleeps after every matrix is woken as long as it then works. So it waits a moment for the next one, no
@@ -33,8 +34,9 @@ class OnnxRuntime:
     def read_prompts_in(self, other: OnnxRuntime) -> None:
         """From now on another form of the same model reads what is long; both fill the same cache."""
         self._prompts = other._session
-        self.kernel += f"; prompts: {other.kernel}"
-        self.reason = "; ".join(filter(None, (self.reason, other.reason and f"prompts: {other.reason}")))
+        self.kernel = Message("kernel.with_prompts", kernel=self.kernel, prompts=other.kernel)
+        if other.reason is not None:
+            self.reason = remarks(self.reason, Message("runtime.prompts", reason=other.reason))
         self.weight_bytes += other.weight_bytes
 
     def start(self, batch: int, room: int) -> None:
@@ -65,7 +67,7 @@ class OnnxRuntime:
         session = self._prompts if ids.shape[1] >= LONG_PROMPT else self._session
         end = cache.length + ids.shape[1]
         if end > cache.room:
-            raise RunFailed(f"The KV cache has room for {cache.room} tokens, and {end} were to be read.")
+            raise RunFailed("runtime.cache_full", room=cache.room, tokens=end)
         step = cache.step(session, (len(ids), ids.shape[1]), (len(ids), len(positions), self._vocabulary))
         step.run(ids, positions, end)
         cache.length = end

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import torch
 from compresslab.engine.models.model import CompressedModel
+from compresslab.messages import Message
 from torch import Tensor
 from transformers import DynamicCache
 
-SIMULATED_ZEROS = "unstructured zeros: no {} kernel skips them"
-SIMULATED_BITS = "weights are rounded, the matmul is dense"
+SIMULATED_BITS = Message("runtime.simulated")
 
 
 class TorchRuntime:
@@ -23,8 +23,8 @@ class TorchRuntime:
         self._cache: Any = None
 
     @property
-    def kernel(self) -> str:
-        return f"dense {str(self._model.dtype).removeprefix('torch.')}"
+    def kernel(self) -> Message:
+        return Message("kernel.dense", dtype=str(self._model.dtype).removeprefix("torch."))
 
     @property
     def weight_bytes(self) -> int:
@@ -32,16 +32,16 @@ class TorchRuntime:
 
     @property
     def real(self) -> bool:
-        return not self.reason
+        return self.reason is None
 
     @property
-    def reason(self) -> str:
-        """Why the kernel is simulated; empty where it is real."""
+    def reason(self) -> Message | None:
+        """Why the kernel is simulated; None where it is real."""
         if self._model.kernel == "real":
-            return ""
+            return None
         if any(plan.grid for plan in self._model.layout()):
             return SIMULATED_BITS
-        return SIMULATED_ZEROS.format("CPU" if self._model.device.type == "cpu" else "GPU")
+        return Message("runtime.zeros", device="CPU" if self._model.device.type == "cpu" else "GPU")
 
     def start(self, batch: int, room: int) -> None:
         """A fresh cache; it takes as many rows and tokens as come."""

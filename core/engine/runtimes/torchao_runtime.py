@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.runtimes import CannotExpress
+from compresslab.messages import Message
 from torch import Tensor
 from transformers import StaticCache
 
@@ -20,22 +21,20 @@ Kernel = Literal["int4", "int8", "float8"]
 ROOM = 256  # the cache grows in such steps, or every length would be compiled anew
 INT4_GROUP = 128
 FLOAT8_SINCE = (8, 9)  # compute capability
-ROUNDED_AGAIN = "torchao rounds the weights once more"
+ROUNDED_AGAIN = Message("torchao.rounds")
 
 
 def candidates(model: CompressedModel) -> list[Kernel]:
     """Kernels as wide as the codes, on this device. Raises CannotExpress where there are none, with the reason."""
     if model.device.type != "cuda":
-        raise CannotExpress(
-            f"torchao's low-bit kernels want a CUDA device, and the model was put on {model.device.type}"
-        )
+        raise CannotExpress("torchao.needs_cuda", device=model.device.type)
     if find_spec("torchao") is None:
-        raise CannotExpress("torchao is not installed; `pip install compresslab[gpu]` brings it")
+        raise CannotExpress("torchao.not_installed")
     grids = [plan.grid for plan in model.layout() if plan.role == "linear"]
     if None in grids or not grids:
-        raise CannotExpress("not all of its matrices are quantized")
+        raise CannotExpress("torchao.not_all_quantized")
     if any(plan.activation_bits is not None for plan in model.weights.values()):
-        raise CannotExpress("its matrices read rounded inputs, which torchao's weight-only kernels do not")
+        raise CannotExpress("torchao.rounded_inputs")
     if max(grid.bits for grid in grids if grid is not None) <= 4:
         return ["int4"]
     capable = torch.cuda.get_device_capability(model.device) >= FLOAT8_SINCE
@@ -61,7 +60,7 @@ class TorchaoRuntime:
         self._cache: Any = None
         self._room, self._batch, self._past = 0, 0, 0
         self.weight_bytes = sum(_held(parameter) for parameter in self._module.parameters())
-        self.kernel = f"torchao {kernel} weight-only, bfloat16 activations"
+        self.kernel = Message("kernel.torchao", kernel=kernel)
 
     def start(self, batch: int, room: int) -> None:
         """An empty cache; that of the last time where it is as large."""

@@ -36,15 +36,12 @@ def distill(model: CompressedModel, settings: Distiller, context: StepContext) -
     Raises BadInput for another vocabulary, Cancelled between steps, RunFailed when the loss is no number any more.
     """
     if context.baseline.facts.vocab_size != model.facts.vocab_size:
-        raise BadInput(
-            f"Teacher and student must share one vocabulary: they have {context.baseline.facts.vocab_size:,} and "
-            f"{model.facts.vocab_size:,} tokens."
-        )
+        raise BadInput("train.vocabulary", teacher=context.baseline.facts.vocab_size, student=model.facts.vocab_size)
     tells = _tells(settings, context)
     sequences = _sequences(settings, context, tells["write"])
     student = Student(model, settings, context.seed)
     if not student.parameters:
-        raise BadInput(f"{settings.name} has nothing to train: the model has no norms and biases; set train to all.")
+        raise BadInput("train.nothing", name=settings.name)
     batches = _batches(len(sequences), settings.batch, context.seed)
     teacher = context.baseline.copy() if settings.attention_weight else context.baseline
     with _plain_attention([teacher, model] if settings.attention_weight else []):
@@ -99,7 +96,7 @@ def _train(
         loss = loss_of(next(batches))
         value = float(loss.detach())
         if not isfinite(value):
-            raise RunFailed(f"Training broke at step {step}: the loss is no number; take a smaller learning_rate.")
+            raise RunFailed("train.diverged", step=step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters, CLIP)
@@ -116,7 +113,7 @@ def _sequences(settings: Distiller, context: StepContext, tell: Tell) -> Tensor:
     if settings.text == "calibration":
         return calibration
     count, length = calibration.shape
-    context.job.remember(f"Learned from {count} sequences of {length} tokens that the baseline wrote itself.")
+    context.job.remember("train.own_texts", count=count, length=length)
     key = ("written", context.baseline.weights_hash(), count, length, context.seed)
     return context.session.taught(key, lambda: teaching.written(context.baseline, count, length, context.seed, tell))
 

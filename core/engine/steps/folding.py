@@ -115,10 +115,7 @@ def tell(model: CompressedModel, found: Mapping[str, Fold], chosen: Iterable[str
     if not plain:
         return
     kinds = sorted({name.rpartition(f".{model.weights[name].layer}.")[2].removesuffix(".weight") for name in plain})
-    job.remember(
-        f"No scales were moved for {', '.join(kinds)}: what comes before them in {model.facts.family} can't take any, "
-        "or is to be left alone."
-    )
+    job.remember("scaling.none_moved", kinds=kinds, family=model.facts.family)
 
 
 def _before_attention_and_mlp(model: CompressedModel, layer: int) -> Iterator[Fold]:

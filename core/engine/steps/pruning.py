@@ -125,7 +125,7 @@ def shares(model: CompressedModel, method: P, context: StepContext, *, inputs: b
     if method.ratios != "outliers" or method.idle:
         return chosen
     share = _outlier_shares(model, method, context, list(chosen), inputs=inputs)
-    context.job.remember("Sparsity by block: " + ", ".join(f"{value:.3f}" for value in share.values()) + ".")
+    context.job.remember("prune.shares", shares=[f"{value:.3f}" for value in share.values()])
     return {name: own.model_copy(update={"sparsity": share[model.weights[name].layer]}) for name, own in chosen.items()}
 
 

@@ -12,6 +12,7 @@ from cachetools import LRUCache
 from compresslab.engine.lru import get_or_make, lru_by_bytes
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.messages import Message
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class _Solution:
     stored: tuple[Tensor | QuantizedWeight, ...]
     masks: tuple[Tensor | None, ...]
-    said: tuple[str, ...]
+    said: tuple[Message, ...]
 
 
 class Solutions:
@@ -52,8 +53,8 @@ class Solutions:
             return
         for name, stored, mask in zip(names, solution.stored, solution.masks, strict=True):
             model.take_over(name, stored, mask)
-        for text in solution.said:
-            job.notice(text)
+        for said in solution.said:
+            job.notice(said)
 
     def _digest(self, value: Tensor | QuantizedWeight | None) -> str:
         if isinstance(value, QuantizedWeight):

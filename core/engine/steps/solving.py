@@ -54,8 +54,7 @@ def _solve_or(
     try:
         solve_group(group, own, statistics)
     except Unfactorable:
-        listed = ", ".join(group)
-        context.job.notice(f"{listed}: the Hessian has no factor; this was done without making up for errors.")
+        context.job.notice("solve.no_factor", weights=group)
         for name in group:
             instead(name, own)
 

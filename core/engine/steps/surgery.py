@@ -57,7 +57,7 @@ def narrow(model: CompressedModel, settings: PruneChannels, after: Widths, conte
     _tell(before, after, settings, context)
     places = {site.weight: site for site in sites(model, before, after)}
     if any(isinstance(model.stored[name], QuantizedWeight) for name in model.linear_names()):
-        raise BadInput("prune_channels needs weights that are not quantized yet; put it before the quantize step.")
+        raise BadInput("channels.quantized")
     if not places:
         return
     taylor = settings.importance == "taylor"
@@ -89,14 +89,14 @@ def sites(model: CompressedModel, before: Widths, after: Widths) -> Iterator[Sit
 
 def _tell(before: Widths, after: Widths, settings: PruneChannels, context: StepContext) -> None:
     context.job.remember(
-        f"prune_channels kept {after.channels} of {before.channels} channels and {after.heads.count} of "
-        f"{before.heads.count} heads of every block."
+        "channels.kept",
+        channels=after.channels,
+        all_channels=before.channels,
+        heads=after.heads.count,
+        all_heads=before.heads.count,
     )
     if settings.heads and after.heads == before.heads:
-        context.job.notice(
-            f"No attention head was removed: no smaller number of the {before.heads.count} is nearer to "
-            f"{settings.heads:.0%} removed."
-        )
+        context.job.notice("channels.no_head", heads=before.heads.count, share=settings.heads)
 
 
 def _visits(
@@ -158,7 +158,7 @@ def _cut_columns(
         H = moments(model, site, statistics)
         mended = _mended(before, H, kept, settings.dampening)
         if mended is None:
-            context.job.notice(f"{site.weight} was not mended: the statistics of its input can't be inverted.")
+            context.job.notice("channels.not_mended", weight=site.weight)
         elif not _is_worse(mended, after, before, H, model.masks.get(site.weight)):
             new[site.weight] = mended
         if site.bias in model.weights:

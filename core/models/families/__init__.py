@@ -53,6 +53,6 @@ def anatomy(config: Config) -> Anatomy:
     return FAMILIES[str(config["model_type"])].anatomy_of(config)
 
 
-def titles() -> str:
+def titles() -> list[str]:
     """What is supported, for people."""
-    return ", ".join(family.title for family in FAMILIES.values())
+    return [family.title for family in FAMILIES.values()]

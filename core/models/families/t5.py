@@ -9,10 +9,7 @@ from compresslab.models.family import Config, Family
 
 def _adapted(body: Anatomy, config: Config) -> Anatomy:
     if int(config.get("num_decoder_layers") or 0) > int(config["num_layers"]):
-        raise BadInput(
-            "This T5 has more decoder than encoder blocks, which transformers can't generate with; "
-            "take one that has as many of both."
-        )
+        raise BadInput("model.t5_decoder")
     if not str(config.get("feed_forward_proj", "")).startswith("gated"):
         return body
     mlp = replace(body.mlp, gate="layer.1.DenseReluDense.wi_0", up="layer.1.DenseReluDense.wi_1")

@@ -1,0 +1,158 @@
+"""What core says to people: a code and its values. The sentence stands in a catalogue, one for each language.
+
+`Message("model.no_config", name="mine", folder="/models/mine")` is plain data: it is raised, kept in events and
+records, and becomes a sentence where it is shown. `str(message)` is its English, `message.in_language("zh")` another
+language, which falls back to English sentence by sentence. A code that no catalogue has is its own template, so that
+another package may write a sentence where it says it: `BadInput("The mask of {name} is empty.", name=name)`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+
+from compresslab.messages.catalogue import template
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+__all__ = ["Message", "message", "plain", "remarks"]
+
+_ENGLISH = "en"
+ENGLISH_BESIDE = "text"  # a key that --json adds to a message
+# How a field of a template joins a list: {names}, {names:and}, {names:or}, {notes:remarks}.
+_JOINTS = {"": "list.comma", "and": "list.and", "or": "list.or", "remarks": "list.remarks"}
+
+
+@dataclass(frozen=True, init=False)
+class Message:
+    """One thing to say. Values are numbers, texts, lists and further messages; whatever else is given becomes text."""
+
+    code: str
+    values: Mapping[str, Any]
+
+    def __init__(self, code: str, /, **values: Any) -> None:
+        object.__setattr__(self, "code", code)
+        object.__setattr__(self, "values", {name: _value(value) for name, value in values.items()})
+
+    def __hash__(self) -> int:
+        return hash(self.code)
+
+    def __str__(self) -> str:
+        return self.in_language(_ENGLISH)
+
+    def in_language(self, language: str) -> str:
+        speaker = _Speaker(language)
+        for tongue in (language, _ENGLISH):
+            text = template(tongue, self.code, self.values.get("count"))
+            if text is not None:
+                return speaker.vformat(text, (), self.values)
+        return speaker.vformat(self.code, (), self.values) if self.values else self.code
+
+    def to_json(self) -> dict[str, Any]:
+        return {"code": self.code, "values": {name: _to_json(value) for name, value in self.values.items()}}
+
+    @staticmethod
+    def from_json(data: Message | Mapping[str, Any] | str) -> Message:
+        """What `to_json` gave. A text is taken as it is, in every language. Raises ValueError for anything else."""
+        if isinstance(data, Message):
+            return data
+        if isinstance(data, str):
+            return plain(data)
+        if not _is_message(data):
+            raise ValueError("a message has a code and values")
+        return Message(data["code"], **data["values"])
+
+    def dumps(self) -> str:
+        """For a column of text."""
+        return json.dumps(self.to_json(), ensure_ascii=False)
+
+    @staticmethod
+    def loads(text: str) -> Message:
+        """What `dumps` gave; a text of another kind is taken as it is."""
+        try:
+            return Message.from_json(json.loads(text))
+        except ValueError:
+            return plain(text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """So that a field of a record can be a message."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            cls.from_json, serialization=core_schema.plain_serializer_function_ser_schema(cls.to_json)
+        )
+
+
+def message(said: Message | str, /, **values: Any) -> Message:
+    """A message as it is, or the one of that code with these values."""
+    return said if isinstance(said, Message) else Message(said, **values)
+
+
+def plain(text: object) -> Message:
+    """What is the same in every language: a name, a path, what another library said."""
+    return Message("plain", text=str(text))
+
+
+def remarks(*notes: Message | None) -> Message | None:
+    """Several notes as one; None where there are none."""
+    said = [note for note in notes if note is not None]
+    return Message("remarks", notes=said) if len(said) > 1 else next(iter(said), None)
+
+
+class _Speaker(Formatter):
+    """Fills templates in one language: messages within messages, and lists joined as that language joins them."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Message):
+            return value.in_language(self._language)
+        if isinstance(value, list):
+            return self._joined([self.format_field(part, "") for part in value], _JOINTS[format_spec])
+        return format(value, format_spec if isinstance(value, Real) else "")
+
+    def _joined(self, parts: list[str], joint: str) -> str:
+        if len(parts) < 2:
+            return "".join(parts)
+        first = self._joined(parts[:-1], "list.comma" if joint in ("list.and", "list.or") else joint)
+        return Message(joint, left=first, right=parts[-1]).in_language(self._language)
+
+
+def _value(value: Any) -> Any:
+    """As JSON can hold it."""
+    if value is None or isinstance(value, str | bool | Message):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Mapping):
+        return Message.from_json(value) if _is_message(value) else {str(key): _value(of) for key, of in value.items()}
+    return [_value(part) for part in value] if isinstance(value, Iterable) else str(value)
+
+
+def _is_message(value: Mapping[str, Any]) -> bool:
+    return (
+        value.keys() - {ENGLISH_BESIDE} == {"code", "values"}
+        and isinstance(value["code"], str)
+        and isinstance(value["values"], dict)
+    )
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Message):
+        return value.to_json()
+    if isinstance(value, dict):
+        return {key: _to_json(of) for key, of in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such number
+    return [_to_json(part) for part in value] if isinstance(value, list) else value
