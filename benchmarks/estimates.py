@@ -69,7 +69,7 @@ def ladder_of(model: str, calibration: str, evaluation: str) -> dict[str, Any]:
         "metrics": ["perplexity"],
     }
     base = Recipe.from_dict(plain)
-    table = workspace.measure_sensitivity(base)
+    table = workspace.sensitivity.measure(base)
     rungs = [rung(workspace, Recipe.from_dict(plain | {"steps": steps})) for steps in LADDER]
     told = [r for r in rungs if r["predicted"] is not None]
     return {

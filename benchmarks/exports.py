@@ -87,7 +87,7 @@ def tried(workspace: Workspace, model: str, assignments: list[str]) -> list[dict
         record = workspace.run(recipe)
     except CompresslabError as error:
         return [about | {"format": name, "outcome": "failed", "why": str(error)} for name in FORMATS]
-    cases = [about | written(workspace, record, offer) for offer in workspace.export_offers(record.run_id)]
+    cases = [about | written(workspace, record, offer) for offer in workspace.exports.offers(record.run_id)]
     for case in cases:
         print(about["model"], *assignments, *(case.get(key, "") for key in KEYS), flush=True)
     return cases
@@ -104,7 +104,7 @@ def written(workspace: Workspace, record: RunRecord, offer: Offer) -> dict[str, 
         return {"format": name, "outcome": "refused", "why": offer.refusal}
     out = tempfile.mkdtemp()
     try:
-        (done,) = workspace.export(record.run_id, name, out)
+        (done,) = workspace.exports.write(record.run_id, name, out)
     except CompresslabError as error:
         return {"format": name, "outcome": "failed", "why": str(error)}
     finally:

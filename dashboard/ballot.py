@@ -44,7 +44,7 @@ def _vote(turn: Turn, number: int, pair: Pair, choice: Choice) -> None:
         return
     session = state.current()
     try:
-        state.workspace().store.votes.add(pair.first, pair.second, pair.prompt, choice, session.owner)
+        state.workspace().votes.add(pair.first, pair.second, pair.prompt, choice, session.owner)
     except CompresslabError as error:
         session.problem = error.message
         return

@@ -32,6 +32,6 @@ def notices() -> None:
 
 def any_worker() -> bool:
     try:
-        return bool(state.workspace().workers())
+        return bool(state.workspace().jobs.workers())
     except CompresslabError:
         return False

@@ -30,7 +30,7 @@ def pace(jobs: Sequence[int], seconds: float) -> float | None:
     """
     if not jobs:
         return None
-    place = state.workspace().queue_place
+    place = state.workspace().jobs.queue_place
     return SLOW_POLL_SECONDS if all(place(job) for job in jobs) else seconds
 
 
@@ -52,14 +52,14 @@ def pull(job_id: int) -> JobRow | None:
     The row is read before the events: when it says that the job is over, no event is missing.
     """
     session = state.current()
-    store = state.workspace()
+    jobs = state.workspace().jobs
     try:
-        job = store.job(job_id)
+        job = jobs.find(job_id)
     except BadInput:
         session.ended[job_id] = None
         return None
     view = session.view(job_id)
-    view.feed(store.events(job_id, view.cursor))
+    view.feed(jobs.events(job_id, view.cursor))
     if job.kind == "run":
         session.recipes.setdefault(job_id, state.hash_of(job))
     if job.over:

@@ -14,7 +14,7 @@ def report_button(records: Sequence[RunSummary], words: Words, *, disabled: bool
     workspace, language = state.workspace(), words.language
     st.download_button(
         words("report.download"),
-        data=lambda: report.make(workspace, [workspace.run_record(r.run_id) for r in records], language).encode(),
+        data=lambda: report.make(workspace, [workspace.runs.find(r.run_id) for r in records], language).encode(),
         file_name=report.file_name(records),
         mime="text/html",
         key="report",

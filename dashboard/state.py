@@ -122,7 +122,7 @@ def record(run_id: str) -> RunRecord:
     """A finished run, read once a session. Raises BadInput."""
     session = current()
     if run_id not in session.records:
-        session.records[run_id] = workspace().run_record(run_id)
+        session.records[run_id] = workspace().runs.find(run_id)
     return session.records[run_id]
 
 
@@ -132,7 +132,7 @@ def last_hardware() -> Hardware | None:
     newest = "" if not session.finals else list(session.finals.values())[-1][0]
     if session.hardware_of != newest:
         session.hardware_of = newest
-        records = [record(newest)] if newest else workspace().runs(limit=1)
+        records = [record(newest)] if newest else workspace().runs.all(limit=1)
         session.hardware = records[0].hardware if records else None
     return session.hardware
 

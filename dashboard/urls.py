@@ -179,7 +179,7 @@ def _read_prompt(texts: int | None) -> None:
     if texts is None:
         return
     try:
-        request = state.workspace().job(texts).payload.get("request")
+        request = state.workspace().jobs.find(texts).payload.get("request")
     except BadInput:
         return  # the panes say that the store does not know them
     if request:

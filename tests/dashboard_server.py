@@ -53,7 +53,7 @@ class Dashboard:
 
     def ready(self) -> bool:
         """A worker that has loaded the model and has nothing to do."""
-        return any(worker.state == "idle" for worker in self.workspace.workers())
+        return any(worker.state == "idle" for worker in self.workspace.jobs.workers())
 
     def log(self) -> str:
         return "\n".join(path.read_text(errors="replace") for path in sorted((self.home / "logs").glob("*.log")))

@@ -40,7 +40,7 @@ def draw() -> None:
 
 
 def votes() -> Tally:
-    return Workspace().store.votes.tally("aaaa1111", "small0001")
+    return Workspace().votes.tally("aaaa1111", "small0001")
 
 
 def test_a_vote_is_kept_and_the_ballot_goes_on(app: AppTest) -> None:

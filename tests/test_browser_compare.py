@@ -31,8 +31,8 @@ def runs(dashboard: Dashboard) -> list[str]:
     """Two sizes of the bundled model, the larger first."""
     for bits in BITS:
         dashboard.workspace.submit(recipe(bits))
-    wait_for(lambda: len(dashboard.workspace.runs()) == len(BITS), MEASURED, dashboard.log)
-    return [record.run_id for record in reversed(dashboard.workspace.runs())]
+    wait_for(lambda: len(dashboard.workspace.runs.all()) == len(BITS), MEASURED, dashboard.log)
+    return [record.run_id for record in reversed(dashboard.workspace.runs.all())]
 
 
 @pytest.fixture

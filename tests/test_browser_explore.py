@@ -85,7 +85,7 @@ def test_a_grid_is_launched_and_drawn_while_it_is_measured(studio: StudioPage, d
     )
     still = studio.page.evaluate("document.querySelector('.st-key-chart_pareto .js-plotly-plot').kept")
     assert still, "the chart was drawn anew while it filled"
-    assert dashboard.workspace.runs() == []  # drafts are no runs of the history
+    assert dashboard.workspace.runs.all() == []  # drafts are no runs of the history
 
 
 def test_a_click_chooses_a_point_that_a_reload_keeps_and_the_studio_opens(explore: StudioPage) -> None:

@@ -24,7 +24,7 @@ RECIPE = f"quantize_rtn,bits=4;{SMALL}"
 @pytest.fixture
 def finished(studio: StudioPage, dashboard: Dashboard) -> Path:
     """The Studio with a finished run on the screen; the folder that exports go into."""
-    runs = dashboard.workspace.runs()
+    runs = dashboard.workspace.runs.all()
     studio.open(RECIPE, live="off", **({"run": runs[0].run_id} if runs else {}))
     if not runs:
         studio.button("compress").click()
@@ -41,7 +41,7 @@ def line(studio: StudioPage, name: str) -> Locator:
 
 
 def folder(dashboard: Dashboard, name: str) -> Path:
-    (record,) = dashboard.workspace.runs()
+    (record,) = dashboard.workspace.runs.all()
     return dashboard.home / "exports" / folder_name(record, name)
 
 

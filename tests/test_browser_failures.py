@@ -32,8 +32,8 @@ def test_a_killed_process_fails_its_job_and_the_next_one_works(
     killed: psutil.Process = getattr(dashboard, victim)
     killed.kill()
     expect(studio.status.get_by_role("alert")).to_contain_text(reason, timeout=PATIENCE)
-    assert dashboard.workspace.job(job).state == "failed"
-    assert not list((dashboard.home / "runs").glob(f"*{dashboard.workspace.job(job).run_id}*"))
+    assert dashboard.workspace.jobs.find(job).state == "failed"
+    assert not list((dashboard.home / "runs").glob(f"*{dashboard.workspace.jobs.find(job).run_id}*"))
     wait_for(dashboard.ready, START_SECONDS, dashboard.log)
     assert getattr(dashboard, victim).pid != killed.pid
     studio.open("quantize_rtn,bits=5" + SMALL, live="off")

@@ -40,14 +40,14 @@ def prepared(dashboard: Dashboard, browser: Browser) -> Dashboard:
             expect(one.page.get_by_text(EN("present.measuring", at=1, of=5))).to_be_visible()
             one.button("stop_preparing").click()
         expect(one.button("measure_sizes")).to_be_visible(timeout=PATIENCE)
-        wait_for(lambda: len(workspace.jobs(("cancelled",))) == 5, MEASURED, dashboard.log)
+        wait_for(lambda: len(workspace.jobs.in_states(("cancelled",))) == 5, MEASURED, dashboard.log)
         for recipe in sizes():
             workspace.submit(recipe)
-        wait_for(lambda: len(workspace.runs()) == 3, MEASURED, dashboard.log)
+        wait_for(lambda: len(workspace.runs.all()) == 3, MEASURED, dashboard.log)
         one.page.reload()
         one.button("write_answers").click()
         expect(one.page.locator(".chip")).to_have_count(8, timeout=1000 * MEASURED)  # every prompt has its answers
-        wait_for(lambda: not workspace.jobs(), MEASURED, dashboard.log)
+        wait_for(lambda: not workspace.jobs.open(), MEASURED, dashboard.log)
     return dashboard
 
 
@@ -79,7 +79,7 @@ def marks(one: StudioPage) -> Locator:
 
 def stops(workspace: Workspace) -> int:
     """Of the slider: as many as the runs of which none beats another, and the baseline."""
-    return 1 + len(sizes_of(workspace.runs(), "storyteller"))
+    return 1 + len(sizes_of(workspace.runs.all(), "storyteller"))
 
 
 def test_arrow_keys_make_it_smaller_and_the_words_depart(room: StudioPage, prepared: Dashboard) -> None:
@@ -165,12 +165,12 @@ def test_the_tour_is_driven_by_keys(room: StudioPage, prepared: Dashboard) -> No
 
 
 def test_a_blind_vote_is_counted_and_the_names_appear(room: StudioPage, prepared: Dashboard) -> None:
-    smallest = sizes_of(prepared.workspace.runs(), "storyteller")[-1].record
+    smallest = sizes_of(prepared.workspace.runs.all(), "storyteller")[-1].record
     show(room, f"?mode=guess&size={smallest.run_id}")
     panes = room.page.locator(".guess .pane")
     expect(panes).to_have_count(2)
     expect(panes.get_by_role("heading")).to_have_text(["A", "B"])
-    votes = prepared.workspace.store.votes
+    votes = prepared.workspace.votes
     before = votes.tally(smallest.baseline_hash, smallest.compressed_hash).asked
     press(room, "ArrowLeft")
     expect(panes.get_by_role("heading").filter(has_text=EN("present.stage.small"))).to_have_count(1)
@@ -188,7 +188,7 @@ def test_nothing_of_the_engine_room_is_seen(room: StudioPage) -> None:
 
 def test_a_report_and_a_table_are_handed_out(room: StudioPage, prepared: Dashboard) -> None:
     """From the History: with the answers that the page recorded, and as a table without formulas."""
-    shown = sizes_of(prepared.workspace.runs(), "storyteller")
+    shown = sizes_of(prepared.workspace.runs.all(), "storyteller")
     first, last = shown[0].record, shown[-1].record
     room.page.goto(f"{room.url}/history?run={first.run_id},{last.run_id}")
     settle(room.page)
@@ -200,7 +200,7 @@ def test_a_report_and_a_table_are_handed_out(room: StudioPage, prepared: Dashboa
     with room.page.expect_download() as table:
         room.button("history_csv").click()
     lines = table.value.path().read_text(encoding="utf-8-sig").splitlines()
-    assert len(lines) == 1 + len(prepared.workspace.runs()) and "compressed_hash" in lines[0]
+    assert len(lines) == 1 + len(prepared.workspace.runs.all()) and "compressed_hash" in lines[0]
 
 
 def test_f_fills_the_screen_and_gives_it_back(room: StudioPage) -> None:

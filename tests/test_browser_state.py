@@ -35,7 +35,7 @@ def test_a_stopped_job_ends_soon_and_frees_the_device(studio: StudioPage, dashbo
     learns(studio)
     studio.button("stop").click()
     studio.expect_status("job.cancelled")
-    assert dashboard.workspace.job(job).state == "cancelled"
+    assert dashboard.workspace.jobs.find(job).state == "cancelled"
     assert not list((dashboard.home / "runs").glob("*"))
     studio.open("quantize_rtn,bits=5" + SMALL)
     studio.expect_stage("quality", "draft")  # the worker has a hand free for the next one
@@ -43,15 +43,15 @@ def test_a_stopped_job_ends_soon_and_frees_the_device(studio: StudioPage, dashbo
 
 def test_a_reload_in_mid_job_brings_the_same_view_and_the_job_goes_on(studio: StudioPage, dashboard: Dashboard) -> None:
     job = start_long_job(studio)
-    before = dashboard.workspace.job(job)
+    before = dashboard.workspace.jobs.find(job)
     studio.page.reload()
     studio.wait_until_drawn()
     studio.expect_status(LEARNING)
     learns(studio)
     expect(keyed(studio.page, "step.distill.steps")).to_have_count(1)
-    after = dashboard.workspace.job(job)
+    after = dashboard.workspace.jobs.find(job)
     assert after.state == "running" and after.started == before.started
-    dashboard.workspace.cancel(job)
+    dashboard.workspace.jobs.cancel(job)
     studio.expect_status("job.cancelled")
 
 
@@ -66,7 +66,7 @@ def test_one_visitors_slider_never_stops_anothers_job(
         expect(other.page).to_have_url(re.compile("bits%3D7"))
         other.expect_status("job.queued", before=1)
         studio.expect_status(LEARNING)
-        assert dashboard.workspace.job(job).state == "running"
+        assert dashboard.workspace.jobs.find(job).state == "running"
         studio.button("stop").click()
         studio.expect_status("job.cancelled")
         other.expect_stage("quality", "draft")
@@ -114,9 +114,9 @@ def finished_run(dashboard: Dashboard) -> str:
     for assignment in settings:
         recipe = recipe.assign(assignment)
     job = dashboard.workspace.submit(recipe)
-    wait_for(lambda: dashboard.workspace.job(job).over, 120, dashboard.log)
-    run_id = dashboard.workspace.job(job).run_id
-    assert run_id is not None and dashboard.workspace.job(job).state == "done"
+    wait_for(lambda: dashboard.workspace.jobs.find(job).over, 120, dashboard.log)
+    run_id = dashboard.workspace.jobs.find(job).run_id
+    assert run_id is not None and dashboard.workspace.jobs.find(job).state == "done"
     return run_id
 
 
@@ -145,10 +145,10 @@ def test_a_deleted_run_can_be_brought_back(studio: StudioPage, dashboard: Dashbo
     studio.button("delete_run").click()
     expect(studio.page.get_by_text(EN("history.deleted", run=finished_run))).to_be_visible()
     expect(row(studio)).to_have_count(0)
-    assert finished_run not in [run.run_id for run in dashboard.workspace.runs()]
+    assert finished_run not in [run.run_id for run in dashboard.workspace.runs.all()]
     studio.button("undo_delete").click()
     expect(row(studio)).to_be_attached()
-    assert finished_run in [run.run_id for run in dashboard.workspace.runs()]
+    assert finished_run in [run.run_id for run in dashboard.workspace.runs.all()]
 
 
 # -- another language, the dark, bad addresses -----------------------------------------------------------------

@@ -79,10 +79,10 @@ def test_the_latest_slider_wins(studio: StudioPage, dashboard: Dashboard) -> Non
             thumb.press("ArrowLeft")
             expect(studio.page).to_have_url(re.compile(f"bits%3D{bits}"))
     studio.expect_stage("quality", "draft")
-    newest, *older = dashboard.workspace.jobs(["queued", "running", "done", "cancelled"])[:3]
+    newest, *older = dashboard.workspace.jobs.in_states(["queued", "running", "done", "cancelled"])[:3]
     assert newest.payload["recipe"]["steps"][0]["quantize_rtn"]["bits"] == 5
     assert any(job.state == "cancelled" for job in older), "No draft gave way to a newer one."
-    dashboard.workspace.cancel(newest.id)  # the next test has the worker to itself
+    dashboard.workspace.jobs.cancel(newest.id)  # the next test has the worker to itself
 
 
 def test_compress_streams_its_progress_and_ends_in_final_numbers(studio: StudioPage, dashboard: Dashboard) -> None:
@@ -108,7 +108,7 @@ def test_compress_streams_its_progress_and_ends_in_final_numbers(studio: StudioP
 
 
 def shows_what_was_measured(studio: StudioPage, dashboard: Dashboard) -> None:
-    record = dashboard.workspace.run_record(studio.param("run"))
+    record = dashboard.workspace.runs.find(studio.param("run"))
     perplexity = record.find("perplexity")
     small, whole = record.find("size_on_disk_bytes"), record.find("size_on_disk_bytes", "baseline")
     assert perplexity and small and whole

@@ -50,7 +50,7 @@ def test_people_read_a_table(call, run_id, tmp_path):
 
 
 def test_all_takes_those_that_take_the_run(call, run_id, tmp_path):
-    offers = Workspace().export_offers(run_id)
+    offers = Workspace().exports.offers(run_id)
     code, out, err = call("export", run_id, "--format", "all", "--out", tmp_path, "--json")
     assert code == 0, err
     written = {export["format"] for export in json.loads(out)["exports"]}

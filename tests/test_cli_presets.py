@@ -61,7 +61,7 @@ def test_what_can_not_be_is_one_sentence(call, words, said):
     code, out, err = call(*words)
     assert code == 2 and not out
     assert said in err and err.count("\n") == 1
-    assert Workspace().runs() == []
+    assert Workspace().runs.all() == []
 
 
 # -- layers --------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def kept(workspace: Workspace) -> list[RunRecord]:
 
 
 def members(workspace: Workspace, *keys: str) -> list[Member]:
-    return members_of(workspace, keys, workspace.runs(), EN)[0]
+    return members_of(workspace, keys, workspace.runs.all(), EN)[0]
 
 
 def compare(**params: str) -> AppTest:
@@ -247,7 +247,7 @@ def test_everyone_is_asked_the_same_in_the_order_shown(workspace: Workspace) -> 
     app.text_area(key="compare_prompt").set_value("Once there was")
     app.button(key="compare_generate").click()
     healthy(app.run())
-    (job,) = workspace.jobs()
+    (job,) = workspace.jobs.open()
     request = GenerateRequest.model_validate(job.payload["request"])
     assert request.prompts == ("Once there was",)
     assert [pane.source for pane in request.panes] == ["baseline", "recipe", "recipe"]
@@ -261,7 +261,7 @@ def test_an_empty_prompt_is_refused(workspace: Workspace) -> None:
     app.button(key="compare_generate").click()
     healthy(app.run())
     assert EN("texts.empty_prompt") in said(app)
-    assert not workspace.jobs()
+    assert not workspace.jobs.open()
 
 
 def test_words_that_differ_are_found_by_their_letters() -> None:
@@ -323,7 +323,7 @@ def batched(workspace: Workspace, app: AppTest) -> int:
     """The bundled set, answered: the first member always "=A1", the second "=A1" but once."""
     app.button(key="compare_set_go").click()
     healthy(app.run())
-    (job,) = workspace.jobs()
+    (job,) = workspace.jobs.open()
     assert workspace.store.claim("w") is not None
     request = GenerateRequest.model_validate(job.payload["request"])
     events: list[str] = []
@@ -341,7 +341,7 @@ def test_a_prompt_set_becomes_one_job_and_a_table(workspace: Workspace) -> None:
     kept(workspace)
     app = compare(runs="baseline:storyteller,run0000001", view="prompts")
     number = batched(workspace, app)
-    job = workspace.job(number)
+    job = workspace.jobs.find(number)
     assert not job.live  # it is kept, and no later prompt takes its place
     request = GenerateRequest.model_validate(job.payload["request"])
     assert list(request.prompts) == [given["prompt"] for given in example_prompts()]
@@ -349,7 +349,7 @@ def test_a_prompt_set_becomes_one_job_and_a_table(workspace: Workspace) -> None:
     asked = len(request.prompts)
     assert f"{asked - 1} of {asked} answers letter by letter" in said(app)
     view = JobView()
-    view.feed(workspace.events(number))
+    view.feed(workspace.jobs.events(number))
     frame = answers_frame(request, view, EN)
     assert frame.iloc[:2, -1].tolist() == [2, 1]
     view.panes.pop(1)
@@ -372,7 +372,7 @@ def test_answers_of_a_set_are_judged_without_names_and_counted(workspace: Worksp
     healthy(app.run())
     pair = next(html for html in bodies(app) if 'class="blind"' in html)
     assert all(name in pair for name in names)
-    tally = workspace.store.votes.tally("aaaa1111", "small0001")
+    tally = workspace.votes.tally("aaaa1111", "small0001")
     shown_first = pair.index(names[0]) < pair.index(names[1])
     assert (tally.first, tally.second) == ((1, 0) if shown_first else (0, 1))
 
@@ -385,7 +385,7 @@ def test_pairs_are_different_answers_of_different_weights_decoded_alike(workspac
     kept(workspace)
     shown = members(workspace, "baseline:storyteller", "run0000001", "run0000002")
     write_answers(workspace, "One day", {"aaaa1111": "x", "small0001": "y", "small0002": "y"})
-    recorded = workspace.recorded_answers([one.weights_hash for one in shown])
+    recorded = workspace.texts.recorded([one.weights_hash for one in shown])
     rounds = rounds_of(shown, recorded, "me")
     assert {(one.first.key, one.second.key) for one in rounds} == {
         ("baseline:storyteller", "run0000001"),

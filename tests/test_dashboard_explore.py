@@ -112,7 +112,7 @@ def test_an_empty_page_offers_a_sweep_that_works(workspace: Workspace) -> None:
     assert "Nothing explored yet" in said(app)
     count = int(app.button(key="launch").label.split()[1])
     app.button(key="launch_first").click().run()
-    assert len(workspace.jobs()) == count and {job.stage for job in workspace.jobs()} == {"draft"}
+    assert len(workspace.jobs.open()) == count and {job.stage for job in workspace.jobs.open()} == {"draft"}
     assert param(healthy(app), "sweep") == "1"
     assert f"{count} waiting" in everything(app)
 
@@ -125,9 +125,9 @@ def test_what_is_chosen_is_what_is_run(workspace: Workspace) -> None:
     app.segmented_control(key="sweep_stage").set_value("final").run()
     assert healthy(app).button(key="launch").label == "Run 2 points"
     app.button(key="launch").click().run()
-    steps = [job.payload["recipe"]["steps"][0]["quantize_gptq"] for job in workspace.jobs()]
+    steps = [job.payload["recipe"]["steps"][0]["quantize_gptq"] for job in workspace.jobs.open()]
     assert sorted((step["bits"], step["group_size"]) for step in steps) == [(3, 32), (8, 32)]
-    assert {job.stage for job in workspace.jobs()} == {"final"}
+    assert {job.stage for job in workspace.jobs.open()} == {"final"}
 
 
 def test_no_value_means_no_launch_and_a_sentence(workspace: Workspace) -> None:
@@ -143,7 +143,7 @@ def test_points_that_make_no_sense_are_counted_before_anything_runs(workspace: W
     shared = len(app.multiselect(key="values.quantize").value)
     assert healthy(app).button(key="launch").label == f"Run {shared} points"
     assert "from 2 to 8" in said(app)
-    assert workspace.jobs() == []
+    assert workspace.jobs.open() == []
 
 
 def test_a_sweep_fills_is_stopped_goes_on_and_is_deleted(workspace: Workspace) -> None:
@@ -152,9 +152,9 @@ def test_a_sweep_fills_is_stopped_goes_on_and_is_deleted(workspace: Workspace) -
     app = explore()
     assert "1 measured" in everything(app) and "2 waiting" in everything(app)
     app.button(key="stop_sweep").click().run()
-    assert workspace.jobs() == [] and "2 stopped" in everything(healthy(app))
+    assert workspace.jobs.open() == [] and "2 stopped" in everything(healthy(app))
     app.button(key="resume_sweep").click().run()
-    assert len(workspace.jobs()) == 2
+    assert len(workspace.jobs.open()) == 2
     finish(workspace), finish(workspace)
     app = explore(sweep="1")
     assert "3 measured" in everything(app) and "Smallest within 5 %" in everything(app)
@@ -170,7 +170,7 @@ def test_a_chosen_point_shows_its_numbers_and_is_measured_in_full(workspace: Wor
     app = explore(sweep="1", point="1")
     assert "3 bit" in said(app) and "draft" in said(app)
     app.button(key="in_full").click().run()
-    (job,) = workspace.jobs()
+    (job,) = workspace.jobs.open()
     assert job.stage == "final" and job.payload["recipe"]["steps"][0]["quantize_gptq"]["bits"] == 3
     finish(workspace)
     app = explore(sweep="1", point="1")
@@ -184,8 +184,8 @@ def test_the_best_are_measured_in_full_at_once(workspace: Workspace) -> None:
     for worse in (2.0, 40.0, 2.0):
         finish(workspace, worse)
     explore().button(key="front_in_full").click().run()
-    bits = [job.payload["recipe"]["steps"][0]["quantize_gptq"]["bits"] for job in workspace.jobs()]
-    assert sorted(bits) == [2, 4] and {job.stage for job in workspace.jobs()} == {"final"}
+    bits = [job.payload["recipe"]["steps"][0]["quantize_gptq"]["bits"] for job in workspace.jobs.open()]
+    assert sorted(bits) == [2, 4] and {job.stage for job in workspace.jobs.open()} == {"final"}
 
 
 def test_what_is_not_measured_yet_has_an_estimate_once_the_model_is_known(workspace: Workspace) -> None:

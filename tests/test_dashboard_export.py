@@ -41,7 +41,7 @@ def home(ran: tuple[Path, RunRecord], monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def record(ran: tuple[Path, RunRecord], home: Path) -> RunRecord:
-    return Workspace().run_record(ran[1].run_id)
+    return Workspace().runs.find(ran[1].run_id)
 
 
 def opened(record: RunRecord, page: str = "studio", **params: str) -> AppTest:
@@ -108,7 +108,7 @@ def test_the_button_submits_a_job_and_its_progress_is_shown(record: RunRecord, t
     app = opened(record)
     app.button(key="export_write.onnx").click().run()
     workspace = Workspace()
-    (job,) = [job for job in workspace.jobs() if job.kind == "export"]
+    (job,) = [job for job in workspace.jobs.open() if job.kind == "export"]
     assert job.payload["format"] == "onnx" and job.payload["run"]["run_id"] == record.run_id
     workspace.store.claim("w")
     workspace.store.append_events(job.id, [to_json(Progress(stage="compare", done=1, total=2, fraction=0.8))])
@@ -128,7 +128,7 @@ def test_a_failed_export_says_why(record: RunRecord) -> None:
     app = opened(record)
     app.button(key="export_write.transformers").click().run()
     workspace = Workspace()
-    (job,) = [job for job in workspace.jobs() if job.payload.get("format") == "transformers"]
+    (job,) = [job for job in workspace.jobs.open() if job.payload.get("format") == "transformers"]
     workspace.store.claim("w")
     workspace.store.finish(job.id, "failed", plain("The disk is full."))
     app.run()
@@ -140,7 +140,7 @@ def test_what_can_not_even_begin_says_why_beside_its_button(record: RunRecord, m
     monkeypatch.setattr("compresslab.work.exporting.shutil.disk_usage", lambda _: SimpleNamespace(free=1_000_000))
     app.button(key="export_write.gptq").click().run()
     assert any("choose another place" in error.value for error in app.error)
-    assert not [job for job in Workspace().jobs() if job.payload.get("format") == "gptq"]
+    assert not [job for job in Workspace().jobs.open() if job.payload.get("format") == "gptq"]
     monkeypatch.undo()
 
 
@@ -156,7 +156,7 @@ def test_settings_change_the_estimate_and_what_is_submitted(record: RunRecord) -
     app.selectbox(key="export.transformers.dtype").set_value("float32").run()
     assert bars(app)[-1] != before
     app.button(key="export_write.transformers").click().run()
-    jobs = [job for job in Workspace().jobs() if job.payload.get("format") == "transformers"]
+    jobs = [job for job in Workspace().jobs.open() if job.payload.get("format") == "transformers"]
     assert jobs and jobs[0].payload["settings"] == {"dtype": "float32"}
 
 

@@ -82,9 +82,9 @@ def test_a_deleted_run_can_be_brought_back(workspace: Workspace) -> None:
     workspace.store.save_run(record())
     app = history(run="run0000000")
     app.button(key="delete_run").click().run()
-    assert workspace.runs() == [] and "run0000000" in said(app)
+    assert workspace.runs.all() == [] and "run0000000" in said(app)
     healthy(app.button(key="undo_delete").click().run())
-    assert [run.run_id for run in workspace.runs()] == ["run0000000"]
+    assert [run.run_id for run in workspace.runs.all()] == ["run0000000"]
 
 
 def test_failed_jobs_are_listed_with_their_reason(workspace: Workspace) -> None:
@@ -139,12 +139,12 @@ def test_tags_and_a_note_are_kept_and_found_again(workspace: Workspace) -> None:
     app = history(run="run0000001")
     app.multiselect(key="tags.run0000001").set_value(["good", "to show"]).run()
     healthy(app.text_input(key="note.run0000001").set_value("**the** one").run())
-    assert workspace.annotations() == {"run0000001": Annotation(("good", "to show"), "**the** one")}
+    assert workspace.runs.annotations() == {"run0000001": Annotation(("good", "to show"), "**the** one")}
     again = history()
     assert again.dataframe[0].value["note"].tolist() == ["**the** one", ""]
     again.multiselect(key="filter_tags").set_value(["good"]).run()
     assert list(healthy(again).dataframe[0].value["run"]) == ["run0000001"]
-    found = matching(runs_table(workspace.runs(), workspace.annotations(), EN), "to sh")
+    found = matching(runs_table(workspace.runs.all(), workspace.runs.annotations(), EN), "to sh")
     assert list(found["run"]) == ["run0000001"]
 
 
@@ -156,12 +156,12 @@ def test_a_note_without_end_is_refused_and_nothing_is_changed(
     workspace: Workspace, tags: list[str], note: str, said: str
 ) -> None:
     workspace.store.save_run(record())
-    workspace.annotate_run("run0000000", ["kept"], "kept")
+    workspace.runs.annotate("run0000000", ["kept"], "kept")
     with pytest.raises(BadInput, match=said):
-        workspace.annotate_run("run0000000", tags, note)
-    assert workspace.annotations() == {"run0000000": Annotation(("kept",), "kept")}
+        workspace.runs.annotate("run0000000", tags, note)
+    assert workspace.runs.annotations() == {"run0000000": Annotation(("kept",), "kept")}
     with pytest.raises(BadInput, match="no run"):
-        workspace.annotate_run("nobody", [], "")
+        workspace.runs.annotate("nobody", [], "")
 
 
 def test_models_are_chosen_where_there_are_several(workspace: Workspace) -> None:
@@ -183,9 +183,9 @@ def test_several_runs_can_be_compared_and_deleted_and_come_back(workspace: Works
     assert EN("history.chosen", count=2) in said(app)
     assert not app.button(key="compare_runs").disabled
     healthy(app.button(key="delete_run").click().run())
-    assert [run.run_id for run in workspace.runs()] == ["run0000001"]
+    assert [run.run_id for run in workspace.runs.all()] == ["run0000001"]
     healthy(app.button(key="undo_delete").click().run())
-    assert len(workspace.runs()) == 3
+    assert len(workspace.runs.all()) == 3
     assert EN("history.chosen", count=2) in said(app)
 
 
@@ -202,7 +202,7 @@ def test_run_again_submits_the_same_recipe(workspace: Workspace) -> None:
     workspace.store.save_run(record(recipe=recipe))
     app = history(run="run0000000")
     app.button(key="run_again").click().run()  # then it turns to the Studio, which is not in this test
-    (job,) = workspace.jobs()
+    (job,) = workspace.jobs.open()
     assert Recipe.from_dict(job.payload["recipe"]) == recipe and job.stage == "final" and not job.live
 
 
@@ -212,7 +212,7 @@ def test_a_recipe_of_another_version_is_refused_in_a_sentence(workspace: Workspa
     app = history(run="run0000000")
     app.button(key="run_again").click().run()
     assert "shrink_by_magic" in said(healthy(app))
-    assert workspace.jobs() == []
+    assert workspace.jobs.open() == []
 
 
 # -- CSV -----------------------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def test_a_layer_that_was_taken_out_has_no_bytes_left(workspace: Workspace) -> N
 def test_sensitivity_is_the_tables_damage_summed_by_row(workspace: Workspace) -> None:
     save_table(workspace)
     plan = workspace.plan(Recipe.from_dict({"steps": ["quantize_rtn"]}))
-    table = workspace.sensitivity(plan.recipe)
+    table = workspace.sensitivity.find(plan.recipe)
     assert table is not None
     by_layer, by_part = (sensitivity(table, plan, QuantizeRtn(), rows) for rows in ("layer", "part"))  # type: ignore[arg-type]
     assert by_layer.rows == tuple(str(layer) for layer in range(8)) and len(by_part.rows) == 7
@@ -184,7 +184,7 @@ def test_an_exception_goes_into_the_recipe_and_undo_takes_it_back(workspace: Wor
 def test_a_size_is_alloted_matrix_by_matrix(workspace: Workspace) -> None:
     save_table(workspace)
     app = opened()
-    stops = budgets(file_bytes(workspace.facts("storyteller").weights))
+    stops = budgets(file_bytes(workspace.models.facts("storyteller").weights))
     budget = stops[len(stops) // 3]
     app.select_slider(key="budget").set_value(budget).run()
     (step,) = from_short(param(healthy(app), "recipe"), "storyteller").steps
@@ -203,14 +203,14 @@ def test_the_kind_of_step_that_was_chosen_is_drawn(workspace: Workspace) -> None
 def test_a_model_that_was_not_measured_offers_to(workspace: Workspace) -> None:
     app = opened()
     app.button(key="measure_sensitivity").click().run()
-    assert [job.kind for job in workspace.jobs()] == ["sensitivity"]
+    assert [job.kind for job in workspace.jobs.open()] == ["sensitivity"]
     assert app.button(key="stop_sensitivity")
 
 
 def test_a_close_look_is_asked_for_once_and_found_again(workspace: Workspace) -> None:
     app = opened()
     app.button(key="look").click().run()
-    (job,) = workspace.jobs()
+    (job,) = workspace.jobs.open()
     assert healthy(app) and job.kind == "profile"
     payload = parse(job.payload)
     assert isinstance(payload, ProfileJob) and payload.run is None
@@ -235,10 +235,10 @@ def test_the_language_is_that_of_the_link(workspace: Workspace) -> None:
 
 def test_a_close_look_counts_every_weight(workspace: Workspace) -> None:
     recipe = PRUNED.from_dict(PRUNED.to_dict() | {"calibration": {**PRUNED.calibration.model_dump(), **FEW}})
-    assert workspace.layer_profile(recipe) is None
-    profile = workspace.profile(recipe)
-    assert workspace.layer_profile(recipe) == profile
-    facts = workspace.facts("storyteller")
+    assert workspace.profiles.find(recipe) is None
+    profile = workspace.profiles.measure(recipe)
+    assert workspace.profiles.find(recipe) == profile
+    facts = workspace.models.facts("storyteller")
     counts = {weight.name: weight.count for weight in facts.weights if weight.role == "linear"}
     assert {m.name for m in profile.matrices} == set(counts)
     for matrix in profile.matrices:
@@ -257,5 +257,5 @@ def test_how_it_is_measured_makes_no_other_look(workspace: Workspace, monkeypatc
 
     layer_profile.measure(Eyes(), PRUNED, None, lambda event: None, lambda: False)
     shorter = PRUNED.replace(evaluation=PRUNED.evaluation.model_copy(update={"max_tokens": 1024}))
-    assert workspace.layer_profile(shorter) == seen
-    assert workspace.layer_profile(PRUNED.replace(seed=1)) is None
+    assert workspace.profiles.find(shorter) == seen
+    assert workspace.profiles.find(PRUNED.replace(seed=1)) is None

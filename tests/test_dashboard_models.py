@@ -59,28 +59,28 @@ def test_a_model_that_was_found_is_fetched_by_a_job(hub, app):
     searched(app, "story")
     assert "llama · 1,200 downloads" in said(app)
     app.button(key=f"fetch.{NAME}").click().run()
-    (job,) = Workspace().jobs()
+    (job,) = Workspace().jobs.open()
     assert (job.kind, job.payload["model"]) == ("download", NAME)
     assert f"fetch.{NAME}" not in buttons(app) and "Downloading" in said(app)
 
 
 def test_what_someone_else_fetches_is_not_fetched_twice(hub, app):
     searched(app, "story")
-    Workspace().submit_download(NAME, owner="someone else")
+    Workspace().models.submit_download(NAME, owner="someone else")
     app.button(key=f"fetch.{NAME}").click().run()  # of a page that was drawn before
-    assert len(Workspace().jobs()) == 1
+    assert len(Workspace().jobs.open()) == 1
 
 
 def test_everybody_sees_a_download_and_can_stop_it(hub, app):
     workspace = Workspace()
-    job = workspace.submit_download(NAME, owner="someone else")
+    job = workspace.models.submit_download(NAME, owner="someone else")
     workspace.store.claim("worker")
     progress = Progress(stage="download", done=3e6, total=7.4e6, fraction=0.4, seconds_left=12)
     workspace.store.append_events(job, [to_json(progress)])
     app.run()
     assert f"stop_download.{job}" in buttons(app)
     app.button(key=f"stop_download.{job}").click().run()
-    assert workspace.job(job).cancel_reason
+    assert workspace.jobs.find(job).cancel_reason
     workspace.store.finish(job, "cancelled", plain("Stopped on request."))
     app.run()
     assert f"The download of {NAME} was stopped" in said(app)
@@ -88,7 +88,7 @@ def test_everybody_sees_a_download_and_can_stop_it(hub, app):
 
 def test_a_download_that_failed_says_why(hub, app):
     workspace = Workspace()
-    job = workspace.submit_download("no/one")
+    job = workspace.models.submit_download("no/one")
     workspace.store.claim("worker")
     app.run()
     workspace.store.finish(job, "failed", plain("The Hub has no model no/one; check the spelling, or give a folder."))
@@ -103,13 +103,13 @@ def test_what_is_here_can_be_deleted(hub, app):
     app.button(key=f"delete_model.{NAME}").click().run()
     assert hub_models.cached() == [] and "is deleted" in said(app)
     app.button(key=f"again.{NAME}").click().run()
-    assert [job.payload["model"] for job in Workspace().jobs()] == [NAME]
+    assert [job.payload["model"] for job in Workspace().jobs.open()] == [NAME]
     assert "is deleted" not in said(app)
 
 
 def test_what_was_downloaded_is_offered_in_the_studio_with_whether_it_fits(hub, app):
     hub_models.download(NAME)
-    assert Workspace().models() == ["storyteller", NAME]
+    assert Workspace().models.names() == ["storyteller", NAME]
     app.run()
     assert said(app).count("fits this machine") == 2
 
@@ -117,7 +117,7 @@ def test_what_was_downloaded_is_offered_in_the_studio_with_whether_it_fits(hub, 
 def test_a_model_that_is_being_fetched_is_not_called_stopped(hub, app):
     folder = hub_models.download(NAME)
     (folder / "model.safetensors").unlink()
-    Workspace().submit_download(NAME)
+    Workspace().models.submit_download(NAME)
     app.run()
     assert "Only a part of it is here" not in said(app)
 

@@ -11,7 +11,7 @@ def draw() -> None:
     from compresslab_dashboard import state
     from compresslab_dashboard.studio.own_text import own_text
 
-    own_text(state.workspace().facts("storyteller"), state.words())
+    own_text(state.workspace().models.facts("storyteller"), state.words())
     st.text(state.current().recipe.calibration.text, help=None)
 
 

@@ -128,7 +128,7 @@ def test_a_first_visit_is_ready_for_one_click(workspace: Workspace) -> None:
     assert not app.button(key="generate").disabled
     assert "storyteller" in app.selectbox(key="model").options
     app.button(key="generate").click().run()
-    request = next(job for job in workspace.jobs() if job.kind == "generate").payload["request"]
+    request = next(job for job in workspace.jobs.open() if job.kind == "generate").payload["request"]
     assert [pane["source"] for pane in request["panes"]] == ["baseline", "recipe"]
 
 
@@ -189,18 +189,18 @@ def test_a_slider_submits_a_draft_and_the_latest_wins(workspace: Workspace) -> N
     app = opened()
     app.slider(key="step.quantize.bits").set_value(3).run()
     app.slider(key="step.quantize.bits").set_value(2).run()
-    waiting = [job for job in workspace.jobs() if job.kind == "run"]
+    waiting = [job for job in workspace.jobs.open() if job.kind == "run"]
     assert len(waiting) == 1 and waiting[0].live and waiting[0].stage == "draft"
     assert waiting[0].payload["recipe"]["steps"][0]["quantize_gptq"]["bits"] == 2
-    assert len(workspace.jobs(("cancelled",))) == 2
+    assert len(workspace.jobs.in_states(("cancelled",))) == 2
 
 
 def test_without_live_mode_only_compress_submits(workspace: Workspace) -> None:
     app = opened(live="off", recipe="quantize_rtn")
     app.slider(key="step.quantize.bits").set_value(3).run()
-    assert workspace.jobs() == []
+    assert workspace.jobs.open() == []
     healthy(app.button(key="compress").click().run())
-    (job,) = workspace.jobs()
+    (job,) = workspace.jobs.open()
     assert (job.stage, job.live) == ("final", False)
     assert param(app, "job") == str(job.id)
 
@@ -247,7 +247,7 @@ def test_a_wrong_model_is_refused_in_a_sentence_and_the_old_one_stays(workspace:
 def test_steps_that_conflict_are_refused_before_they_run(workspace: Workspace) -> None:
     app = opened(recipe="quantize_rtn;prune_sparsegpt")
     assert "Step 2" in said(app)
-    assert workspace.jobs() == []
+    assert workspace.jobs.open() == []
 
 
 # -- Studio: work --------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def test_a_running_job_shows_its_stage_and_can_be_stopped(workspace: Workspace) 
     assert "+10.0" in visible(app) and "draft" in visible(app)
     assert app.button(key="stop").label == words_of("en")("job.stop")
     healthy(app.button(key="stop").click().run())
-    assert workspace.job(job).cancel_reason
+    assert workspace.jobs.find(job).cancel_reason
     assert app.button(key="stop").disabled
 
 
@@ -309,7 +309,7 @@ def test_a_reload_in_mid_job_brings_it_back(workspace: Workspace) -> None:
 def test_a_job_that_ends_well_becomes_the_final_result(workspace: Workspace) -> None:
     app = opened(live="off", recipe="quantize_rtn")
     job = running(workspace, app)
-    run_id = workspace.job(job).run_id
+    run_id = workspace.jobs.find(job).run_id
     workspace.store.save_run(record().model_copy(update={"run_id": run_id}), job)
     workspace.store.finish(job, "done")
     app.run()
@@ -333,7 +333,7 @@ def test_one_session_does_not_stop_the_work_of_another(workspace: Workspace) -> 
     second = opened(recipe="prune_magnitude")
     second.button(key="compress").click().run()
     second.slider(key="step.prune.sparsity").set_value(0.6).run()
-    assert workspace.job(job).cancel_reason is None and workspace.job(job).state == "running"
+    assert workspace.jobs.find(job).cancel_reason is None and workspace.jobs.find(job).state == "running"
 
 
 def test_a_waiting_job_shows_its_place(workspace: Workspace) -> None:
@@ -342,8 +342,8 @@ def test_a_waiting_job_shows_its_place(workspace: Workspace) -> None:
         workspace.submit(FOUR_BITS)
     app = opened(live="off", recipe="quantize_rtn,bits=3")
     app.button(key="compress").click().run()
-    job = workspace.jobs()[0]
-    assert workspace.queue_place(job.id) == 3
+    job = workspace.jobs.open()[0]
+    assert workspace.jobs.queue_place(job.id) == 3
     bar = next(element for element in app.get("progress"))
     assert "3" in bar.proto.text
 
@@ -353,7 +353,7 @@ def test_an_empty_prompt_is_refused(workspace: Workspace) -> None:
     app.text_area(key="prompt").set_value("   ").run()
     app.button(key="generate").click().run()
     assert words_of("en")("texts.empty_prompt") in said(app)
-    assert workspace.jobs() == []
+    assert workspace.jobs.open() == []
 
 
 def test_an_example_fills_the_prompt(workspace: Workspace) -> None:
@@ -370,12 +370,12 @@ def test_in_live_mode_the_answers_follow_the_recipe(workspace: Workspace) -> Non
         workspace.store.finish(job.id, "done")
     app.run()
     app.slider(key="step.quantize.bits").set_value(2).run()
-    assert [job.kind for job in workspace.jobs()] == ["run"]
+    assert [job.kind for job in workspace.jobs.open()] == ["run"]
     job = workspace.store.claim("w")
     assert job is not None
     workspace.store.finish(job.id, "done")
     healthy(app.run())
-    (following,) = workspace.jobs()
+    (following,) = workspace.jobs.open()
     assert following.payload["request"]["panes"][1]["recipe"]["steps"][0]["quantize_rtn"]["bits"] == 2
 
 

@@ -222,7 +222,7 @@ def test_an_answer_decoded_otherwise_does_not_stand_beside_the_others(workspace:
     request = ladder.GenerateRequest(
         prompt=PROMPTS[0], panes=(ladder.pane_of(records[0]),), decoding=ladder.Decoding(strategy="sample")
     )
-    workspace.submit_generation(request)
+    workspace.texts.submit(request)
     assert prepare(workspace, Showing(), EN).prompts == []
     assert on_stage(present())["panes"] is False
 
@@ -247,7 +247,7 @@ def test_an_address_that_makes_no_sense_does_no_harm(workspace: Workspace, bad: 
 def test_a_deleted_size_is_gone_from_the_slider(workspace: Workspace) -> None:
     answered(workspace)
     app = present(size="run0000001")
-    workspace.delete_run("run0000001")
+    workspace.runs.delete("run0000001")
     shown = on_stage(healthy(app.run()))
     assert len(shown["stops"]) == 3
 
@@ -262,15 +262,15 @@ def test_an_empty_page_offers_to_measure_five_sizes(workspace: Workspace) -> Non
     with_worker(workspace)
     app.run()
     healthy(app.button(key="measure_sizes").click().run())
-    jobs = workspace.jobs()
+    jobs = workspace.jobs.open()
     assert len(jobs) == 5 and {job.stage for job in jobs} == {"final"}
     assert len({json.dumps(job.payload["recipe"]) for job in jobs}) == 5
     ladder.start(workspace, "storyteller", "me")
-    assert len(workspace.jobs()) == 5  # those that wait are not asked for again
+    assert len(workspace.jobs.open()) == 5  # those that wait are not asked for again
 
 
 def test_every_rung_fits_the_bundled_model_and_is_smaller(workspace: Workspace) -> None:
-    rungs = ladder.ladder("storyteller", workspace.facts("storyteller").layers)
+    rungs = ladder.ladder("storyteller", workspace.models.facts("storyteller").layers)
     sizes = [workspace.estimate(recipe).compression_ratio for recipe in rungs]
     assert sizes == sorted(sizes) or sorted(sizes)[0] > 1.5
     assert len({round(ratio, 1) for ratio in sizes}) == 5
@@ -295,11 +295,11 @@ def test_measured_sizes_have_their_answers_written_by_a_page_opened_later(worksp
     assert EN("present.measuring", at=1, of=5) in later.get("progress")[0].proto.text
     finish(workspace, 0)
     healthy(later.run())
-    asked = [job for job in workspace.jobs() if job.kind == "generate"]
+    asked = [job for job in workspace.jobs.open() if job.kind == "generate"]
     assert len(asked) == len(PROMPTS) and not any(job.live for job in asked)
     assert {len(job.payload["request"]["panes"]) for job in asked} == {6}
     healthy(later.run())
-    assert len(workspace.jobs()) == len(PROMPTS)  # and not twice
+    assert len(workspace.jobs.open()) == len(PROMPTS)  # and not twice
     assert EN("present.writing", at=1, of=len(PROMPTS)) in later.get("progress")[0].proto.text
 
 
@@ -330,16 +330,16 @@ def test_only_ones_own_preparation_is_stopped(workspace: Workspace) -> None:
     first.button(key="measure_sizes").click().run()
     assert not [button for button in healthy(second.run()).button if button.key == "stop_preparing"]
     healthy(first.button(key="stop_preparing").click().run())
-    assert workspace.jobs() == [] and len(workspace.jobs(("cancelled",))) == 5
+    assert workspace.jobs.open() == [] and len(workspace.jobs.in_states(("cancelled",))) == 5
 
 
 def test_missing_answers_can_be_asked_for(workspace: Workspace) -> None:
     three(workspace)
     with_worker(workspace)
     app = present()
-    assert workspace.jobs() == []  # a visit alone asks for nothing
+    assert workspace.jobs.open() == []  # a visit alone asks for nothing
     healthy(app.button(key="write_answers").click().run())
-    assert {job.kind for job in workspace.jobs()} == {"generate"}
+    assert {job.kind for job in workspace.jobs.open()} == {"generate"}
 
 
 def test_with_few_sizes_more_are_offered(workspace: Workspace) -> None:
@@ -348,7 +348,7 @@ def test_with_few_sizes_more_are_offered(workspace: Workspace) -> None:
     app = present()
     assert len(on_stage(app)["stops"]) == 2
     healthy(app.button(key="measure_sizes").click().run())
-    assert len(workspace.jobs()) == 5
+    assert len(workspace.jobs.open()) == 5
 
 
 # -- the tour, the question, the blind test ------------------------------------------------------------------------
@@ -388,10 +388,10 @@ def test_a_question_of_ones_own_goes_to_both(workspace: Workspace) -> None:
     with_worker(workspace)
     app.run()
     app.button(key="present_ask").click().run()
-    assert EN("present.ask.empty") in said(app) and workspace.jobs() == []
+    assert EN("present.ask.empty") in said(app) and workspace.jobs.open() == []
     app.text_input(key="present_question").set_value("Tom had a").run()
     healthy(app.button(key="present_ask").click().run())
-    (job,) = workspace.jobs()
+    (job,) = workspace.jobs.open()
     assert job.payload["request"]["prompt"] == "Tom had a" and job.live
     assert len(job.payload["request"]["panes"]) == 2
     assert param(app, "asked") == str(job.id)
@@ -404,7 +404,7 @@ def test_a_vote_counts_for_who_wrote_it(workspace: Workspace, button: str) -> No
     assert EN("present.stage.small") not in drawn(app)
     first_text = re.findall(r'<p dir="auto">(.*?)</p>', drawn(app))[0]
     app.button(key=f"guess_vote_{button}").click().run()
-    tally = workspace.store.votes.tally(small.baseline_hash, small.compressed_hash)
+    tally = workspace.votes.tally(small.baseline_hash, small.compressed_hash)
     baseline_first = first_text == "a tale of old"
     expected = {"same": "same", "bad": "bad"}.get(button) or (
         "first" if (button == "A") == baseline_first else "second"

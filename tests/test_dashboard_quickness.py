@@ -79,6 +79,6 @@ def test_the_history_reads_only_the_chosen_run_whole(workspace: Workspace, monke
 def test_a_summary_says_what_the_record_says(workspace: Workspace) -> None:
     for number in range(2):
         workspace.store.save_run(record(number))
-    whole = [run.model_dump(include=set(RunSummary.model_fields)) for run in workspace.runs()]
-    assert [summary.model_dump() for summary in workspace.summaries()] == whole
-    assert len(workspace.summaries(limit=1)) == 1
+    whole = [run.model_dump(include=set(RunSummary.model_fields)) for run in workspace.runs.all()]
+    assert [summary.model_dump() for summary in workspace.runs.summaries()] == whole
+    assert len(workspace.runs.summaries(limit=1)) == 1

@@ -37,7 +37,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 def save_table(workspace: Workspace, method: type[Quantizer] = QuantizeRtn) -> None:
     """A fourth of the loss for every bit more; later layers matter more; some whole models on the line."""
-    facts = workspace.facts("storyteller")
+    facts = workspace.models.facts("storyteller")
     names = [weight.name for weight in facts.weights if weight.role == "linear"]
     columns = [column(method(bits=bits), dict.fromkeys(names, 4.0 ** (1 - bits))) for bits in (2, 3, 4, 6)]
     importance = {name: 0.001 * (1 + place) for place, name in enumerate(names)}
@@ -131,12 +131,12 @@ def test_other_settings_go_to_the_steps_that_are_on() -> None:
 def test_an_unmeasured_model_offers_to_be_measured_and_shows_how_far_that_is(workspace: Workspace) -> None:
     app = opened(**RTN)
     app.button(key="measure_sensitivity").click().run()
-    (job,) = workspace.jobs()
+    (job,) = workspace.jobs.open()
     assert job.kind == "sensitivity" and job.payload["recipe"]["model"] == "storyteller"
     assert not [button for button in healthy(app).button if button.key == "measure_sensitivity"]
     again = opened(**RTN)  # another visitor sees the same work
     again.button(key="stop_sensitivity").click().run()
-    assert workspace.job(job.id).state == "cancelled"
+    assert workspace.jobs.find(job.id).state == "cancelled"
     assert healthy(again).button(key="measure_sensitivity")
 
 
@@ -146,7 +146,7 @@ def test_a_measured_model_is_predicted_and_fits_a_size(workspace: Workspace) -> 
     assert "nothing is measured yet" in visible(app)
     slider = app.select_slider(key="budget")
     before = int(str(slider.value))
-    smaller = budgets(file_bytes(workspace.facts("storyteller").weights))
+    smaller = budgets(file_bytes(workspace.models.facts("storyteller").weights))
     asked = smaller[smaller.index(before) - 3]
     slider.set_value(asked).run()
     fitted = from_short(param(healthy(app), "recipe"), "storyteller")
@@ -162,7 +162,7 @@ def test_a_measured_model_is_predicted_and_fits_a_size(workspace: Workspace) -> 
 def test_a_size_that_no_setting_reaches_is_refused_and_changes_nothing(workspace: Workspace) -> None:
     save_table(workspace)
     app = opened(**RTN)
-    least = budgets(file_bytes(workspace.facts("storyteller").weights))[0]
+    least = budgets(file_bytes(workspace.models.facts("storyteller").weights))[0]
     app.select_slider(key="budget").set_value(least).run()
     assert "can't be met" in said(healthy(app))
     assert param(app, "recipe") == "quantize_rtn"
@@ -183,7 +183,7 @@ def test_statistics_are_listed_with_their_size_and_cleared_when_sure(workspace: 
     assert "story_*teller*, own.txt: 12 samples of 64 tokens" in said(app)
     assert "3.00" in next(text for text in said(app).splitlines() if "own.txt" in text)
     app.button(key="clear_kept_yes").click().run()
-    assert workspace.statistics() == [] and EN("kept.nothing") in said(healthy(app))
+    assert workspace.statistics.entries() == [] and EN("kept.nothing") in said(healthy(app))
 
 
 def test_a_model_that_does_not_write_has_no_texts_side_by_side(workspace: Workspace, tmp_path: Path) -> None:

@@ -255,12 +255,13 @@ def test_measuring_can_be_cancelled(tiny_recipe):
 def test_a_kept_table_is_found_for_the_same_weights_alone(measured, tiny_recipe, own_home):
     recipe, table = measured
     sensitivity_store.save(table, read_facts(recipe.model))
-    assert Workspace().sensitivity(recipe) == table
-    assert Workspace().sensitivity(tiny_recipe("llama", seed=7)) == table  # other texts or seeds: better than nothing
-    assert Workspace().sensitivity(tiny_recipe("gpt2")) is None
+    assert Workspace().sensitivity.find(recipe) == table
+    other_seed = tiny_recipe("llama", seed=7)
+    assert Workspace().sensitivity.find(other_seed) == table  # other texts or seeds: better than nothing
+    assert Workspace().sensitivity.find(tiny_recipe("gpt2")) is None
     for file in own_home.glob("sensitivity/*/*.json"):
         file.write_text(json.dumps({"half": "written"}))
-    assert Workspace().sensitivity(recipe) is None
+    assert Workspace().sensitivity.find(recipe) is None
 
 
 def test_a_prediction_and_an_allocation_from_what_was_measured(measured, tiny_recipe):
@@ -282,7 +283,7 @@ def test_a_prediction_and_an_allocation_from_what_was_measured(measured, tiny_re
     record = session.run(context_free, run_id="allotted", stage="final", report=quiet, cancelled=lambda: False)
     assert record.saved_to == str(run_folder("allotted"))
     assert (run_folder("allotted") / WEIGHTS).stat().st_size <= budget
-    predictor = Predictor(table, workspace.facts(recipe.model).weights)
+    predictor = Predictor(table, workspace.models.facts(recipe.model).weights)
     assert predictor.damage(made.steps) <= predictor.damage(recipe.steps)
 
 
@@ -333,10 +334,10 @@ class FakeMeter:
 def test_a_job_of_the_queue_measures_and_keeps_the_table(measured, tiny_recipe):
     recipe, table = measured
     workspace = Workspace()
-    number = workspace.submit_sensitivity(recipe)
-    payload = workspace.job(number).payload
+    number = workspace.sensitivity.submit(recipe)
+    payload = workspace.jobs.find(number).payload
     assert outcome(FakeMeter(table), payload, quiet, lambda: False) == {"state": "done"}
-    assert workspace.sensitivity(recipe) == table
+    assert workspace.sensitivity.find(recipe) == table
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def ran(workspace, tiny_recipe):
 )
 def test_every_grid_is_kept_as_it_is(workspace, ran, tmp_path, step):
     record = ran("llama", {"quantize_rtn": step})
-    (done,) = workspace.export(record.run_id, "onnx", tmp_path, settings=EXACT)
+    (done,) = workspace.exports.write(record.run_id, "onnx", tmp_path, settings=EXACT)
     assert done.opened_by.startswith("onnxruntime ")
     assert done.relative_difference <= done.bound == 1e-4
     assert done.weight_bytes == pytest.approx(done.estimated_bytes, abs=60_000)
@@ -53,7 +53,7 @@ def test_every_grid_is_kept_as_it_is(workspace, ran, tmp_path, step):
 
 @pytest.mark.parametrize("steps", [({"prune_layers": {"layers": 1}},), ({"quantize_smooth": {"bits": 8}},)])
 def test_other_shapes_and_rounded_inputs(workspace, ran, tmp_path, steps):
-    (done,) = workspace.export(ran("llama", *steps).run_id, "onnx", tmp_path, settings=EXACT)
+    (done,) = workspace.exports.write(ran("llama", *steps).run_id, "onnx", tmp_path, settings=EXACT)
     assert done.relative_difference <= done.bound
     assert any("inputs not rounded" in note for note in done.notes) == ("quantize_smooth" in steps[0])
 
@@ -64,15 +64,15 @@ def test_a_family_is_exported_or_refused_in_a_sentence(workspace, ran, tmp_path,
     refusal = Onnx().refuses(contents_of_run(record))
     if refusal:
         with pytest.raises(BadInput, match="take transformers"):
-            workspace.export(record.run_id, "onnx", tmp_path)
+            workspace.exports.write(record.run_id, "onnx", tmp_path)
     else:
-        (done,) = workspace.export(record.run_id, "onnx", tmp_path, settings=EXACT)
+        (done,) = workspace.exports.write(record.run_id, "onnx", tmp_path, settings=EXACT)
         assert done.relative_difference <= done.bound
 
 
 def test_the_script_answers_as_the_model_does_without_torch(workspace, ran, tmp_path):
     record = ran("llama", {"quantize_rtn": {"bits": 4, "group_size": 16}})
-    (done,) = workspace.export(record.run_id, "onnx", tmp_path, settings=EXACT)
+    (done,) = workspace.exports.write(record.run_id, "onnx", tmp_path, settings=EXACT)
     command = [sys.executable, "-c", BLOCK + RUN, str(Path(done.folder) / SCRIPT), "Tom had a", "--tokens", "12"]
     said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert said.returncode == 0, said.stderr
@@ -85,7 +85,9 @@ def test_the_script_answers_as_the_model_does_without_torch(workspace, ran, tmp_
 
 
 def test_the_script_says_every_word_as_soon_as_it_has_it(workspace, ran, tmp_path):
-    (done,) = workspace.export(ran("llama", {"quantize_rtn": {"bits": 4, "group_size": 16}}).run_id, "onnx", tmp_path)
+    (done,) = workspace.exports.write(
+        ran("llama", {"quantize_rtn": {"bits": 4, "group_size": 16}}).run_id, "onnx", tmp_path
+    )
     script = str(Path(done.folder) / SCRIPT)
     said = [
         subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=True).stdout

@@ -73,7 +73,9 @@ def test_an_export_is_opened_again_and_the_record_says_how_it_answered(workspace
     record = ran(GROUPED)
     heard = []
     settings = {"transformers": {"dtype": "float32"}}
-    (done,) = workspace.export(record.run_id, "transformers", tmp_path / "out", settings=settings, report=heard.append)
+    (done,) = workspace.exports.write(
+        record.run_id, "transformers", tmp_path / "out", settings=settings, report=heard.append
+    )
     folder = tmp_path / "out" / folder_name(record, "transformers")
     assert done.folder == str(folder)
     assert done.opened_by == f"transformers {transformers.__version__}"
@@ -84,7 +86,7 @@ def test_an_export_is_opened_again_and_the_record_says_how_it_answered(workspace
     assert (
         perplexity.stage == "draft" and str(perplexity.dataset).endswith("context 32") and abs(perplexity.change) < 0.01
     )
-    assert workspace.run_record(record.run_id).exports == [done]
+    assert workspace.runs.find(record.run_id).exports == [done]
     assert json.loads((folder / RECORD).read_text()) == done.model_dump(mode="json")
     fractions = [event.fraction for event in heard if isinstance(event, Progress)]
     assert fractions == sorted(fractions) and len({e.stage for e in heard if isinstance(e, Progress)}) >= 3
@@ -96,7 +98,9 @@ def test_float32_gives_every_effective_weight_back_to_the_bit(workspace, ran, tm
     from compresslab.engine.session import Session
 
     record = ran({"prune_wanda": {"sparsity": 0.5}}, GROUPED)
-    (done,) = workspace.export(record.run_id, "transformers", tmp_path, settings={"transformers": {"dtype": "float32"}})
+    (done,) = workspace.exports.write(
+        record.run_id, "transformers", tmp_path, settings={"transformers": {"dtype": "float32"}}
+    )
     model = Session()._saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
     written = load_file(Path(done.folder) / WEIGHTS)
     for name, stored in model.stored.items():
@@ -108,7 +112,7 @@ def test_a_half_precision_export_is_half_as_large_and_still_answers(workspace, r
     sizes = {}
     for dtype in ("float32", "float16", "bfloat16"):
         settings = {"transformers": {"dtype": dtype}}
-        (done,) = workspace.export(record.run_id, "transformers", tmp_path / dtype, settings=settings)
+        (done,) = workspace.exports.write(record.run_id, "transformers", tmp_path / dtype, settings=settings)
         sizes[dtype] = done.weight_bytes
         assert 0 < done.relative_difference <= done.bound or dtype == "float32"
     assert sizes["float16"] == pytest.approx(sizes["bfloat16"], rel=0.01), "headers differ by a letter"
@@ -117,9 +121,11 @@ def test_a_half_precision_export_is_half_as_large_and_still_answers(workspace, r
 
 def test_rounded_inputs_are_said_to_be_dropped_and_the_rest_still_compared(workspace, ran, tmp_path):
     record = ran({"quantize_smooth": {"bits": 8}})
-    (offer,) = [offer for offer in workspace.export_offers(record.run_id) if offer.form.name == "transformers"]
+    (offer,) = [offer for offer in workspace.exports.offers(record.run_id) if offer.form.name == "transformers"]
     assert any("read their inputs in few bits" in remark for remark in offer.remarks)
-    (done,) = workspace.export(record.run_id, "transformers", tmp_path, settings={"transformers": {"dtype": "float32"}})
+    (done,) = workspace.exports.write(
+        record.run_id, "transformers", tmp_path, settings={"transformers": {"dtype": "float32"}}
+    )
     assert any("inputs not rounded" in note for note in done.notes)
     assert done.relative_difference <= done.bound
     assert "read their inputs in few bits" in (Path(done.folder) / CARD).read_text()
@@ -128,7 +134,7 @@ def test_rounded_inputs_are_said_to_be_dropped_and_the_rest_still_compared(works
 @pytest.mark.parametrize("steps", [({"prune_layers": {"layers": 1}},), ({"prune_channels": {"mlp": 0.5}}, GROUPED)])
 def test_models_of_other_shapes_are_estimated_and_opened(workspace, ran, tmp_path, steps):
     record = ran(*steps)
-    (done,) = workspace.export(record.run_id, "transformers", tmp_path)
+    (done,) = workspace.exports.write(record.run_id, "transformers", tmp_path)
     assert abs(done.weight_bytes - done.estimated_bytes) < 10_000
 
 
@@ -138,12 +144,12 @@ def test_the_queue_takes_the_same_way(workspace, ran, tmp_path):
     from compresslab.work.worker import Worker
 
     record = ran(GROUPED)
-    (job_id,) = workspace.submit_export(record.run_id, "transformers", tmp_path)
-    job = workspace.job(job_id)
+    (job_id,) = workspace.exports.submit(record.run_id, "transformers", tmp_path)
+    job = workspace.jobs.find(job_id)
     assert job.kind == "export" and job.run_id is None, "a failed export must not take the run's folder with it"
     ended = outcome(Session(), job.payload, lambda event: None, lambda: False)
     Worker(workspace.store)._keep(job, ended)
-    (kept,) = workspace.run_record(record.run_id).exports
+    (kept,) = workspace.runs.find(record.run_id).exports
     assert ended["state"] == "done" and Path(kept.folder) == tmp_path / folder_name(record, "transformers")
     assert (Path(kept.folder) / WEIGHTS).exists()
 
@@ -166,7 +172,7 @@ def test_a_run_whose_weights_are_gone_is_refused(workspace, ran):
     record = ran(GROUPED)
     (run_folder(record.run_id) / PACKED).unlink()
     with pytest.raises(BadInput, match="not kept here; run its recipe again"):
-        workspace.export_offers(record.run_id)
+        workspace.exports.offers(record.run_id)
 
 
 # -- refusals, before anything is written ---------------------------------------------------------
@@ -181,36 +187,40 @@ def refused(call, match, place):
 def test_bad_requests_are_refused_before_any_work(workspace, ran, tmp_path):
     run_id, out = ran(GROUPED).run_id, tmp_path / "out"
     out.mkdir()
-    refused(lambda: workspace.export(run_id, "zip", out), "no format 'zip'; there are onnx, gguf", out)
-    refused(lambda: workspace.export(run_id, [], out), "Name a format", out)
+    refused(lambda: workspace.exports.write(run_id, "zip", out), "no format 'zip'; there are onnx, gguf", out)
+    refused(lambda: workspace.exports.write(run_id, [], out), "Name a format", out)
     settings = {"transformers": {"dtype": "int8"}}
-    refused(lambda: workspace.export(run_id, "transformers", out, settings=settings), "it takes one of", out)
-    refused(lambda: workspace.export(run_id, "transformers", out, push="nobody"), "write owner/name", out)
-    refused(lambda: workspace.export("nope", "transformers", out), "no run 'nope'", out)
+    refused(lambda: workspace.exports.write(run_id, "transformers", out, settings=settings), "it takes one of", out)
+    refused(lambda: workspace.exports.write(run_id, "transformers", out, push="nobody"), "write owner/name", out)
+    refused(lambda: workspace.exports.write("nope", "transformers", out), "no run 'nope'", out)
 
 
 def test_a_disk_without_room_is_refused(workspace, ran, tmp_path, monkeypatch):
     record = ran(GROUPED)
     free = SimpleNamespace(free=SPARE_BYTES + 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
-    refused(lambda: workspace.export(record.run_id, "transformers", tmp_path / "o"), "free some space", tmp_path / "o")
+    refused(
+        lambda: workspace.exports.write(record.run_id, "transformers", tmp_path / "o"),
+        "free some space",
+        tmp_path / "o",
+    )
 
 
 def test_a_place_that_can_not_hold_a_folder_is_refused(workspace, ran, tmp_path, monkeypatch):
     record, file = ran(GROUPED), tmp_path / "notes.txt"
     file.write_text("mine")
     with pytest.raises(BadInput, match=r"notes\.txt is a file, and exports go into a folder"):
-        workspace.export(record.run_id, "transformers", file)
+        workspace.exports.write(record.run_id, "transformers", file)
     monkeypatch.setattr(
         "compresslab.work.exporting.os.access", lambda path, mode: False
     )  # who runs as root may write anywhere
     with pytest.raises(BadInput, match=r"Nothing may be written to .*; choose another place"):
-        workspace.export(record.run_id, "transformers", tmp_path / "out")
+        workspace.exports.write(record.run_id, "transformers", tmp_path / "out")
     assert file.read_text() == "mine" and not (tmp_path / "out").exists()
 
 
 def test_every_file_may_be_read_by_whoever_may_read_the_card(workspace, ran, tmp_path):
-    (done,) = workspace.export(ran(GROUPED).run_id, "transformers", tmp_path)
+    (done,) = workspace.exports.write(ran(GROUPED).run_id, "transformers", tmp_path)
     modes = {file.stat().st_mode for file in Path(done.folder).iterdir()}
     assert modes == {(Path(done.folder) / CARD).stat().st_mode}
 
@@ -221,16 +231,16 @@ def test_what_is_no_export_is_never_written_over(workspace, ran, tmp_path):
     folder.mkdir()
     (folder / "thesis.txt").write_text("mine")
     with pytest.raises(BadInput, match="is there already and is no export"):
-        workspace.export(record.run_id, "transformers", tmp_path)
+        workspace.exports.write(record.run_id, "transformers", tmp_path)
     assert (folder / "thesis.txt").read_text() == "mine"
 
 
 def test_an_older_export_is_replaced_in_folder_and_record(workspace, ran, tmp_path):
     record = ran(GROUPED)
-    workspace.export(record.run_id, "transformers", tmp_path)
+    workspace.exports.write(record.run_id, "transformers", tmp_path)
     settings = {"transformers": {"dtype": "float32"}}
-    (second,) = workspace.export(record.run_id, "transformers", tmp_path, settings=settings)
-    assert workspace.run_record(record.run_id).exports == [second]
+    (second,) = workspace.exports.write(record.run_id, "transformers", tmp_path, settings=settings)
+    assert workspace.runs.find(record.run_id).exports == [second]
 
 
 # -- failures leave nothing -----------------------------------------------------------------------
@@ -238,9 +248,9 @@ def test_an_older_export_is_replaced_in_folder_and_record(workspace, ran, tmp_pa
 
 def failing(workspace, record, out, error):
     with pytest.raises(error) as caught:
-        workspace.export(record.run_id, "transformers", out)
+        workspace.exports.write(record.run_id, "transformers", out)
     assert not out.exists() or not list(out.iterdir()), "nothing half-done may be left behind"
-    assert workspace.run_record(record.run_id).exports == []
+    assert workspace.runs.find(record.run_id).exports == []
     return str(caught.value)
 
 
@@ -295,7 +305,7 @@ def test_numbers_that_are_none_are_not_kept(workspace, ran, tmp_path, monkeypatc
 def test_a_cancelled_export_leaves_nothing(workspace, ran, tmp_path):
     record, out = ran(GROUPED), tmp_path / "out"
     with pytest.raises(Cancelled):
-        workspace.export(record.run_id, "transformers", out, cancelled=lambda: True)
+        workspace.exports.write(record.run_id, "transformers", out, cancelled=lambda: True)
     assert not out.exists() or not list(out.iterdir())
 
 
@@ -316,7 +326,7 @@ def test_models_of_other_tasks_are_opened_by_plain_transformers(workspace, tmp_p
     recipe = {"model": str(write_checkpoint(tmp_path / family, family)), "steps": [GROUPED], "device": "cpu"}
     evaluation = {"evaluation": {"questions": str(questions)}, "metrics": ["accuracy"], "dtype": "float32"}
     record = workspace.run(Recipe.from_dict(recipe | evaluation))
-    (done,) = workspace.export(record.run_id, "transformers", tmp_path / "out")
+    (done,) = workspace.exports.write(record.run_id, "transformers", tmp_path / "out")
     assert done.relative_difference <= done.bound == 1e-4
     _, body = card_of(done)
     assert f"{opened_with}.from_pretrained" in body and "vllm serve" not in body
@@ -345,7 +355,7 @@ def card_of(done):
 
 def test_the_card_says_what_was_done_and_how_to_load_it(workspace, ran, tmp_path):
     record = ran(GROUPED)
-    (done,) = workspace.export(record.run_id, "transformers", tmp_path)
+    (done,) = workspace.exports.write(record.run_id, "transformers", tmp_path)
     matter, body = card_of(done)
     assert matter["tags"] == ["compresslab", "compressed", "quantize_rtn"]
     recipe = body.split("```yaml\n")[1].split("```")[0]
@@ -362,7 +372,7 @@ def test_the_licence_of_the_base_model_is_carried_over(workspace, tiny_recipe, t
     (base / "LICENSE").write_text("Permission is hereby granted.")
     recipe = tiny_recipe("llama", GROUPED).to_dict() | {"model": str(base), "metrics": ["perplexity"]}
     record = workspace.run(Recipe.from_dict(recipe))
-    (done,) = workspace.export(record.run_id, "transformers", tmp_path / "out")
+    (done,) = workspace.exports.write(record.run_id, "transformers", tmp_path / "out")
     matter, body = card_of(done)
     assert matter["license"] == "mit" and "derived: mit. See LICENSE" in body
     assert (Path(done.folder) / "LICENSE").read_text() == "Permission is hereby granted."
@@ -384,11 +394,13 @@ def hub(monkeypatch):
 def test_a_push_without_a_token_is_refused_before_any_work(workspace, ran, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     run_id = ran(GROUPED).run_id
-    refused(lambda: workspace.export(run_id, "transformers", tmp_path / "o", push="me/s"), "HF_TOKEN", tmp_path / "o")
+    refused(
+        lambda: workspace.exports.write(run_id, "transformers", tmp_path / "o", push="me/s"), "HF_TOKEN", tmp_path / "o"
+    )
 
 
 def test_a_push_uploads_the_folder_as_it_is(workspace, ran, tmp_path, hub):
-    (done,) = workspace.export(ran(GROUPED).run_id, "transformers", tmp_path, push="me/small")
+    (done,) = workspace.exports.write(ran(GROUPED).run_id, "transformers", tmp_path, push="me/small")
     (name, how), upload = hub
     assert name == "me/small" and how["private"] and upload["repo_id"] == "me/small"
     assert upload["folder_path"] == Path(done.folder) and done.pushed_to == "me/small"
@@ -397,7 +409,7 @@ def test_a_push_uploads_the_folder_as_it_is(workspace, ran, tmp_path, hub):
 
 @pytest.mark.parametrize(("form", "line"), [("gguf", "small/model.gguf"), ("onnx", "python small/run.py")])
 def test_a_card_on_the_hub_says_how_to_fetch_what_its_program_does_not(workspace, ran, tmp_path, hub, form, line):
-    (done,) = workspace.export(ran(GROUPED).run_id, form, tmp_path, push="me/small")
+    (done,) = workspace.exports.write(ran(GROUPED).run_id, form, tmp_path, push="me/small")
     card = (Path(done.folder) / CARD).read_text()
     assert "hf download me/small --local-dir small" in card and line in card and "me/small/" not in card
 
@@ -413,7 +425,7 @@ def test_a_hub_gets_every_file_and_the_licence_in_a_private_repository(
     monkeypatch.setenv("HF_TOKEN", "hf_for_nobody")
     with local_hub({}) as server:
         monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", server.url)
-        (done,) = workspace.export(record.run_id, "transformers", tmp_path / "out", push=PUSHED)
+        (done,) = workspace.exports.write(record.run_id, "transformers", tmp_path / "out", push=PUSHED)
     (made,) = server.made
     assert made["name"] == "small" and made["organization"] == "me"
     assert made.get("private") is True or made.get("visibility") == "private"
@@ -424,7 +436,7 @@ def test_a_hub_gets_every_file_and_the_licence_in_a_private_repository(
 
 def test_one_repository_takes_one_format(workspace, ran, tmp_path, hub):
     run_id, both = ran(GROUPED).run_id, ["transformers", "onnx"]
-    refused(lambda: workspace.export(run_id, both, tmp_path / "o", push="me/s"), "one format", tmp_path / "o")
+    refused(lambda: workspace.exports.write(run_id, both, tmp_path / "o", push="me/s"), "one format", tmp_path / "o")
     assert hub == []
 
 
@@ -435,7 +447,7 @@ def test_a_hub_that_can_not_be_reached_is_found_out_before_any_work(workspace, r
     monkeypatch.setattr("huggingface_hub.HfApi.create_repo", unreachable)
     run_id = ran(GROUPED).run_id
     with pytest.raises(RunFailed, match=r"Nothing was written: the Hub can't be reached \(no route to host\)"):
-        workspace.export(run_id, "transformers", tmp_path / "out", push="me/small")
+        workspace.exports.write(run_id, "transformers", tmp_path / "out", push="me/small")
     assert not (tmp_path / "out").exists()
 
 
@@ -445,5 +457,5 @@ def test_an_upload_that_breaks_off_leaves_the_export_where_it_is(workspace, ran,
 
     monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", broken)
     with pytest.raises(RunFailed, match="The export is in "):
-        workspace.export(ran(GROUPED).run_id, "transformers", tmp_path, push="me/small")
+        workspace.exports.write(ran(GROUPED).run_id, "transformers", tmp_path, push="me/small")
     assert len(list(tmp_path.glob("*-transformers/model.safetensors"))) == 1

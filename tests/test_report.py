@@ -37,7 +37,7 @@ def write_answers(workspace: Workspace, prompt: str, texts: dict[str, str], *, l
     """A generation that was carried out: what each of these weights wrote."""
     panes = tuple(Pane(label=weights, source="baseline") for weights in texts)
     request = GenerateRequest(prompt=prompt, panes=panes, decoding=Decoding(max_new_tokens=64))
-    job = workspace.submit_generation(request, live=live)
+    job = workspace.texts.submit(request, live=live)
     while (claimed := workspace.store.claim("w")) and claimed.id != job:
         workspace.store.finish(claimed.id, "done")
     for place, (weights, text) in enumerate(texts.items()):
@@ -104,8 +104,8 @@ def test_of_two_recordings_the_newer_is_taken(workspace: Workspace) -> None:
     one = record()
     for text in ("the old words", "the new words"):
         write_answers(workspace, "Tom", {one.baseline_hash: "same", one.compressed_hash: text}, live=True)
-    assert [a.text for a in workspace.recorded_answers([one.compressed_hash])] == ["the new words"]
-    assert workspace.recorded_answers([]) == []
+    assert [a.text for a in workspace.texts.recorded([one.compressed_hash])] == ["the new words"]
+    assert workspace.texts.recorded([]) == []
 
 
 def test_a_run_without_speed_or_questions_still_has_a_report(workspace: Workspace) -> None:

@@ -131,7 +131,7 @@ def test_a_dataset_is_one_of_the_hub_and_no_folder_of_this_machine(shared, monke
 def test_a_run_that_is_not_in_the_store_is_no_place(own_home, run_id):
     workspace = Workspace()
     (own_home / "texts").mkdir()
-    for ask in (workspace.run_record, workspace.delete_run, lambda one: workspace.export_offers(one, {})):
+    for ask in (workspace.runs.find, workspace.runs.delete, lambda one: workspace.exports.offers(one, {})):
         with pytest.raises(BadInput):
             ask(run_id)
     assert (own_home / "texts").is_dir() and (own_home / "store.db").is_file()

@@ -509,7 +509,7 @@ def test_they_are_listed_and_cleared(opened, capsys):
     assert "There are no statistics 'nothing'" in capsys.readouterr().err
     assert main(["statistics", entry["id"], "--clear", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["freed"] == entry["bytes"]
-    assert Workspace().statistics() == []
+    assert Workspace().statistics.entries() == []
     assert list(files.folder().iterdir()) == []
 
 

@@ -344,7 +344,7 @@ def small(recipe: Recipe) -> Recipe:
 
 def test_a_sweep_on_the_real_engine_gives_each_point_its_own_numbers() -> None:
     workspace = Workspace()
-    records = workspace.sweep(small(FOUR_BITS), ["quantize_rtn.bits=3,8"])
+    records = workspace.sweeps.run(small(FOUR_BITS), ["quantize_rtn.bits=3,8"])
     three, eight = (run.find("perplexity") for run in records)
     assert [run.recipe["steps"][0]["quantize_rtn"]["bits"] for run in records] == [3, 8]
     assert three.change > eight.change and abs(eight.change) < 1
@@ -373,7 +373,7 @@ def test_the_command_line_puts_a_sweep_into_the_queue(capsys: pytest.CaptureFixt
     assert main(["sweep", "--over", "quantize=quantize_rtn,quantize_hqq", "--queue", "--full"]) == 0
     captured = capsys.readouterr()
     assert captured.out.strip() == "1" and "compresslab worker" in captured.err
-    assert [job.stage for job in Workspace().jobs()] == ["final", "final"]
-    assert main(["sweeps", "1", "--stop"]) == 0 and Workspace().jobs() == []
-    assert main(["sweeps", "1", "--resume", "--queue"]) == 0 and len(Workspace().jobs()) == 2
+    assert [job.stage for job in Workspace().jobs.open()] == ["final", "final"]
+    assert main(["sweeps", "1", "--stop"]) == 0 and Workspace().jobs.open() == []
+    assert main(["sweeps", "1", "--resume", "--queue"]) == 0 and len(Workspace().jobs.open()) == 2
     assert main(["sweeps", "--stop"]) == 2

@@ -22,7 +22,7 @@ def test_before_the_first_vote_everything_is_possible() -> None:
 
 
 def test_votes_count_whichever_was_named_first(own_home: object) -> None:
-    votes = Workspace().store.votes
+    votes = Workspace().votes
     votes.add("base", "small", "Tom had", "first", "me")
     votes.add("small", "base", "Tom had", "first")
     votes.add("small", "base", "Tom had", "same")
@@ -36,7 +36,7 @@ def test_votes_count_whichever_was_named_first(own_home: object) -> None:
 
 @pytest.mark.parametrize("vote", [("a", "a", "same"), ("a", "b", "both")])
 def test_a_vote_on_nothing_is_refused(own_home: object, vote: tuple[str, str, str]) -> None:
-    votes = Workspace().store.votes
+    votes = Workspace().votes
     with pytest.raises(BadInput):
         votes.add(vote[0], vote[1], "Tom had", vote[2])  # type: ignore[arg-type]
     assert votes.tally(vote[0], vote[1]) == Tally()

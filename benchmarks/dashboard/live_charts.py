@@ -49,14 +49,14 @@ def live_charts(browser: Browser, dashboard: Dashboard) -> dict[str, Any]:
 @contextmanager
 def written(dashboard: Dashboard) -> Iterator[dict[int, float]]:
     """Fills up with the step of every loss and when it was first found in the store: seconds since 1970."""
-    job = max(job.id for job in dashboard.workspace.jobs())
+    job = max(job.id for job in dashboard.workspace.jobs.open())
     steps: dict[int, float] = {}
     over = threading.Event()
 
     def watch() -> None:
-        cursor = max((number for number, _ in dashboard.workspace.events(job)), default=0)
+        cursor = max((number for number, _ in dashboard.workspace.jobs.events(job)), default=0)
         while not over.wait(LOOK_SECONDS):
-            for number, event in dashboard.workspace.events(job, cursor):
+            for number, event in dashboard.workspace.jobs.events(job, cursor):
                 cursor = number
                 if isinstance(event, Loss):
                     steps[event.step] = time.time()

@@ -133,6 +133,6 @@ def reload_in_mid_job(browser: Browser, dashboard: Dashboard) -> float:
 
 
 def end_jobs(dashboard: Dashboard) -> None:
-    for job in dashboard.workspace.jobs():
-        dashboard.workspace.cancel(job.id)
-    wait_for(lambda: not dashboard.workspace.jobs(), 30, lambda: "A job did not stop.")
+    for job in dashboard.workspace.jobs.open():
+        dashboard.workspace.jobs.cancel(job.id)
+    wait_for(lambda: not dashboard.workspace.jobs.open(), 30, lambda: "A job did not stop.")

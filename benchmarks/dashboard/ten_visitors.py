@@ -33,7 +33,7 @@ SLIDER = "step.quantize.bits"
 
 def ten_visitors(browser: Browser, dashboard: Dashboard) -> dict[str, Any]:
     job = dashboard.workspace.submit(long_recipe())
-    wait_for(lambda: dashboard.workspace.job(job).state == "running", 60, dashboard.log)
+    wait_for(lambda: dashboard.workspace.jobs.find(job).state == "running", 60, dashboard.log)
     with visitor(browser, dashboard.url) as studio, start_blocking_portal() as portal:
         said = first_move(studio)
         with portal.wrap_async_context_manager(crowd(studio.page.url, said)) as others:
@@ -42,7 +42,7 @@ def ten_visitors(browser: Browser, dashboard: Dashboard) -> dict[str, Any]:
             paints = [paint(studio, bits, at) for bits, at in moves(begin)]
             waits = answers.result()
             memory = dashboard.server.memory_full_info()
-        assert dashboard.workspace.job(job).state == "running", "The job must have been there all the time."
+        assert dashboard.workspace.jobs.find(job).state == "running", "The job must have been there all the time."
         end_jobs(dashboard)
     return {
         "ten_sessions_slider_to_estimate_seconds": spread(paints),

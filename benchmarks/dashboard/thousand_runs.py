@@ -39,9 +39,9 @@ def seed(dashboard: Dashboard) -> None:
     """A real run, and as many more of its like with other settings and numbers."""
     workspace = dashboard.workspace
     job = workspace.submit(Recipe.from_dict({"steps": ["quantize_rtn"]}))
-    wait_for(lambda: workspace.job(job).over, PATIENCE_SECONDS, dashboard.log)
-    real = workspace.runs(limit=1)[0]
-    for number in range(RUNS - len(workspace.runs(limit=RUNS))):
+    wait_for(lambda: workspace.jobs.find(job).over, PATIENCE_SECONDS, dashboard.log)
+    real = workspace.runs.all(limit=1)[0]
+    for number in range(RUNS - len(workspace.runs.all(limit=RUNS))):
         workspace.store.save_run(like(real, number))
 
 

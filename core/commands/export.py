@@ -52,11 +52,13 @@ def export(
         return
     if run is None or not names:
         raise BadInput("export.run_and_format")
-    run_id = workspace.run_record(run).run_id
+    run_id = workspace.runs.find(run).run_id
     chosen = _chosen(workspace, run_id, names)
     settings = {name: _settings(name, changes) for name in chosen}
     with redirect_stdout(sys.stderr), interruptible() as cancelled, output.ProgressBar() as bar:
-        done = workspace.export(run_id, chosen, out, settings=settings, push=push, report=bar.show, cancelled=cancelled)
+        done = workspace.exports.write(
+            run_id, chosen, out, settings=settings, push=push, report=bar.show, cancelled=cancelled
+        )
     if as_json:
         output.print_json({"run": run_id, "exports": [one.model_dump(mode="json") for one in done]})
     else:
@@ -65,7 +67,7 @@ def export(
 
 def _chosen(workspace: Workspace, run_id: str, names: str) -> list[str]:
     if names == ALL:
-        return [offer.form.name for offer in workspace.export_offers(run_id) if offer.refusal is None]
+        return [offer.form.name for offer in workspace.exports.offers(run_id) if offer.refusal is None]
     return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
@@ -95,5 +97,5 @@ def _list(workspace: Workspace, run: str | None, as_json: bool) -> None:
         forms = FORMATS.values()
         print_json({"formats": [tables.describe_format(f) for f in forms]}) if as_json else tables.print_formats(forms)
         return
-    offers = workspace.export_offers(workspace.run_record(run).run_id)
+    offers = workspace.exports.offers(workspace.runs.find(run).run_id)
     print_json({"formats": [offer.to_dict() for offer in offers]}) if as_json else tables.print_offers(offers)

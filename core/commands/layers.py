@@ -26,7 +26,7 @@ def layers(run: str, as_json: bool) -> None:
     from compresslab.commands import output
 
     workspace = open_workspace()
-    profile = _profile(workspace, workspace.run_record(run))
+    profile = _profile(workspace, workspace.runs.find(run))
     output.print_json(profile.model_dump(mode="json")) if as_json else _print(profile)
 
 
@@ -35,11 +35,11 @@ def _profile(workspace: Workspace, record: RunRecord) -> LayerProfile:
     from compresslab.recipes.recipe import Recipe
 
     recipe = Recipe.from_dict(record.recipe)
-    known = workspace.layer_profile(recipe)
+    known = workspace.profiles.find(recipe)
     if known is not None and known.weights_hash == record.compressed_hash:
         return known
     with redirect_stdout(sys.stderr), interruptible() as cancelled, output.ProgressBar() as bar:
-        return workspace.profile(recipe, record.run_id, bar.show, cancelled)
+        return workspace.profiles.measure(recipe, record.run_id, bar.show, cancelled)
 
 
 def _print(profile: LayerProfile) -> None:

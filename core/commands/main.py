@@ -107,7 +107,7 @@ def submit(follow: bool, as_json: bool, **recipe: Any) -> None:
 
     workspace = open_workspace()
     job = workspace.submit(build_recipe(**recipe))
-    if not workspace.workers():
+    if not workspace.jobs.workers():
         click.echo("No worker is running; `compresslab worker` starts one.", err=True)
     if not follow:
         output.print_json({"job": job}) if as_json else click.echo(job)
@@ -115,7 +115,7 @@ def submit(follow: bool, as_json: bool, **recipe: Any) -> None:
     click.echo(f"Job {job}; Ctrl-C stops watching, not the job.", err=True)
     with output.ProgressBar() as bar:
         run_id = _follow(workspace, job, bar.show)
-    record = workspace.run_record(run_id)
+    record = workspace.runs.find(run_id)
     output.print_json({"job": job} | record.model_dump(mode="json")) if as_json else output.print_record(record)
 
 
@@ -123,8 +123,8 @@ def _follow(workspace: Workspace, job_id: int, show: Callable[[Any], None]) -> s
     """Show events until the job has ended; returns its run. Raises RunFailed, Cancelled."""
     seen = 0
     while True:
-        job = workspace.job(job_id)  # before its events: none come after the end
-        for number, event in workspace.events(job_id, seen):
+        job = workspace.jobs.find(job_id)  # before its events: none come after the end
+        for number, event in workspace.jobs.events(job_id, seen):
             show(event)
             seen = number
         if job.state == "cancelled":
@@ -156,7 +156,7 @@ def sensitivity(as_json: bool, **recipe: Any) -> None:
 
     made, workspace = build_recipe(**recipe), open_workspace()
     with redirect_stdout(sys.stderr), interruptible() as cancelled, output.ProgressBar() as bar:
-        table = workspace.measure_sensitivity(made, report=bar.show, cancelled=cancelled)
+        table = workspace.sensitivity.measure(made, report=bar.show, cancelled=cancelled)
     output.print_json(table.model_dump(mode="json")) if as_json else output.print_sensitivity(table)
 
 
@@ -226,8 +226,8 @@ def statistics(ids: tuple[str, ...], clear: bool, as_json: bool) -> None:
     workspace = open_workspace()
     if ids and not clear:
         raise BadInput("statistics.needs_clear")
-    freed = workspace.clear_statistics(ids or None) if clear else 0
-    entries, room = workspace.statistics(), workspace.statistics_room()
+    freed = workspace.statistics.clear(ids or None) if clear else 0
+    entries, room = workspace.statistics.entries(), workspace.statistics.room()
     if as_json:
         kept = [asdict(entry) for entry in entries]
         output.print_json({"statistics": kept, "bytes": sum(e.bytes for e in entries), "room": room, "freed": freed})
@@ -245,7 +245,7 @@ def runs(limit: int, as_json: bool) -> None:
     """What was done so far, newest first."""
     from compresslab.commands import output
 
-    records = open_workspace().runs(limit)
+    records = open_workspace().runs.all(limit)
     output.print_json({"runs": [r.model_dump(mode="json") for r in records]}) if as_json else output.print_runs(records)
 
 
@@ -258,7 +258,7 @@ def show(run: str, as_recipe: bool, as_json: bool) -> None:
     from compresslab.commands import output
     from compresslab.recipes.recipe import Recipe
 
-    record = open_workspace().run_record(run)
+    record = open_workspace().runs.find(run)
     if as_recipe:
         click.echo(Recipe.from_dict(record.recipe).to_yaml(), nl=False)
     else:
@@ -272,7 +272,7 @@ def compare(run: tuple[str, ...], as_json: bool) -> None:
     """Two or more runs side by side."""
     from compresslab.commands import output
 
-    rows = open_workspace().compare(run)
+    rows = open_workspace().runs.compare(run)
     output.print_json({"metrics": rows}) if as_json else output.print_comparison(rows)
 
 
@@ -283,10 +283,10 @@ def delete(run: str, undo: bool) -> None:
     """Take a run out of sight; its weights leave the disk a day later."""
     workspace = open_workspace()
     if undo:
-        workspace.restore_run(run)
+        workspace.runs.restore(run)
         return
-    run_id = workspace.run_record(run).run_id
-    workspace.delete_run(run_id)
+    run_id = workspace.runs.find(run).run_id
+    workspace.runs.delete(run_id)
     click.echo(f"Deleted; `compresslab delete --undo {run_id}` brings it back for a day.", err=True)
 
 
@@ -309,7 +309,7 @@ def generate(weights: tuple[str, ...], prompt: str, changes: tuple[str, ...], as
     writer = output.PaneWriter(quiet=as_json)
     request = _request(prompt, panes, changes, where)
     with redirect_stdout(sys.stderr) if as_json else nullcontext(), interruptible() as cancelled:
-        workspace.generate(request, writer.show, cancelled)
+        workspace.texts.write(request, writer.show, cancelled)
     if as_json:
         output.print_json({"prompt": prompt, "decoding": request.decoding.model_dump(), "panes": writer.panes})
 
@@ -320,7 +320,7 @@ def _pane(workspace: Workspace, name: str) -> Pane:
     from compresslab.recipes.generation_request import Pane
 
     try:
-        record = workspace.run_record(name)
+        record = workspace.runs.find(name)
     except BadInput as not_a_run:
         if "/" not in name and locate(name).folder is None:
             raise BadInput("generate.no_model_or_run", name=name, reason=not_a_run.message) from None
@@ -353,7 +353,7 @@ def jobs(ended_too: bool, as_json: bool) -> None:
 
     workspace = open_workspace()
     states = ("queued", "running", *(("done", "failed", "cancelled") if ended_too else ()))
-    rows, workers = workspace.jobs(states), workspace.workers()
+    rows, workers = workspace.jobs.in_states(states), workspace.jobs.workers()
     if as_json:
         output.print_json({"jobs": [asdict(row) for row in rows], "workers": [asdict(worker) for worker in workers]})
     else:
@@ -364,7 +364,7 @@ def jobs(ended_too: bool, as_json: bool) -> None:
 @click.argument("job", type=int)
 def cancel(job: int) -> None:
     """Stop a job that is queued or running."""
-    open_workspace().cancel(job)
+    open_workspace().jobs.cancel(job)
 
 
 @cli.command()

@@ -27,16 +27,16 @@ def models(search: str | None, download: str | None, delete: str | None, as_json
         raise BadInput("model.one_at_a_time")
     workspace = open_workspace()
     if search is not None:
-        found = workspace.search_hub(search)
+        found = workspace.models.search(search)
         output.print_json([asdict(model) for model in found]) if as_json else _print_found(found)
         return
     if download is not None:
         _download(workspace, download)
     if delete is not None:
-        freed = workspace.delete_downloaded(delete)
+        freed = workspace.models.delete(delete)
         click.echo(f"{delete} is deleted: {output.number(freed, 'bytes')} are free again.", err=True)
-    here = workspace.downloaded()
-    known = workspace.models()
+    here = workspace.models.cached()
+    known = workspace.models.names()
     if as_json:
         output.print_json({"models": known, "downloaded": [asdict(model) for model in here]})
     else:
@@ -47,7 +47,7 @@ def _download(workspace: Workspace, name: str) -> None:
     from compresslab.commands import output
 
     with output.ProgressBar() as bar, interruptible() as cancelled:
-        workspace.download(name, report=bar.show, cancelled=cancelled)
+        workspace.models.download(name, report=bar.show, cancelled=cancelled)
 
 
 def _print_found(found: list[Found]) -> None:

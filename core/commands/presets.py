@@ -43,7 +43,7 @@ def presets(as_json: bool, **fields: str | None) -> None:
     from compresslab.planning.presets import Goal
 
     recipe, workspace = build_recipe(None, (), **fields), open_workspace()
-    workspace.facts(recipe.model)  # where there is no such model, that is what there is to say
+    workspace.models.facts(recipe.model)  # where there is no such model, that is what there is to say
     offers = [_offer(workspace, goal, recipe) for goal in get_args(Goal)]
     if as_json:
         output.print_json({"model": recipe.model, "presets": [_data(offer) for offer in offers]})

@@ -40,7 +40,7 @@ def sweep(axes: tuple[str, ...], full: bool, queue: bool, as_json: bool, **recip
     if queue:
         number = workspace.sweeps.submit(made)
         tables.print_json({"sweep": number}) if as_json else click.echo(number)
-        if not workspace.workers():
+        if not workspace.jobs.workers():
             click.echo("No worker is running; `compresslab worker` starts one.", err=True)
         return
     number = workspace.sweeps.create(made)

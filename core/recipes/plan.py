@@ -9,7 +9,8 @@ import psutil
 from compresslab.errors import BadInput
 from compresslab.messages import Message
 from compresslab.models.anatomy import Task
-from compresslab.models.facts import ModelFacts
+from compresslab.models.facts import ModelFacts, read_facts
+from compresslab.models.source import locate
 from compresslab.models.weights import WeightPlan
 from compresslab.recipes.recipe import Recipe
 
@@ -77,6 +78,15 @@ def make_plan(recipe: Recipe, facts: ModelFacts) -> Plan:
             millions=room.parameters / 1e6,
         )
     return Plan(recipe, facts, weights, room.need, room.offloaded)
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse nonsense before anything is loaded; a model that is still to be fetched is checked when it is here.
+
+    Raises BadInput as `make_plan` does.
+    """
+    if locate(recipe.model).folder is not None:
+        make_plan(recipe, read_facts(recipe.model))
 
 
 def offloads(recipe: Recipe, facts: ModelFacts) -> bool:

@@ -1,5 +1,6 @@
 """What a job reports while it works. Plain data: kept in the store, read by any observer."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from compresslab.errors import RunFailed
@@ -95,7 +96,18 @@ Event = Annotated[
     Progress | Draft | Measured | Loss | Token | PaneStarted | PaneDone | Notice,
     Field(discriminator="kind"),
 ]
+Report = Callable[[Event], None]
+Cancelled = Callable[[], bool]
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def ignored(event: Event) -> None:
+    """The `Report` of those who listen to nothing."""
+
+
+def never() -> bool:
+    """The `Cancelled` of work that nobody can stop."""
+    return False
 
 
 def to_json(event: Event) -> str:

@@ -89,7 +89,7 @@ def export_jobs(
     record: RunRecord,
     formats: Iterable[str],
     out: str | Path | None,
-    settings: dict[str, dict[str, Any]],
+    settings: Mapping[str, dict[str, Any]],
     push: str | None,
 ) -> list[ExportJob]:
     """Requests that make sense: every format takes the run, and there is room. Raises BadInput.

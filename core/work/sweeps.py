@@ -126,6 +126,16 @@ class Sweeps:
 
     # -- in this process -------------------------------------------------------------------
 
+    def run(self, recipe: Recipe, over: Iterable[str], *, stage: SweepStage = "draft") -> list[RunRecord]:
+        """Run the recipe with every combination of `over`, such as `quantize_gptq.bits=2,3,4`; the records in the order
+        of the work. What fails, or makes no sense, is left out; `points` tells of it.
+        """
+        sweep_id = self.create(Sweep.over(recipe, over, stage))
+        self.go_on(sweep_id)
+        run_ids = [row.run_id for row in self.points(sweep_id) if row.done and row.run_id]
+        found = {record.run_id: record for record in self.records(run_ids)}
+        return [found[run_id] for run_id in run_ids]
+
     def go_on(
         self,
         sweep_id: int,

@@ -25,7 +25,7 @@ LISTED = 200  # runs that can be chosen from here; older ones are compared from 
 def page() -> None:
     urls.read_compare()
     words = state.words()
-    records = state.workspace().summaries(limit=LISTED)
+    records = state.workspace().runs.summaries(limit=LISTED)
     frame.notices()
     if records or state.current().comparing.members:
         members, problems = members_of(state.workspace(), state.current().comparing.members, records, words)

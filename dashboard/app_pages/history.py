@@ -34,8 +34,8 @@ def page() -> None:
     urls.read_history()
     words = state.words()
     session = state.current()
-    records = state.workspace().summaries(limit=MOST_RUNS)
-    annotations = state.workspace().annotations()
+    records = state.workspace().runs.summaries(limit=MOST_RUNS)
+    annotations = state.workspace().runs.annotations()
     wanted = _filter(records, annotations, words)
     frame.foot()
     frame.notices()
@@ -86,11 +86,11 @@ def _runs(
     if len(chosen) > 1:
         several(session, chosen, words)
     elif chosen:
-        details(session, state.workspace().run_record(chosen[0].run_id), annotations, words)
+        details(session, state.workspace().runs.find(chosen[0].run_id), annotations, words)
 
 
 def _failed_jobs(words: Words) -> None:
-    table = jobs_table(state.workspace().jobs(("failed", "cancelled")), words)
+    table = jobs_table(state.workspace().jobs.in_states(("failed", "cancelled")), words)
     if not table.empty:
         with st.expander(words("history.failed"), key="failed_jobs"):
             date = st.column_config.DatetimeColumn(format=LISTED_DATE)

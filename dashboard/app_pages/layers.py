@@ -37,7 +37,8 @@ def page() -> None:
         return
     with rest:
         editor(shown, words)
-        if shown.editable and state.workspace().sensitivity(shown.recipe) is not None:  # else the map offers to measure
+        known = shown.editable and state.workspace().sensitivity.find(shown.recipe) is not None
+        if known:  # else the map offers to measure
             fit_to_size(shown.plan.facts, words, expanded=True)
     if shown.editable:
         recipe_head(head, words)
@@ -52,7 +53,9 @@ def page() -> None:
 def _source(session: State, words: Words) -> None:
     """The Studio's recipe, or a run of its model."""
     model = session.recipe.model
-    runs = {record.run_id: record for record in state.workspace().summaries(limit=MOST_RUNS) if record.model == model}
+    runs = {
+        record.run_id: record for record in state.workspace().runs.summaries(limit=MOST_RUNS) if record.model == model
+    }
     chosen = session.looking.run
     names = {
         run_id: words("layers.of.run", steps=steps_text(r.recipe, words), run=run_id) for run_id, r in runs.items()

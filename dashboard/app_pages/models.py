@@ -41,7 +41,7 @@ def _downloads(words: Words) -> None:
 
 
 def _open() -> list[JobRow]:
-    return [job for job in state.workspace().jobs() if job.kind == "download"]
+    return [job for job in state.workspace().jobs.open() if job.kind == "download"]
 
 
 def _coming() -> set[str]:
@@ -93,9 +93,9 @@ def _bytes(job: JobRow) -> str:
 
 def _here(words: Words) -> None:
     st.subheader(words("models.here"))
-    downloaded = {model.name: model for model in state.workspace().downloaded()}
+    downloaded = {model.name: model for model in state.workspace().models.cached()}
     parts = _coming()  # what is here of these is shown above, as it grows
-    known = state.workspace().models()
+    known = state.workspace().models.names()
     for name in dict.fromkeys([*known, *(model for model in downloaded if model not in parts)]):
         _local(name, downloaded.get(name), words)
 
@@ -106,7 +106,7 @@ def _local(name: str, cached: Cached | None, words: Words) -> None:
     about.markdown(f"**{escaped(short)}**")
     unfit = ""
     try:
-        facts = state.workspace().facts(name)
+        facts = state.workspace().models.facts(name)
         parameters = formats.parameters(facts.parameters, words.language)
         said = words("models.facts", family=facts.family, parameters=parameters, layers=facts.layers)
         told = [said, formats.file_size(facts.file_bytes), room_text(name, words)]
@@ -144,7 +144,7 @@ def _forget(name: str, words: Words) -> None:
     session = state.current()
     session.gone = ""
     try:
-        freed = state.workspace().delete_downloaded(name)
+        freed = state.workspace().models.delete(name)
         session.said, session.gone = words("models.deleted", model=name, size=formats.file_size(freed)), name
     except CompresslabError as error:
         session.said = words.said(error.message)
@@ -184,7 +184,7 @@ def _hub(words: Words) -> None:
         return
     if not found:
         st.caption(escaped(words("models.none", text=text)))
-    here = {model.name for model in state.workspace().downloaded() if model.whole}
+    here = {model.name for model in state.workspace().models.cached() if model.whole}
     coming = _coming()
     largest = largest_model()
     for model in found:
@@ -216,10 +216,10 @@ def _fetch(name: str) -> None:
     if name in _coming():
         return
     session.said = session.gone = ""
-    session.downloads.add(state.workspace().submit_download(name, owner=session.owner))
+    session.downloads.add(state.workspace().models.submit_download(name, owner=session.owner))
 
 
 @st.cache_data(ttl=300, show_spinner=False)
 def found_on_hub(text: str) -> list[Found]:
     """Raises BadInput; asked again after five minutes."""
-    return state.workspace().search_hub(text)
+    return state.workspace().models.search(text)

@@ -18,7 +18,7 @@ def ask(members: Sequence[Member], prompts: Sequence[str], *, batch: bool = Fals
     comparing = session.comparing
     try:
         request = _request(members, prompts)
-        job = state.workspace().submit_generation(request, owner=session.owner, live=not batch)
+        job = state.workspace().texts.submit(request, owner=session.owner, live=not batch)
     except CompresslabError as error:
         session.problem = error.message
         return

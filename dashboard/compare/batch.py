@@ -89,7 +89,7 @@ def _read(source: str, words: Words) -> list[str]:
 def _stop() -> None:
     number = state.current().comparing.batch
     if number is not None:
-        state.workspace().cancel(number)
+        state.workspace().jobs.cancel(number)
 
 
 # -- answers ---------------------------------------------------------------------------------------------------

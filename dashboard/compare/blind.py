@@ -36,7 +36,7 @@ class Round:
 def blind(members: Sequence[Member], words: Words) -> None:
     session = state.current()
     hashes = [member.weights_hash for member in members if member.weights_hash]
-    rounds = rounds_of(members, state.workspace().recorded_answers(hashes), session.owner)
+    rounds = rounds_of(members, state.workspace().texts.recorded(hashes), session.owner)
     if not rounds:
         _nothing_yet(words)
         return
@@ -81,7 +81,7 @@ def rounds_of(members: Sequence[Member], recorded: Sequence[RecordedAnswer], own
 
 def tally_frame(members: Sequence[Member], words: Words) -> pd.DataFrame:
     """A row a pair that was voted on: everyone's votes on these weights."""
-    votes = state.workspace().store.votes
+    votes = state.workspace().votes
     rows = []
     for first, second in combinations(members, 2):
         if first.weights_hash == second.weights_hash or not (first.weights_hash and second.weights_hash):

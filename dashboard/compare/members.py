@@ -60,7 +60,7 @@ def members_of(
     for key in keys:
         if not key.startswith(BASELINE):
             try:
-                records[key] = workspace.run_record(key)
+                records[key] = workspace.runs.find(key)
             except BadInput as error:
                 problems.append(error.message)
     colors = iter((COMPRESSED, *FURTHER))

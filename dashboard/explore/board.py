@@ -109,7 +109,7 @@ def _expected(row: SweepRow, points: list[PointRow]) -> dict[int, Reading]:
 
 def _table_of(row: SweepRow) -> str | None:
     """Names the sensitivity table that estimates of the sweep are made with."""
-    table = state.workspace().sensitivity(base_of(Sweep.model_validate(row.spec)))
+    table = state.workspace().sensitivity.find(base_of(Sweep.model_validate(row.spec)))
     return None if table is None else f"{table.model} {table.created}"
 
 

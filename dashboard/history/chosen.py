@@ -146,7 +146,7 @@ def _annotate(run_id: str, tags: str, note: str) -> None:
     session = state.current()
     session.problem = ""
     try:
-        state.workspace().annotate_run(run_id, st.session_state[tags], st.session_state[note])
+        state.workspace().runs.annotate(run_id, st.session_state[tags], st.session_state[note])
     except CompresslabError as error:
         session.problem = error.message
 
@@ -159,7 +159,7 @@ def _delete(run_ids: Sequence[str]) -> None:
     session.problem, session.deleted = "", []
     try:
         for run_id in run_ids:
-            state.workspace().delete_run(run_id)
+            state.workspace().runs.delete(run_id)
             session.deleted.append(run_id)
             state.forget_run(run_id)
     except CompresslabError as error:
@@ -182,7 +182,7 @@ def _restore() -> None:
     session = state.current()
     try:
         for run_id in session.deleted:
-            state.workspace().restore_run(run_id)
+            state.workspace().runs.restore(run_id)
         session.selected = session.deleted
     except CompresslabError as error:
         session.problem = error.message

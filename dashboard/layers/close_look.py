@@ -31,7 +31,7 @@ def _panel(shown: Shown, watched: bool) -> None:
     session, words = state.current(), state.words()
     number = session.looking.jobs.get(shown.recipe.content_hash)
     job = live.pull(number) if number is not None and live.is_open(session, number) else session.ended.get(number or 0)
-    profile = state.workspace().layer_profile(shown.recipe)
+    profile = state.workspace().profiles.find(shown.recipe)
     weights, heads = st.columns(2, gap="small")
     with weights, st.container(border=True, height=CARD_HEIGHT, key="chart_histogram"):
         st.markdown(f"**{words('layers.histogram')}**")
@@ -96,7 +96,7 @@ def _offer(shown: Shown, job: JobRow | None, words: Words) -> None:
 def _look(recipe: Recipe, run_id: str | None) -> None:
     session = state.current()
     try:
-        job = state.workspace().submit_profile(recipe, run_id, owner=session.owner)
+        job = state.workspace().profiles.submit(recipe, run_id, owner=session.owner)
     except CompresslabError as error:
         session.problem = error.message
         return

@@ -23,7 +23,7 @@ KINDS: tuple[Kind, ...] = ("quantize", "prune")
 
 
 def sensitivity_card(shown: Shown, words: Words) -> None:
-    table = state.workspace().sensitivity(shown.recipe)
+    table = state.workspace().sensitivity.find(shown.recipe)
     if table is None:
         st.caption(words("layers.sensitivity.help"))
         measure_first(words)

@@ -54,7 +54,7 @@ def _ask(showing: Showing, prepared: Prepared, stop: int) -> None:
     panes = (baseline, pane_of(prepared.records[stop - 1])) if stop else (baseline,)
     request = GenerateRequest(prompt=showing.question, panes=panes, decoding=ANSWER)
     try:
-        showing.asked = state.workspace().submit_generation(request, owner=session.owner)
+        showing.asked = state.workspace().texts.submit(request, owner=session.owner)
     except CompresslabError as error:
         session.problem = error.message
 

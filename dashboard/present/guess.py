@@ -34,7 +34,7 @@ def guess_panel(showing: Showing, prepared: Prepared, stop: int, words: Words) -
         panes = st.container(key="guess_panes")
         ballot(turn, pair, order, words, key="guess", said="present.guess")
         panes.html(_panes_html(prompt.prompt, [texts[i] for i in order], _names(order, turn.voted, words)))
-        tally = state.workspace().store.votes.tally(pair.first, pair.second)
+        tally = state.workspace().votes.tally(pair.first, pair.second)
         st.caption(tally_text(tally, words) if turn.voted else words("present.guess.how"))
 
 

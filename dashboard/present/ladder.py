@@ -47,9 +47,9 @@ def _shallower(layers: int) -> dict[str, dict[str, Any]]:
 
 def start(workspace: Workspace, model: str, owner: str) -> None:
     """Queue those sizes that are neither measured nor waiting. Raises CompresslabError."""
-    known = {record.recipe_hash for record in workspace.summaries()}
+    known = {record.recipe_hash for record in workspace.runs.summaries()}
     known |= {_hash(job) for job in _runs(workspace, model)}
-    for recipe in ladder(model, workspace.facts(model).layers):
+    for recipe in ladder(model, workspace.models.facts(model).layers):
         if recipe.content_hash not in known:
             workspace.submit(recipe, owner=owner)
 
@@ -62,14 +62,16 @@ def under_way(workspace: Workspace, model: str) -> list[JobRow]:
 def why_none(workspace: Workspace, model: str) -> Message | None:
     """Why the newest size that was tried could not be made; None where none failed."""
     failed = [
-        job for job in workspace.jobs(("failed",)) if job.kind == "run" and job.payload["recipe"]["model"] == model
+        job
+        for job in workspace.jobs.in_states(("failed",))
+        if job.kind == "run" and job.payload["recipe"]["model"] == model
     ]
     return failed[0].error if failed else None
 
 
 def _runs(workspace: Workspace, model: str) -> list[JobRow]:
     jobs = [job for job in _open(workspace) if job.kind == "run" and job.payload["recipe"]["model"] == model]
-    wanted = {recipe.content_hash for recipe in ladder(model, workspace.facts(model).layers)} if jobs else set()
+    wanted = {recipe.content_hash for recipe in ladder(model, workspace.models.facts(model).layers)} if jobs else set()
     return [job for job in jobs if job.stage == "final" and _hash(job) in wanted]
 
 
@@ -80,7 +82,7 @@ def _recordings(workspace: Workspace, model: str) -> list[JobRow]:
 
 def _open(workspace: Workspace) -> list[JobRow]:
     """The oldest first, without those that are being stopped."""
-    return [job for job in reversed(workspace.jobs()) if job.cancel_reason is None]
+    return [job for job in reversed(workspace.jobs.open()) if job.cancel_reason is None]
 
 
 def _hash(job: JobRow) -> str:
@@ -114,9 +116,7 @@ def record_answers(workspace: Workspace, records: Sequence[RunSummary], known: W
     """Have every model write what is missing, to be kept. Raises CompresslabError."""
     for prompt, some in unwritten(records, known).items():
         panes = (Pane(label="baseline", source="baseline", model=some[0].model), *map(pane_of, some))
-        workspace.submit_generation(
-            GenerateRequest(prompt=prompt, panes=panes, decoding=ANSWER), owner=owner, live=False
-        )
+        workspace.texts.submit(GenerateRequest(prompt=prompt, panes=panes, decoding=ANSWER), owner=owner, live=False)
 
 
 def pane_of(record: RunSummary) -> Pane:

@@ -59,13 +59,13 @@ class Prepared:
 
 
 def prepare(workspace: Workspace, showing: Showing, words: Words) -> Prepared:
-    records = workspace.summaries(limit=MOST_RUNS)
+    records = workspace.runs.summaries(limit=MOST_RUNS)
     models = models_with_sizes(records)
     model = showing.model if showing.model in models else models[0] if models else showing.model or BUNDLED
     sizes = sizes_of(records, model)
     shown = [size.record for size in sizes]
     hashes = {weights for record in shown for weights in (record.baseline_hash, record.compressed_hash)}
-    written = ladder.written(workspace.recorded_answers(hashes)) if shown else {}
+    written = ladder.written(workspace.texts.recorded(hashes)) if shown else {}
     stops = [untouched(shown[0], words), *(plain(size, words) for size in sizes)] if shown else []
     return Prepared(model, models, sizes, stops, _prompts(shown, written, words) if written else [], written)
 
@@ -73,7 +73,7 @@ def prepare(workspace: Workspace, showing: Showing, words: Words) -> Prepared:
 def writes(workspace: Workspace, model: str) -> bool:
     """Whether the model writes text at all."""
     try:
-        return workspace.facts(model).task != "classification"
+        return workspace.models.facts(model).task != "classification"
     except CompresslabError:
         return True
 

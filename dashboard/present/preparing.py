@@ -147,7 +147,7 @@ def _stop(model: str) -> None:
     session.showing.preparing = False
     for job in ladder.under_way(state.workspace(), model):
         if job.owner == session.owner:
-            state.workspace().cancel(job.id)
+            state.workspace().jobs.cancel(job.id)
 
 
 def _offer(prepared: Prepared, words: Words) -> None:

@@ -21,12 +21,12 @@ def make(workspace: Workspace, records: Sequence[RunRecord], language: str) -> s
     if not 1 <= len(records) <= MOST_RUNS:
         raise BadInput("report.count", most=MOST_RUNS, count=len(records))
     weights = {name for record in records for name in (record.baseline_hash, record.compressed_hash)}
-    return report_html(records, workspace.recorded_answers(weights), words_of(language))
+    return report_html(records, workspace.texts.recorded(weights), words_of(language))
 
 
 def write(workspace: Workspace, run_ids: Sequence[str], file: Path, language: str = "en") -> None:
     """The report as a file. Raises BadInput where a run is not there or the file can't be written."""
-    html = make(workspace, [workspace.run_record(run_id) for run_id in dict.fromkeys(run_ids)], language)
+    html = make(workspace, [workspace.runs.find(run_id) for run_id in dict.fromkeys(run_ids)], language)
     try:
         with new_file(file) as part:
             part.write_text(html, encoding="utf-8")

@@ -28,7 +28,7 @@ def export(run_id: str, name: str) -> None:
     session.unwritten.pop((run_id, name), None)
     try:
         chosen = session.export_settings
-        (job,) = state.workspace().submit_export(run_id, name, settings=chosen, owner=session.owner)
+        (job,) = state.workspace().exports.submit(run_id, name, settings=chosen, owner=session.owner)
     except CompresslabError as error:
         session.unwritten[run_id, name] = error.message
         return
@@ -40,7 +40,7 @@ def measure_sensitivity() -> None:
     session = state.current()
     session.problem = ""
     try:
-        session.measuring = state.workspace().submit_sensitivity(session.recipe, owner=session.owner)
+        session.measuring = state.workspace().sensitivity.submit(session.recipe, owner=session.owner)
     except CompresslabError as error:
         session.problem = error.message
 
@@ -49,14 +49,14 @@ def stop(job_id: int) -> None:
     session = state.current()
     session.stopping.add(job_id)
     try:
-        state.workspace().cancel(job_id)
+        state.workspace().jobs.cancel(job_id)
     except CompresslabError as error:
         session.problem = error.message
 
 
 def stop_draft(session: State) -> None:
     if session.draft is not None and live.is_open(session, session.draft):
-        state.workspace().cancel(session.draft)
+        state.workspace().jobs.cancel(session.draft)
     session.draft = None
 
 
@@ -70,7 +70,7 @@ def draft_if_due(session: State) -> None:
         return
     session.tried.add(wanted)
     try:
-        state.workspace().facts(recipe.model)  # a model that would have to be downloaded first waits for Compress
+        state.workspace().models.facts(recipe.model)  # a model that is still to be downloaded waits for Compress
         session.draft = state.workspace().submit(recipe, stage="draft", owner=session.owner, live=True)
     except CompresslabError:
         return  # the estimate says the same sentence
@@ -99,7 +99,7 @@ def generate() -> None:
         runtime=recipe.runtime,
     )
     try:
-        session.texts = state.workspace().submit_generation(request, owner=session.owner)
+        session.texts = state.workspace().texts.submit(request, owner=session.owner)
     except CompresslabError as error:
         session.problem = error.message
         return
@@ -129,6 +129,6 @@ def _compressed_pane(session: State, label: str) -> Pane:
 
 def _is_kept(run_id: str) -> bool:
     try:
-        return state.workspace().run_record(run_id).saved_to is not None
+        return state.workspace().runs.find(run_id).saved_to is not None
     except BadInput:
         return False

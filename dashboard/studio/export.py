@@ -35,7 +35,7 @@ def _block(polled: bool) -> None:
         st.markdown(f"**{words('export')}**")
         st.caption(words("export.help"))
         try:
-            offers = state.workspace().export_offers(record.run_id, session.export_settings)
+            offers = state.workspace().exports.offers(record.run_id, session.export_settings)
         except BadInput as error:
             st.info(escaped(words.said(error.message)))
             return

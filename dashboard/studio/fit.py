@@ -23,7 +23,7 @@ def fit_to_size(facts: ModelFacts | None, words: Words, *, expanded: bool = Fals
         return
     with st.expander(words("fit"), key="fit", expanded=expanded):
         try:
-            known = state.workspace().sensitivity(state.current().recipe) is not None
+            known = state.workspace().sensitivity.find(state.current().recipe) is not None
         except CompresslabError as error:
             st.error(escaped(words.said(error.message)))
             return
@@ -103,7 +103,7 @@ def measure_first(words: Words) -> None:
 def _under_way() -> JobRow | None:
     """Whoever asked for it: the table serves everyone."""
     model = state.current().recipe.model
-    jobs = state.workspace().jobs()
+    jobs = state.workspace().jobs.open()
     return next((job for job in jobs if job.kind == "sensitivity" and job.payload["recipe"]["model"] == model), None)
 
 

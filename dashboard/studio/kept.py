@@ -11,7 +11,7 @@ from compresslab_dashboard.texts import Words, escaped
 def kept(words: Words) -> None:
     """Folded away: one line for each text that a model was measured on."""
     with st.expander(words("kept"), key="kept"):
-        entries = state.workspace().statistics()
+        entries = state.workspace().statistics.entries()
         st.caption(words("kept.help"))
         for entry in entries:
             shown = {"model": escaped(entry.model), "text": escaped(words.said(entry.text))}
@@ -28,6 +28,6 @@ def kept(words: Words) -> None:
 
 def _clear() -> None:
     try:
-        state.workspace().clear_statistics()
+        state.workspace().statistics.clear()
     except CompresslabError as error:
         state.current().problem = error.message

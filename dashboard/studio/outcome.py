@@ -56,7 +56,7 @@ def estimate_of(session: State) -> tuple[Estimate | None, Message | None]:
     recipe = session.recipe
     known = session.estimates.get(recipe.content_hash)
     try:
-        if known is None or (known.why_not == NO_TABLE and state.workspace().sensitivity(recipe) is not None):
+        if known is None or (known.why_not == NO_TABLE and state.workspace().sensitivity.find(recipe) is not None):
             known = session.estimates[recipe.content_hash] = state.workspace().estimate(recipe)
     except CompresslabError as error:
         return None, None if state.is_remote(recipe.model) else error.message

@@ -46,7 +46,7 @@ def said() -> None:
 
 def _is_measured() -> bool:
     try:
-        return state.workspace().sensitivity(state.current().recipe) is not None
+        return state.workspace().sensitivity.find(state.current().recipe) is not None
     except CompresslabError:
         return False
 

@@ -34,5 +34,5 @@ def progress_text(session: State, job: JobRow, words: Words) -> str:
 
 
 def queue_text(job_id: int, words: Words) -> str:
-    before = state.workspace().queue_place(job_id)
+    before = state.workspace().jobs.queue_place(job_id)
     return words("job.queued", before=before) if before else words("job.queued.next")

@@ -35,7 +35,7 @@ def side_by_side() -> None:
 def writes(model: str) -> bool:
     """Whether the model writes text; one that is still to be fetched is taken for one."""
     try:
-        return state.workspace().facts(model).task != "classification"
+        return state.workspace().models.facts(model).task != "classification"
     except CompresslabError:
         return True
 

@@ -49,7 +49,7 @@ def sidebar() -> None:
 
 def _model(words: Words) -> ModelFacts | None:
     current = state.current().recipe.model
-    names = [*state.workspace().models(), current, st.session_state["model"]]
+    names = [*state.workspace().models.names(), current, st.session_state["model"]]
     asked = st.selectbox(
         words("model"),
         options=list(dict.fromkeys(filter(None, names))),
@@ -84,7 +84,7 @@ def _facts(name: str, words: Words) -> tuple[ModelFacts | None, Message | str | 
     if not name:
         return None, words("model.none")
     try:
-        return state.workspace().facts(name), None
+        return state.workspace().models.facts(name), None
     except BadInput as error:
         return None, None if state.is_remote(name) else error.message
     except CompresslabError as error:

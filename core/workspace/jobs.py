@@ -1,0 +1,41 @@
+"""Jobs of the queue, whatever they do: found, followed event by event, cancelled; and the workers that take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from compresslab.records.events import Event
+from compresslab.store import OPEN, JobRow, Store, WorkerRow
+
+
+class Jobs:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def find(self, job_id: int) -> JobRow:
+        """Raises BadInput."""
+        return self._store.job(job_id)
+
+    def open(self) -> list[JobRow]:
+        """Queued or running, newest first."""
+        return self._store.jobs(OPEN)
+
+    def in_states(self, states: Iterable[str]) -> list[JobRow]:
+        """Of queued, running, done, failed and cancelled; newest first."""
+        return self._store.jobs(states)
+
+    def queue_place(self, job_id: int) -> int:
+        """How many jobs come before this one; 0 when it is next or running. Raises BadInput."""
+        return self._store.queue_place(job_id)
+
+    def events(self, job_id: int, after: int = 0) -> list[tuple[int, Event]]:
+        """Events with a number greater than `after`, in order: a cursor that loses nothing."""
+        return self._store.events(job_id, after)
+
+    def cancel(self, job_id: int) -> None:
+        """A queued job ends at once, a running one soon, an ended one stays as it is. Raises BadInput."""
+        self._store.request_cancel(job_id)
+
+    def workers(self) -> list[WorkerRow]:
+        """Those alive, the longest-serving first."""
+        return self._store.workers()

@@ -1,0 +1,66 @@
+"""Finished runs: listed, read, compared, tagged, deleted and brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from compresslab.errors import BadInput
+from compresslab.records.results import Measurement, RunRecord, RunSummary
+from compresslab.store import Store
+from compresslab.store.runs import Annotation
+
+
+class Runs:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def all(self, limit: int = 1000) -> list[RunRecord]:
+        """Newest first."""
+        return self._store.runs(limit)
+
+    def summaries(self, limit: int = 1000) -> list[RunSummary]:
+        """As `all`, without what became of every weight: for lists of many."""
+        return self._store.summaries(limit)
+
+    def find(self, run_id: str) -> RunRecord:
+        """By its id or the unambiguous start of it. Raises BadInput."""
+        return self._store.run(run_id)
+
+    def compare(self, run_ids: Iterable[str]) -> list[dict[str, Any]]:
+        """One row a metric, one entry a run, and the baseline of the first run: values with their errors.
+
+        Raises BadInput for an unknown run, or fewer than two.
+        """
+        records = [self.find(run_id) for run_id in run_ids]
+        if len(records) < 2:
+            raise BadInput("run.comparison")
+        metrics = dict.fromkeys(m.metric for record in records for m in record.measurements)
+        return [_row(metric, records) for metric in metrics]
+
+    def annotations(self) -> dict[str, Annotation]:
+        """Tags and notes, by the run's id."""
+        return self._store.annotations()
+
+    def annotate(self, run_id: str, tags: Iterable[str], note: str) -> None:
+        """Tags and a note in place of those before. Raises BadInput."""
+        self._store.annotate(run_id, tags, note)
+
+    def delete(self, run_id: str) -> None:
+        """Out of sight at once, off the disk a day later: `restore` undoes it. Raises BadInput."""
+        self._store.delete_run(run_id)
+
+    def restore(self, run_id: str) -> None:
+        """Raises BadInput."""
+        self._store.restore_run(run_id)
+
+
+def _row(metric: str, records: list[RunRecord]) -> dict[str, Any]:
+    row: dict[str, Any] = {"metric": metric, "baseline": _cell(records[0].find(metric, "baseline"))}
+    return row | {record.run_id: _cell(record.find(metric)) for record in records}
+
+
+def _cell(measurement: Measurement | None) -> dict[str, Any] | None:
+    if measurement is None:
+        return None
+    return {"value": measurement.value, "error": measurement.error, "unit": measurement.unit}
