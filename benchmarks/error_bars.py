@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 from compresslab import Recipe
-from compresslab.engine.context import Job, MeasureContext
+from compresslab.engine.job import Job
+from compresslab.engine.measuring.context import MeasureContext
 from compresslab.engine.measuring.intervals import log_ratio
 from compresslab.engine.measuring.scores import Array, TokenScores
 from compresslab.engine.progress import Tracker

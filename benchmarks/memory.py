@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from compresslab import Recipe
-from compresslab.engine.context import Job
 from compresslab.engine.inputs.cache import hessian_bytes
+from compresslab.engine.job import Job
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.files.paths import BUNDLED_MODEL

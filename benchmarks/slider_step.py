@@ -11,9 +11,9 @@ from statistics import median
 from typing import Any
 
 from compresslab import Recipe
-from compresslab.engine.context import Job
+from compresslab.engine.job import Job
+from compresslab.engine.measuring.context import DRAFT_SHARE
 from compresslab.engine.measuring.scores import log_probabilities
-from compresslab.engine.measuring.sources import DRAFT_SHARE
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 

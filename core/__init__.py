@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compresslab.oneline import distill, evaluate, prune, quantize
+    from compresslab.oneline import distill, evaluate, generate, prune, quantize, save
     from compresslab.recipes.method import METHODS
     from compresslab.recipes.metric import METRICS
     from compresslab.recipes.recipe import Recipe
     from compresslab.workspace import Workspace
 
-__all__ = ["METHODS", "METRICS", "Recipe", "Workspace", "distill", "evaluate", "prune", "quantize"]
+__all__ = ["METHODS", "METRICS", "Recipe", "Workspace", "distill", "evaluate", "generate", "prune", "quantize", "save"]
 
 __version__: str
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compresslab.errors import BadInput
+from compresslab.files.atomic import new_model_folder
 from compresslab.messages import Message
 from compresslab.methods.distill_logits import DistillLogits
+from compresslab.recipes.generation_request import Decoding
 from compresslab.recipes.method import METHODS, Method
 from compresslab.recipes.recipe import Recipe
 
@@ -49,6 +52,21 @@ def evaluate(model: str | CompressedModel, recipe: Recipe | None = None) -> list
     from compresslab.engine.session import shared_session
 
     return shared_session().evaluate(model, recipe or Recipe())
+
+
+def generate(model: str | CompressedModel, prompt: str, decoding: Decoding | None = None) -> str:
+    """`generate("storyteller", "Mia had a")`: the text that follows. Raises BadInput for a prompt that does not fit."""
+    from compresslab.engine.session import shared_session
+
+    return shared_session().generate_text(model, prompt, decoding or Decoding())
+
+
+def save(model: CompressedModel, folder: str | Path) -> None:
+    """Packed weights, config and tokenizer, in the place of what was there. Raises RunFailed where the disk says no."""
+    from compresslab.engine.models.packing import write_folder
+
+    with new_model_folder(Path(folder)) as temporary:
+        write_folder(model, temporary)
 
 
 def _step(name: str, settings: dict[str, Any]) -> Method:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from compresslab.engine.context import Job
-from compresslab.engine.exporting import contents_of
+from compresslab.engine.job import Job
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
-from compresslab.exports import Format
+from compresslab.exports.format import Format
+from compresslab.exports.verified import contents_of
 from torch import Tensor
 
 IDS = torch.arange(48).reshape(2, 24) * 7 % 320

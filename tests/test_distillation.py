@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from compresslab.engine.context import Job
+from compresslab.engine.job import Job
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.rounding import QuantizedWeight

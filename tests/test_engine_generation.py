@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from compresslab.engine.context import Job
 from compresslab.engine.generation import Author, _Writer, write_pane
+from compresslab.engine.job import Job
 from compresslab.engine.progress import Tracker
 from compresslab.engine.runtimes.torch_runtime import TorchRuntime
 from compresslab.engine.session import Session

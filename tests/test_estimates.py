@@ -8,7 +8,7 @@ import pytest
 import torch
 from compresslab.commands.main import main
 from compresslab.commands.recipe import parse_bytes
-from compresslab.engine.context import Job
+from compresslab.engine.job import Job
 from compresslab.engine.measuring.intervals import log_ratio
 from compresslab.engine.measuring.scores import TokenScores
 from compresslab.engine.models.packing import WEIGHTS

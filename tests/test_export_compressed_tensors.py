@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
-from compresslab.engine.exporting import contents_of
 from compresslab.exports.compressed_tensors import CompressedTensors
+from compresslab.exports.verified import contents_of
 from compresslab.exports.words import packed, unpacked
 from safetensors.torch import load_file
 

@@ -6,10 +6,10 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from compresslab.engine.exporting import contents_of
 from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.exports import gguf_blocks, gguf_family, gguf_tensors, gguf_tokenizer
 from compresslab.exports.gguf import FILE, Gguf
+from compresslab.exports.verified import contents_of
 from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
 from compresslab.models.families import FAMILIES

@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from compresslab.engine.exporting import contents_of
-from compresslab.exports import loading_lines, programs
+from compresslab.exports.format import loading_lines, programs
 from compresslab.exports.gptq import Gptq
+from compresslab.exports.verified import contents_of
 from safetensors.torch import load_file
 
 GRIDS = [

@@ -79,7 +79,7 @@ def test_the_script_answers_as_the_model_does_without_torch(workspace, ran, tmp_
     from compresslab.engine.session import Session
 
     session = Session()
-    model = session._saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
+    model = session.saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
     expected = session.generate_text(model, "Tom had a", Decoding(max_new_tokens=12))
     assert said.stdout.rstrip("\n") == expected
 

@@ -12,7 +12,7 @@ import torch
 import transformers
 import yaml
 from compresslab.errors import BadInput, Cancelled, RunFailed
-from compresslab.exports import Contents, Reopened
+from compresslab.exports.format import Contents, Reopened
 from compresslab.exports.registry import FORMATS
 from compresslab.exports.transformers import WEIGHTS, Transformers
 from compresslab.files.paths import run_folder
@@ -101,7 +101,7 @@ def test_float32_gives_every_effective_weight_back_to_the_bit(workspace, ran, tm
     (done,) = workspace.exports.write(
         record.run_id, "transformers", tmp_path, settings={"transformers": {"dtype": "float32"}}
     )
-    model = Session()._saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
+    model = Session().saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
     written = load_file(Path(done.folder) / WEIGHTS)
     for name, stored in model.stored.items():
         assert torch.equal(written[name], effective(stored)), name
@@ -158,11 +158,11 @@ def test_the_queue_takes_the_same_way(workspace, ran, tmp_path):
 
 
 def test_the_packed_header_alone_says_what_the_model_in_memory_says(ran):
-    from compresslab.engine.exporting import contents_of
     from compresslab.engine.session import Session
+    from compresslab.exports.verified import contents_of
 
     record = ran({"prune_layers": {"layers": 1}}, {"prune_wanda": {"sparsity": 0.7}}, GROUPED)
-    model = Session()._saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
+    model = Session().saved_run(record.run_id, {"device": "cpu", "dtype": "float32"})
     known = {w.name: (w.shape, w.grid) for w in contents_of(model).layout}
     read = {w.name: (w.shape, w.grid) for w in contents_of_run(record).layout}
     assert read == known and any(grid for _, grid in read.values())
@@ -335,7 +335,7 @@ def test_models_of_other_tasks_are_opened_by_plain_transformers(workspace, tmp_p
 def test_formats_for_writers_refuse_a_classifier(tiny_facts):
     from dataclasses import replace
 
-    from compresslab.exports import why_not
+    from compresslab.exports.format import why_not
 
     anatomy = replace(tiny_facts.anatomy, task="classification")
     contents = Contents(replace(tiny_facts, anatomy=anatomy), tiny_facts.weights, {})

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from compresslab.engine.context import Job
+from compresslab.engine.job import Job
 from compresslab.engine.measuring.scores import log_probabilities
 from compresslab.engine.models.activations import rounded
 from compresslab.engine.progress import Tracker

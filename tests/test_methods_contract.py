@@ -11,6 +11,7 @@ from compresslab.files.paths import run_folder
 from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import file_bytes
+from compresslab.oneline import save
 from compresslab.planning.estimate import estimate
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.plan import make_plan
@@ -118,7 +119,7 @@ def session():
 @pytest.fixture
 def compress(session, tiny_recipe):
     """`compress(family, *steps)`: the recipe, its baseline and the compressed model."""
-    from compresslab.engine.context import Job
+    from compresslab.engine.job import Job
     from compresslab.engine.progress import Tracker
 
     def run(family, *steps, warm=session, **fields):
@@ -276,7 +277,7 @@ def test_the_same_seed_gives_the_same_weights(compress, family, step):
 @distinct_families
 def test_saved_and_loaded_it_is_the_same_model(session, compress, family, steps, tmp_path):
     recipe, baseline, model = compress(family, *steps)
-    model.save(tmp_path / "saved")
+    save(model, tmp_path / "saved")
     again = load_packed(tmp_path / "saved", baseline.facts, session.choice(recipe))
     assert again.weights_hash() == model.weights_hash()
     assert torch.equal(logits(again), logits(model))
@@ -287,7 +288,7 @@ def test_saved_and_loaded_it_is_the_same_model(session, compress, family, steps,
 @distinct_families
 def test_the_estimate_is_the_size_of_the_file_to_the_byte(compress, family, steps, tmp_path):
     recipe, _, model = compress(family, *steps)
-    model.save(tmp_path / "saved")
+    save(model, tmp_path / "saved")
     foreseen = estimate(make_plan(recipe, read_facts(recipe.model)))
     written = (tmp_path / "saved" / WEIGHTS).stat().st_size
     if foreseen.exact:

@@ -136,7 +136,7 @@ def test_a_model_agrees_with_itself_entirely(session, tiny_recipe, family):
 
 
 def test_agreement_is_that_of_a_plain_loop(session, tiny_recipe):
-    from compresslab.engine.context import Job
+    from compresslab.engine.job import Job
     from compresslab.engine.progress import Tracker
 
     recipe = tiny_recipe("llama", HARD, metrics=["agreement"])

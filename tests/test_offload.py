@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from compresslab.engine.context import Job
+from compresslab.engine.job import Job
 from compresslab.engine.measuring import ahead
 from compresslab.engine.measuring.scores import log_probabilities
 from compresslab.engine.models.packing import load_packed
@@ -14,6 +14,7 @@ from compresslab.errors import BadInput
 from compresslab.files.paths import home, run_folder
 from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
+from compresslab.oneline import generate, save
 from compresslab.recipes.plan import OFFLOAD, make_plan, memory_need, offloaded_need
 
 from tests.tiny_models import FAMILIES
@@ -66,7 +67,7 @@ def test_block_by_block_it_becomes_the_same_model(offload, compress, family, ste
     assert model.weights_hash() == whole.weights_hash()
     assert model.layout() == whole.layout()
     assert torch.equal(log_probabilities(model, BATCH), log_probabilities(whole, BATCH))
-    model.save(tmp_path / "saved")
+    save(model, tmp_path / "saved")
     again = load_packed(tmp_path / "saved", read_facts(recipe.model), session.choice(recipe))
     assert again.weights_hash() == whole.weights_hash()
 
@@ -130,7 +131,7 @@ def test_it_writes_the_same_text(offload, compress):
     written = set()
     for wanted in (False, True):
         offload(wanted)
-        written.add(compress("llama", STEPS["pruned"])[1].generate("Mia had a"))
+        written.add(generate(compress("llama", STEPS["pruned"])[1], "Mia had a"))
     assert len(written) == 1
 
 

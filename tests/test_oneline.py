@@ -56,9 +56,9 @@ def test_evaluate_keeps_the_models_own_baseline(model, tiny_recipe):
 
 def test_generate_and_save(model, tmp_path):
     small = compresslab.quantize(model, bits=4)
-    text = small.generate("Mia had a", Decoding(max_new_tokens=5))
-    assert text == small.generate("Mia had a", Decoding(max_new_tokens=5))
-    small.save(tmp_path / "small")
+    text = compresslab.generate(small, "Mia had a", Decoding(max_new_tokens=5))
+    assert text == compresslab.generate(small, "Mia had a", Decoding(max_new_tokens=5))
+    compresslab.save(small, tmp_path / "small")
     choice = shared_session().choice(Recipe(model=model))
     again = load_packed(tmp_path / "small", small.facts, choice)
     assert again.weights_hash() == small.weights_hash()

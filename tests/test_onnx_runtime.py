@@ -6,7 +6,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from compresslab.engine.context import Job
+from compresslab.engine.job import Job
 from compresslab.engine.models.checkpoint import load_baseline
 from compresslab.engine.models.device import Choice
 from compresslab.engine.progress import Tracker

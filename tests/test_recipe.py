@@ -3,10 +3,10 @@
 import pytest
 from compresslab.errors import BadInput
 from compresslab.files import plain_yaml
-from compresslab.methods.distilling import kept_layers
 from compresslab.methods.prune_magnitude import PruneMagnitude
 from compresslab.methods.quantize_rtn import QuantizeRtn
 from compresslab.models.facts import read_facts
+from compresslab.recipes.distilling import kept_layers
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.metric import METRICS
 from compresslab.recipes.plan import make_plan

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from compresslab.engine.context import Job
 from compresslab.engine.inputs.calibration import InputStatistics, Sums
 from compresslab.engine.inputs.walk import sequential_statistics
+from compresslab.engine.job import Job
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.least_squares import refine

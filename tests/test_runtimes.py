@@ -38,7 +38,7 @@ def quiet(event):
 
 
 def compressed(session, recipe):
-    from compresslab.engine.context import Job
+    from compresslab.engine.job import Job
     from compresslab.engine.progress import Tracker
 
     return session.compress(recipe, Job(quiet, lambda: False, Tracker({}, quiet)))[0]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from compresslab.engine.context import Job
 from compresslab.engine.inputs.calibration import InputStatistics, Unfactorable
+from compresslab.engine.job import Job
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.least_squares import refine

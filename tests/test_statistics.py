@@ -7,15 +7,16 @@ from contextlib import ExitStack
 import pytest
 import torch
 from compresslab.commands.main import main
-from compresslab.engine.context import Job, StepContext
 from compresslab.engine.inputs import cache, calibration, walk
 from compresslab.engine.inputs.calibration import InputStatistics, Sums, Unfactorable
 from compresslab.engine.inputs.disk import packed, unpacked
 from compresslab.engine.inputs.walk import baseline_statistics, sequential_statistics
+from compresslab.engine.job import Job
 from compresslab.engine.models.tokens import calibration_sequences
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.rounding import round_to_nearest
+from compresslab.engine.steps.context import StepContext
 from compresslab.errors import BadInput, Cancelled, RunFailed
 from compresslab.grids.affine import Affine
 from compresslab.messages import Message
@@ -219,11 +220,11 @@ def same(left, right):
 
 def test_another_process_takes_them_from_the_disk(opened, walks, monkeypatch):
     first = Session()
-    taken = first.input_statistics(opened(first), hessian=True)
+    taken = opened(first).input_statistics(hessian=True)
     factors = {group: statistics.factor(0.01) for group, statistics in taken.items()}
     again = Session()
     monkeypatch.setattr(InputStatistics, "_factor", lambda *_: pytest.fail("the factor is on disk"))
-    found = again.input_statistics(opened(again), hessian=True)
+    found = opened(again).input_statistics(hessian=True)
     same(taken, found)
     assert all(torch.equal(found[group].factor(0.01), factor) for group, factor in factors.items())
     assert len(walks) == 1
@@ -240,13 +241,13 @@ def test_a_slider_measures_nothing_again(opened, walks, make_job):
 def test_of_a_large_model_norms_alone_are_taken_where_they_are_enough(opened, walks, monkeypatch):
     monkeypatch.setattr(cache, "SMALL_BYTES", 0)
     session = Session()
-    alone = session.input_statistics(opened(session), hessian=False)
-    whole = session.input_statistics(opened(session), hessian=True)
+    alone = opened(session).input_statistics(hessian=False)
+    whole = opened(session).input_statistics(hessian=True)
     assert len(walks) == 2
-    assert session.input_statistics(opened(session), hessian=False) is whole
+    assert opened(session).input_statistics(hessian=False) is whole
     assert all(torch.allclose(alone[group].norms, statistics.norms) for group, statistics in whole.items())
     again = Session()
-    again.input_statistics(opened(again), hessian=False)
+    opened(again).input_statistics(hessian=False)
     assert len(walks) == 2
     few, many = sorted(entry.bytes for entry in files.entries())
     assert few < many / 2
@@ -269,8 +270,8 @@ def test_the_progress_of_a_step_never_goes_back(opened, monkeypatch):
 @pytest.mark.parametrize("change", [{"samples": 32}, {"sequence_length": 16}])
 def test_another_text_is_another_measurement(opened, walks, change):
     session = Session()
-    session.input_statistics(opened(session), hessian=True)
-    session.input_statistics(opened(session, **change), hessian=True)
+    opened(session).input_statistics(hessian=True)
+    opened(session, **change).input_statistics(hessian=True)
     assert len(walks) == len(files.entries()) == 2
 
 
@@ -293,7 +294,7 @@ def test_what_a_number_depends_on_is_in_its_name(opened):
 @pytest.mark.parametrize("damage", ["a file is cut off", "a file is missing", "it was never finished"])
 def test_what_is_not_whole_is_measured_again(opened, walks, damage):
     session = Session()
-    taken = session.input_statistics(opened(session), hessian=True)
+    taken = opened(session).input_statistics(hessian=True)
     (entry,) = files.entries()
     place = files.folder() / entry.id
     if damage == "a file is cut off":
@@ -304,7 +305,7 @@ def test_what_is_not_whole_is_measured_again(opened, walks, damage):
     else:
         place.rename(place.with_name(place.name + files.PART))
     again = Session()
-    same(taken, again.input_statistics(opened(again), hessian=True))
+    same(taken, opened(again).input_statistics(hessian=True))
     assert len(walks) == 2
     assert [e.id for e in files.entries()] == [entry.id]
     assert not list(files.folder().glob(f"*{files.PART}"))
@@ -314,20 +315,20 @@ def test_a_cancelled_measurement_leaves_nothing(opened, make_job):
     session, checks = Session(), []
     job = make_job(lambda: checks.append(1) or len(checks) > 4)
     with pytest.raises(Cancelled):
-        session.input_statistics(opened(session, job=job), hessian=True)
+        opened(session, job=job).input_statistics(hessian=True)
     assert files.entries() == []
     assert [place.suffix for place in files.folder().iterdir()] == [files.LOCK]
 
 
 def test_too_little_room_is_a_notice_and_no_failure(opened, walks, monkeypatch):
     session = Session()
-    taken = session.input_statistics(opened(session), hessian=True)
+    taken = opened(session).input_statistics(hessian=True)
     files.clear()
     monkeypatch.setenv(files.ROOM, "1000")
     again = Session()
     context = opened(again)
-    same(taken, again.input_statistics(context, hessian=True))
-    again.input_statistics(opened(again), hessian=True)
+    same(taken, context.input_statistics(hessian=True))
+    opened(again).input_statistics(hessian=True)
     assert len(walks) == 2
     assert files.entries() == []
     assert context.job.notices[0].code == "statistics.not_kept"
@@ -337,7 +338,7 @@ def test_a_full_disk_is_a_notice_and_no_failure(opened, walks, monkeypatch):
     from compresslab.engine.inputs import disk
 
     session = Session()
-    taken = session.input_statistics(opened(session), hessian=True)
+    taken = opened(session).input_statistics(hessian=True)
     files.clear()
     save, written = disk.save_file, []
 
@@ -350,7 +351,7 @@ def test_a_full_disk_is_a_notice_and_no_failure(opened, walks, monkeypatch):
     monkeypatch.setattr(disk, "save_file", save_a_few)
     again = Session()
     context = opened(again)
-    same(taken, again.input_statistics(context, hessian=True))
+    same(taken, context.input_statistics(hessian=True))
     assert len(walks) == 2
     assert files.entries() == []
     assert context.job.notices == [Message("statistics.not_kept", reason=Message("os.no_space"))]
@@ -359,19 +360,19 @@ def test_a_full_disk_is_a_notice_and_no_failure(opened, walks, monkeypatch):
 def test_least_recently_used_goes_first(opened, monkeypatch):
     session = Session()
     for samples in (16, 24, 32):
-        session.input_statistics(opened(session, samples=samples), hessian=True)
-    session.input_statistics(opened(session, samples=16), hessian=True)  # used again
+        opened(session, samples=samples).input_statistics(hessian=True)
+    opened(session, samples=16).input_statistics(hessian=True)  # used again
     one = files.entries()[0].bytes
     monkeypatch.setenv(files.ROOM, str(3 * one + one // 2))
-    session.input_statistics(opened(session, samples=40), hessian=True)
+    opened(session, samples=40).input_statistics(hessian=True)
     assert [entry.samples for entry in files.entries()] == [40, 16, 32]
 
 
 def test_cleared_while_in_use_they_still_serve(opened, walks):
     session = Session()
-    session.input_statistics(opened(session), hessian=True)
+    opened(session).input_statistics(hessian=True)
     again = Session()
-    found = again.input_statistics(opened(again), hessian=True)
+    found = opened(again).input_statistics(hessian=True)
     files.clear()
     statistics = next(iter(found.values()))
     assert statistics.factor(0.01).shape == statistics.hessian.shape
@@ -470,7 +471,7 @@ def test_mending_is_done_again_only_where_a_setting_changed(opened, monkeypatch,
 def _without_models(session):
     """The same session, with no compressed model at hand."""
     fresh = Session()
-    fresh.solutions, fresh._statistics = session.solutions, session._statistics
+    fresh.solutions, fresh.statistics = session.solutions, session.statistics
     return fresh
 
 
@@ -496,7 +497,7 @@ def _unfactorable(*_):
 
 def test_they_are_listed_and_cleared(opened, capsys):
     session = Session()
-    session.input_statistics(opened(session), hessian=True)
+    opened(session).input_statistics(hessian=True)
     assert main(["statistics", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     (entry,) = told["statistics"]

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from compresslab.engine.context import Job, StepContext
+from compresslab.engine.job import Job
 from compresslab.engine.measuring.scores import log_probabilities
 from compresslab.engine.models.packing import load_packed
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
+from compresslab.engine.steps.context import StepContext
 from compresslab.engine.steps.depth import block_influence, least_missed, loss_without
 from compresslab.engine.steps.surgery import Site
 from compresslab.engine.steps.unit_scores import first_order, worst_first

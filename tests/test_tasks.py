@@ -7,8 +7,9 @@ import pytest
 import torch
 from compresslab.commands.main import main
 from compresslab.data.labelled import Labelled, Pair, read_labelled, read_pairs
-from compresslab.engine.context import Job, MeasureContext
 from compresslab.engine.generation import BROKEN
+from compresslab.engine.job import Job
+from compresslab.engine.measuring.context import MeasureContext
 from compresslab.engine.models.architecture import AUTO
 from compresslab.engine.models.packing import WEIGHTS, load_packed
 from compresslab.engine.models.tasks import shifted
@@ -17,6 +18,7 @@ from compresslab.engine.session import Session
 from compresslab.errors import BadInput
 from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import file_bytes
+from compresslab.oneline import generate, save
 from compresslab.planning.estimate import estimate
 from compresslab.recipes.generation_request import Decoding
 from compresslab.recipes.method import METHODS
@@ -228,7 +230,7 @@ def test_a_step_does_what_was_planned_and_survives_the_disk(session, compress, t
     changed = {n for n in baseline.stored if not torch.equal(baseline.weight(n), model.weight(n))}
     if not {"quantize_awq", "quantize_smooth"} & set(step):  # which scale what writes into a matrix too
         assert changed <= set(baseline.linear_names()) | set(baseline.embedding_names())
-    model.save(tmp_path / "saved")
+    save(model, tmp_path / "saved")
     again = load_packed(tmp_path / "saved", baseline.facts, session.choice(recipe))
     ids = torch.arange(1, 41).view(1, 40)
     assert again.weights_hash() == model.weights_hash()
@@ -249,11 +251,11 @@ def test_a_method_that_does_not_know_the_task_is_refused(recipe_for, folders, fa
 
 @encoder_decoders
 def test_statistics_are_those_of_a_plain_pass(session, recipe_for, compress, folders, family):
-    from compresslab.engine.context import StepContext
+    from compresslab.engine.steps.context import StepContext
 
     recipe, baseline, _ = compress(family)
     context = StepContext(job(), session, recipe, baseline)
-    found = dict(session.input_statistics(context, hessian=True))
+    found = dict(context.input_statistics(hessian=True))
     assert {name for group in found for name in group} == set(baseline.linear_names())
     cross = next(group for group in found if any("EncDec" in n or "encoder_attn.k" in n for n in group))
     plain, seen = plain_model(folders[family], family), []
@@ -349,7 +351,7 @@ def plain_answers(module, tokenizer, prompts, new_tokens):
 def test_an_answer_is_that_of_plain_transformers(compress, folders, family):
     _, baseline, _ = compress(family)
     prompts = [line[:30] for line in stories(5)]
-    given = [baseline.generate(text, Decoding(strategy="greedy", max_new_tokens=6)) for text in prompts]
+    given = [generate(baseline, text, Decoding(strategy="greedy", max_new_tokens=6)) for text in prompts]
     plain = plain_answers(plain_model(folders[family], family), baseline.tokenizer, prompts, 6)
     # Half a character at the end is not told.
     assert given == [baseline.tokenizer.decode(ids, skip_special_tokens=True).rstrip(BROKEN) for ids in plain]
@@ -428,7 +430,7 @@ def test_a_whole_run_measures_speed_and_size_too(session, recipe_for, family, tm
 def test_a_classifier_writes_no_text(compress, family):
     _, baseline, _ = compress(family)
     with pytest.raises(BadInput, match="is a classifier"):
-        baseline.generate("Mia had")
+        generate(baseline, "Mia had")
 
 
 @encoder_decoders
@@ -440,7 +442,7 @@ def test_beam_search_answers_too(compress, family):
         ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, num_beams=3, do_sample=False
     )
     expected = baseline.tokenizer.decode(out[0, 1:], skip_special_tokens=True).rstrip(BROKEN)
-    assert baseline.generate(prompt, Decoding(strategy="beam", beams=3, max_new_tokens=5)) == expected
+    assert generate(baseline, prompt, Decoding(strategy="beam", beams=3, max_new_tokens=5)) == expected
 
 
 # -- files --------------------------------------------------------------------------------

@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from compresslab.engine.exporting import contents_of
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.session import Session
-from compresslab.exports import why_not
+from compresslab.exports.format import why_not
 from compresslab.exports.registry import FORMATS
+from compresslab.exports.verified import contents_of
 from torch import Tensor
 from torch.nn import functional as F
 

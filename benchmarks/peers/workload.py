@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compresslab.engine.context import Job
+from compresslab.engine.job import Job
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.models.facts import read_facts

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from compresslab.commands.output import OUT, describe_control, number, print_table
-from compresslab.exports import Format
+from compresslab.exports.format import Format
 from compresslab.settings import allowed
 from compresslab.work.exporting import Offer
 from rich.markup import escape

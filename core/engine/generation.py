@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from compresslab.engine.context import Job
+from compresslab.engine.job import Job
 from compresslab.engine.measuring.timing import label as runtime_label
 from compresslab.engine.measuring.timing import timing_lock
 from compresslab.engine.models.model import CompressedModel

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import compresslab
 import psutil
 import torch
 import transformers
 from compresslab.data.labelled import check_examples, needs
-from compresslab.engine.context import Job, MeasureContext
+from compresslab.engine.job import Job, silent_job
+from compresslab.engine.measuring import context as measuring
+from compresslab.engine.measuring.context import MeasureContext
 from compresslab.engine.models import packing
 from compresslab.engine.models.device import Choice
 from compresslab.engine.models.model import CompressedModel
@@ -29,17 +31,27 @@ from compresslab.models.facts import read_facts
 from compresslab.models.hub import fetch
 from compresslab.recipes.metric import Metric
 from compresslab.recipes.recipe import Recipe
-from compresslab.records.events import Draft, Event, Measured
-from compresslab.records.results import Hardware, Measurement, RunRecord, Stage
+from compresslab.records.events import Draft, Measured
+from compresslab.records.results import Hardware, LossPoint, Measurement, RunRecord, Stage
 
-if TYPE_CHECKING:
-    from compresslab.engine.session import Session
+
+class Warm(measuring.Warm, Protocol):
+    """What a process keeps from one run to the next: the part of its Session that the pipeline asks."""
+
+    def choice(self, recipe: Recipe) -> Choice:
+        """Device and dtype."""
+
+    def baseline(self, recipe: Recipe) -> CompressedModel: ...
+
+    def compress(self, recipe: Recipe, job: Job) -> tuple[CompressedModel, list[LossPoint]]:
+        """The model after every step, and the curves of those that train."""
+
 
 NO_MEMORY = Message("run.no_memory")
 
 
 def run(
-    session: Session, recipe: Recipe, run_id: str, stage: Stage, report: Report, cancelled: Callable[[], bool]
+    session: Warm, recipe: Recipe, run_id: str, stage: Stage, report: Report, cancelled: Callable[[], bool]
 ) -> RunRecord:
     """See `Session.run`."""
     begun = time.monotonic()
@@ -80,29 +92,19 @@ def run(
 
 
 def measure_only(
-    session: Session, recipe: Recipe, baseline: CompressedModel, compressed: CompressedModel
+    session: Warm, recipe: Recipe, baseline: CompressedModel, compressed: CompressedModel
 ) -> list[Measurement]:
     """All metrics of the recipe for two models that are in memory; nothing is saved."""
-
-    def ignore(event: Event) -> None:
-        """Nobody watches one-line use."""
-
-    job = Job(ignore, lambda: False, Tracker({}, ignore))
     with clear_failures():
-        return measure(MeasureContext(job, session, recipe, baseline, compressed, "final"))
+        return measure(MeasureContext(silent_job(), session, recipe, baseline, compressed, "final"))
 
 
-def warm_up(session: Session, recipe: Recipe) -> None:
+def warm_up(session: Warm, recipe: Recipe) -> None:
     """Load the baseline and keep what it says of a draft's text and questions."""
-
-    def ignore(event: Event) -> None:
-        """Nobody watches a process getting warm."""
-
     with clear_failures():
         baseline = session.baseline(recipe)
-        job = Job(ignore, lambda: False, Tracker({}, ignore))
         if not needs(baseline.facts):  # nobody knows yet which examples it will be measured on
-            measure(MeasureContext(job, session, recipe, baseline, baseline, "draft"))
+            measure(MeasureContext(silent_job(), session, recipe, baseline, baseline, "draft"))
 
 
 def _check_examples(recipe: Recipe) -> None:

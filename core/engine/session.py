@@ -15,11 +15,10 @@ import torch
 from cachetools import LRUCache
 from compresslab.data.labelled import read_labelled, read_pairs
 from compresslab.data.texts import calibration_text, evaluation_questions, evaluation_text
-from compresslab.engine import exporting, pipeline
-from compresslab.engine.context import Job, StepContext
+from compresslab.engine import pipeline
 from compresslab.engine.generation import Author, check_writes, write_pane
-from compresslab.engine.inputs.cache import StatisticsCache, identity, source_of
-from compresslab.engine.inputs.calibration import Group, InputStatistics
+from compresslab.engine.inputs.cache import StatisticsCache
+from compresslab.engine.job import Job, silent_job
 from compresslab.engine.lru import get_or_make, lru_by_bytes
 from compresslab.engine.measuring import profile, sensitivity
 from compresslab.engine.measuring.examples import Encoded, encode_labelled, encode_pair
@@ -30,9 +29,9 @@ from compresslab.engine.models.device import Choice, available, choose
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.progress import Report, Tracker
 from compresslab.engine.runtimes.choosing import Runtimes
+from compresslab.engine.steps.context import StepContext
 from compresslab.engine.steps.solutions import Solutions
 from compresslab.errors import BadInput
-from compresslab.exports import Format
 from compresslab.files.paths import run_folder
 from compresslab.messages import Message
 from compresslab.models.facts import read_facts
@@ -44,14 +43,13 @@ from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pa
 from compresslab.recipes.method import Method
 from compresslab.recipes.plan import make_plan, offloads
 from compresslab.recipes.recipe import Recipe
-from compresslab.records.events import Event, Loss
-from compresslab.records.results import ExportRecord, LossPoint, Measurement, RunRecord, Stage
+from compresslab.records.events import Loss
+from compresslab.records.results import LossPoint, Measurement, RunRecord, Stage
 from torch import Tensor
 
 T = TypeVar("T")
 BASELINES, COMPRESSED, LOADED, TEXTS = 2, 6, 3, 8  # how many of each are kept
 SCORE_BYTES = 512 * 2**20  # of what baselines said
-EXPORTED = {"device": "cpu", "dtype": "float32"}  # what files are compared with
 FROM_DISK = Message("run.offloaded")
 
 
@@ -67,7 +65,7 @@ class Session:
         self._ids: LRUCache[Hashable, Tensor] = LRUCache(TEXTS)
         self._questions: LRUCache[Hashable, list[EncodedQuestion]] = LRUCache(TEXTS)
         self._examples: LRUCache[Hashable, list[Encoded]] = LRUCache(TEXTS)
-        self._statistics = StatisticsCache()
+        self.statistics = StatisticsCache()
         self.solutions = Solutions()
         self._taught: LRUCache[Hashable, Any] = lru_by_bytes(2 * 2**30, share_of_memory=1 / 16)
         self._written: LRUCache[Hashable, int] = LRUCache(TEXTS)
@@ -106,22 +104,8 @@ class Session:
         with pipeline.clear_failures():
             saved = run_id is not None and (run_folder(run_id) / packing.RECIPE).exists()
             where = {"device": recipe.device, "dtype": recipe.dtype}
-            model = self._saved_run(run_id or "", where) if saved else self.compress(recipe, job)[0]
+            model = self.saved_run(run_id or "", where) if saved else self.compress(recipe, job)[0]
             return profile.build(self, recipe, model, job)
-
-    def export(
-        self,
-        run_id: str,
-        recipe: Recipe,
-        form: Format,
-        folder: Path,
-        *,
-        report: Report,
-        cancelled: Callable[[], bool],
-    ) -> ExportRecord:
-        """A saved run written into an empty folder and opened again. Raises BadInput, RunFailed, Cancelled."""
-        model = self._saved_run(run_id, EXPORTED)
-        return exporting.export(self, model, recipe, form, folder, report, cancelled)
 
     def generate(self, request: GenerateRequest, *, report: Report, cancelled: Callable[[], bool]) -> None:
         """Panes one after the other, each alone. Raises BadInput, RunFailed, Cancelled."""
@@ -143,7 +127,7 @@ class Session:
         """A new model with the step applied, the argument untouched."""
         start = self._resolve(model)
         recipe = Recipe(model=start.facts.name, steps=(step,))
-        context = StepContext(_silent(), self, recipe, self._resolve(teacher if teacher is not None else model))
+        context = StepContext(silent_job(), self, recipe, self._resolve(teacher if teacher is not None else model))
         result = start.copy()
         with pipeline.clear_failures():
             step.apply(result, context)
@@ -155,9 +139,12 @@ class Session:
         recipe = recipe.replace(model=compressed.facts.name)
         return pipeline.measure_only(self, recipe, self._baseline_of(compressed), compressed)
 
-    def generate_text(self, model: CompressedModel, prompt: str, decoding: Decoding) -> str:
+    def generate_text(self, model: str | CompressedModel, prompt: str, decoding: Decoding) -> str:
+        model = self._resolve(model)
         with pipeline.clear_failures():
-            return write_pane(self._author(model, "auto", [prompt], _silent()), prompt, decoding, 0, "", _silent())
+            return write_pane(
+                self._author(model, "auto", [prompt], silent_job()), prompt, decoding, 0, "", silent_job()
+            )
 
     def _resolve(self, model: str | CompressedModel) -> CompressedModel:
         return self.baseline(Recipe(model=model)) if isinstance(model, str) else model
@@ -270,18 +257,10 @@ class Session:
             job.notice("calibration.few_sequences", count=len(found), length=length)
         return found
 
-    def input_statistics(self, context: StepContext, *, hessian: bool) -> dict[Group, InputStatistics]:
-        """Of every weight matrix of the blocks, taken once from the baseline or what stands in for it."""
-        return self._statistics.get(context, hessian=hessian)
-
-    def taught(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+    def taught(self, key: Hashable, make: Callable[[], T]) -> T:
         """What a teacher has said or written once."""
         found: T = get_or_make(self._taught, key, make)
         return found
-
-    def statistics_id(self, context: StepContext) -> str:
-        """Names those statistics by everything that they depend on; nothing is measured."""
-        return identity(source_of(context), context.calibration(), hessian=True)
 
     def written_bytes(self, model: CompressedModel) -> int:
         """Size of the packed file of a model, really written once to a temporary folder."""
@@ -293,6 +272,17 @@ class Session:
                 return file.stat().st_size
 
         return get_or_make(self._written, (model.weights_hash(),), write)
+
+    def saved_run(self, run_id: str, where: dict[str, Any]) -> CompressedModel:
+        """The model in the folder of a run, loaded once; `where` is its device and dtype. Raises BadInput."""
+        folder = run_folder(run_id)
+        file = folder / packing.RECIPE
+        if folder.name != run_id or not file.exists():
+            raise BadInput("run.not_saved", run=run_id)
+        recipe = Recipe.from_yaml(file.read_text(encoding="utf-8")).replace(**where)
+        choice = self.choice(recipe)
+        key = (run_id, file.stat().st_mtime_ns, str(choice.device), choice.dtype)
+        return get_or_make(self._loaded, key, lambda: packing.load_packed(folder, read_facts(recipe.model), choice))
 
     # -- inside ---------------------------------------------------------------------------
 
@@ -313,7 +303,7 @@ class Session:
         if pane.source == "recipe":
             recipe = Recipe.from_dict((pane.recipe or {}) | where)
             return self.compress(recipe, job)[0]
-        return self._saved_run(pane.run_id or "", where)
+        return self.saved_run(pane.run_id or "", where)
 
     def _author(self, model: CompressedModel, asked: RuntimeChoice, prompts: Sequence[str], job: Job) -> Author:
         check_writes(model)
@@ -322,17 +312,6 @@ class Session:
         if asked == "onnxruntime" and chosen.runtime.name == "torch":
             job.notice("generate.in_torch", reason=chosen.why)
         return Author(model, chosen.runtime)
-
-    def _saved_run(self, run_id: str, where: dict[str, Any]) -> CompressedModel:
-        """The model in the folder of a run, loaded once."""
-        folder = run_folder(run_id)
-        file = folder / packing.RECIPE
-        if folder.name != run_id or not file.exists():
-            raise BadInput("run.not_saved", run=run_id)
-        recipe = Recipe.from_yaml(file.read_text(encoding="utf-8")).replace(**where)
-        choice = self.choice(recipe)
-        key = (run_id, file.stat().st_mtime_ns, str(choice.device), choice.dtype)
-        return get_or_make(self._loaded, key, lambda: packing.load_packed(folder, read_facts(recipe.model), choice))
 
 
 @dataclass(frozen=True)
@@ -359,13 +338,6 @@ class _Compressed:
 def _identity(folder: Path) -> tuple[str, int]:
     """Names a checkpoint as it is now: a file that was written again is another one."""
     return str(folder), max(file.stat().st_mtime_ns for file in folder.glob("*.safetensors"))
-
-
-def _silent() -> Job:
-    def ignore(event: Event) -> None:
-        """Nobody watches one-line use."""
-
-    return Job(ignore, lambda: False, Tracker({}, ignore))
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from compresslab.exports import Contents, Format, loading_lines
+from compresslab.exports.format import Contents, Format, loading_lines
 from compresslab.records.results import ExportRecord, Measurement, RunRecord
 
 LICENCE_PATTERNS = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")

@@ -17,8 +17,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from compresslab.exports import Contents, Format, Reopened
 from compresslab.exports.carried import carrier
+from compresslab.exports.format import Contents, Format, Reopened
 from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
 from compresslab.exports.vllm import parted
 from compresslab.grids.affine import Affine

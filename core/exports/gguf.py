@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from compresslab.exports import Contents, Format, Reopened, gguf_family, gguf_tokenizer
+from compresslab.exports import gguf_family, gguf_tokenizer
+from compresslab.exports.format import Contents, Format, Reopened
 from compresslab.exports.gguf_blocks import BLOCK, FINEST, KINDS, WITH_MINIMUM, holds
 from compresslab.exports.transformers import ROUNDING, STORED
 from compresslab.messages import Message, plain

@@ -21,9 +21,9 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from compresslab.exports import Contents, Format, Reopened
 from compresslab.exports.carried import Carried, carrier
 from compresslab.exports.compressed_tensors import packed_grid, packs
+from compresslab.exports.format import Contents, Format, Reopened
 from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
 from compresslab.exports.vllm import parted, wholes
 from compresslab.grids.affine import Affine

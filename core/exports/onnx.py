@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compresslab.errors import BadInput
-from compresslab.exports import Contents, Format, Reopened
+from compresslab.exports.format import Contents, Format, Reopened
 from compresslab.grids.affine import Affine
 from compresslab.messages import Message, plain
 from compresslab.models.families import FAMILIES

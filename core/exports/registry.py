@@ -1,7 +1,7 @@
 """THE list of formats. A new one is one file and one line here."""
 
-from compresslab.exports import Format
 from compresslab.exports.compressed_tensors import CompressedTensors
+from compresslab.exports.format import Format
 from compresslab.exports.gguf import Gguf
 from compresslab.exports.gptq import Gptq
 from compresslab.exports.onnx import Onnx

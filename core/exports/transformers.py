@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.errors import BadInput
-from compresslab.exports import Contents, Format, Reopened
+from compresslab.exports.format import Contents, Format, Reopened
 from compresslab.messages import Message, plain
 from compresslab.models.anatomy import Task
 from compresslab.models.families import FAMILIES

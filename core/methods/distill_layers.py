@@ -7,11 +7,15 @@ Layer i of n in the student answers to layer ceil((i + 1) * depth / n) - 1 of th
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from compresslab.methods.distilling import Distiller
 from compresslab.models.anatomy import Task
+from compresslab.recipes.distilling import Distiller
 from compresslab.settings import setting
+
+if TYPE_CHECKING:
+    from compresslab.engine.models.model import CompressedModel
+    from compresslab.engine.steps.context import StepContext
 
 
 class DistillLayers(Distiller):
@@ -49,3 +53,8 @@ class DistillLayers(Distiller):
     @property
     def attention_weight(self) -> float:
         return self.attention_share
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from compresslab.engine.steps.distiller import distill
+
+        distill(model, self, context)

@@ -6,11 +6,15 @@ A shallower student starts from evenly spaced layers of the teacher, as in Disti
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from compresslab.methods.distilling import Distiller
 from compresslab.models.anatomy import Task
+from compresslab.recipes.distilling import Distiller
 from compresslab.settings import setting
+
+if TYPE_CHECKING:
+    from compresslab.engine.models.model import CompressedModel
+    from compresslab.engine.steps.context import StepContext
 
 
 class DistillLogits(Distiller):
@@ -37,3 +41,8 @@ class DistillLogits(Distiller):
     @property
     def remembered(self) -> int:
         return self.top_k
+
+    def apply(self, model: CompressedModel, context: StepContext) -> None:
+        from compresslab.engine.steps.distiller import distill
+
+        distill(model, self, context)

@@ -28,8 +28,8 @@ from compresslab.recipes.method import Kind, Method
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from compresslab.engine.context import StepContext
     from compresslab.engine.models.model import CompressedModel
+    from compresslab.engine.steps.context import StepContext
 
 Importance = Literal["reconstruction", "activation", "taylor", "magnitude"]
 
@@ -139,7 +139,12 @@ class PruneChannels(Method):
         return slopes + (60_000.0 if self.needs_statistics else 4_000.0)
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from compresslab.engine.steps.surgery import narrow
+        from compresslab.engine.steps.surgery import Choice, narrow
 
-        if not self.idle:
-            narrow(model, self, self.widths(widths_now(model.weights, model.facts), model.facts), context)
+        if self.idle:
+            return
+        before = widths_now(model.weights, model.facts)
+        after = self.widths(before, model.facts)
+        if self.heads and after.heads == before.heads:
+            context.job.notice("channels.no_head", heads=before.heads.count, share=self.heads)
+        narrow(model, Choice(self.importance, self.repair, self.dampening), after, context)

@@ -19,8 +19,8 @@ from compresslab.recipes.method import Kind, Method
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from compresslab.engine.context import StepContext
     from compresslab.engine.models.model import CompressedModel
+    from compresslab.engine.steps.context import StepContext
 
 SAMPLES = 32  # sequences that a measured loss is taken on
 

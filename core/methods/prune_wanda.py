@@ -11,8 +11,8 @@ from compresslab.recipes.layerwise import Pruner
 from compresslab.recipes.method import Kind
 
 if TYPE_CHECKING:
-    from compresslab.engine.context import StepContext
     from compresslab.engine.models.model import CompressedModel
+    from compresslab.engine.steps.context import StepContext
 
 
 class PruneWanda(Pruner):

@@ -16,9 +16,9 @@ from compresslab.recipes.method import Kind
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from compresslab.engine.context import StepContext
     from compresslab.engine.inputs.calibration import InputStatistics
     from compresslab.engine.models.model import CompressedModel
+    from compresslab.engine.steps.context import StepContext
 
 
 class QuantizeAwq(Quantizer):
@@ -60,7 +60,18 @@ class QuantizeAwq(Quantizer):
 
         def solve(names: Sequence[str], own: QuantizeAwq, statistics: InputStatistics) -> None:
             fold = folding.of_group(folds, names)
-            scaling.quantize_scaled(model, names, own, statistics, fold, context)
+            scaling.quantize_scaled(
+                model,
+                names,
+                own.linear_grid,
+                statistics,
+                fold,
+                context,
+                dampening=own.dampening,
+                solved=own.rounding == "gptq",
+                searched=own.search,
+                keep_strength=own.keep_strength,
+            )
 
         def instead(name: str, own: QuantizeAwq) -> None:
             model.quantize(name, round_to_nearest(model.weight(name), own.linear_grid))

@@ -14,9 +14,9 @@ from compresslab.recipes.method import Kind
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from compresslab.engine.context import StepContext
     from compresslab.engine.inputs.calibration import InputStatistics
     from compresslab.engine.models.model import CompressedModel
+    from compresslab.engine.steps.context import StepContext
 
 
 class QuantizeGptq(Quantizer):

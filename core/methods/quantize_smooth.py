@@ -17,8 +17,8 @@ from compresslab.recipes.method import Kind
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from compresslab.engine.context import StepContext
     from compresslab.engine.models.model import CompressedModel
+    from compresslab.engine.steps.context import StepContext
 
 
 class QuantizeSmooth(Quantizer):
@@ -89,7 +89,7 @@ class QuantizeSmooth(Quantizer):
             for names, own in solving.alike(group, chosen):
                 fold = folding.of_group(folds, names)
                 beside = [] if fold is None else fold.tensors(model)
-                make = partial(scaling.quantize_smoothed, model, names, own, statistics, fold)
+                make = partial(scaling.quantize_smoothed, model, names, own.linear_grid, own.alpha, statistics, fold)
                 context.solve(model, [*names, *beside], own, make)
                 model.round_inputs(names, own.activation_bits)
         solving.round_outside(model, chosen)

@@ -10,7 +10,7 @@ from compresslab.recipes.metric import Metric
 from compresslab.records.results import Measurement
 
 if TYPE_CHECKING:
-    from compresslab.engine.context import MeasureContext
+    from compresslab.engine.measuring.context import MeasureContext
 
 
 class ExactMatch(Metric):

@@ -10,7 +10,7 @@ from compresslab.records.results import Measurement
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from compresslab.engine.context import MeasureContext
+    from compresslab.engine.measuring.context import MeasureContext
 
 
 class Speed(Metric):
@@ -59,4 +59,4 @@ class Speed(Metric):
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
         from compresslab.engine.measuring.timing import race
 
-        yield from race(context, self)
+        yield from race(context, repeats=self.repeats, prompt_tokens=self.prompt_tokens, new_tokens=self.new_tokens)

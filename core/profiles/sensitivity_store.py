@@ -13,9 +13,8 @@ from compresslab.files.atomic import write_text
 from compresslab.files.paths import home
 from compresslab.models.facts import ModelFacts, read_facts
 from compresslab.models.source import weight_files
-from compresslab.profiles.probes import Probes, probes
+from compresslab.profiles.probes import Probes
 from compresslab.profiles.sensitivity_table import SensitivityTable
-from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Event
 from pydantic import ValidationError
@@ -32,10 +31,10 @@ class Meter(Protocol):
 
 
 def measure(
-    meter: Meter, recipe: Recipe, report: Callable[[Event], None], cancelled: Callable[[], bool]
+    meter: Meter, recipe: Recipe, probes: Probes, report: Callable[[Event], None], cancelled: Callable[[], bool]
 ) -> SensitivityTable:
-    """Every method of the registry on the recipe's model and texts, kept for whoever estimates."""
-    table = meter.sensitivity(recipe, probes(METHODS.values()), report=report, cancelled=cancelled)
+    """Of the recipe's model and texts, kept for whoever estimates."""
+    table = meter.sensitivity(recipe, probes, report=report, cancelled=cancelled)
     save(table, read_facts(recipe.model))
     return table
 

@@ -6,7 +6,7 @@ and apply itself to a model with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from compresslab.errors import BadInput
 from compresslab.messages import Message
@@ -15,10 +15,6 @@ from compresslab.models.facts import ModelFacts
 from compresslab.models.weights import WeightPlan
 from compresslab.registry import LAST, Registry
 from compresslab.settings import Settings
-
-if TYPE_CHECKING:  # the engine is the only home of torch
-    from compresslab.engine.context import StepContext
-    from compresslab.engine.models.model import CompressedModel
 
 Kind = Literal["prune", "distill", "quantize"]
 
@@ -66,8 +62,12 @@ class Method(Settings):
         """Expected work, in tokens that go through the model once: for the progress bar alone."""
         return 2_000.0
 
-    def apply(self, model: CompressedModel, context: StepContext) -> None:
-        """Change the model in place. Raises Cancelled when the context says so."""
+    def apply(self, model: Any, context: Any) -> None:
+        """Change the model in place. Raises Cancelled when the context says so.
+
+        They are an engine.models.model.CompressedModel and an engine.steps.context.StepContext; a method says so, here
+        it can't be said: the engine stands above.
+        """
         raise AssertionError(f"{self.name} does not say how it is applied")
 
 

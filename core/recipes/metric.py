@@ -7,15 +7,12 @@ so that charts converge while it works; what it yields last is its result. The p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 from compresslab.models.anatomy import Task
 from compresslab.records.results import Measurement
 from compresslab.registry import LAST, Registry
 from compresslab.settings import Settings
-
-if TYPE_CHECKING:
-    from compresslab.engine.context import MeasureContext
 
 
 class Metric(Settings):
@@ -30,8 +27,12 @@ class Metric(Settings):
     on_examples: ClassVar[bool] = True  # False: it needs nothing with a right answer
     in_draft: ClassVar[bool] = True  # False: left out while a slider moves
 
-    def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
-        """What is known so far, more exact each time; the last list is the result."""
+    def measure(self, context: Any) -> Iterator[list[Measurement]]:
+        """What is known so far, more exact each time; the last list is the result.
+
+        `context` is an engine.measuring.context.MeasureContext; a metric says so, here it can't be said: the engine
+        stands above.
+        """
         raise AssertionError(f"{self.name} does not say how it is measured")
 
 

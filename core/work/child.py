@@ -21,10 +21,13 @@ from queue import SimpleQueue
 from typing import Any, Protocol, TextIO
 
 from compresslab.errors import BadInput, Cancelled, CompresslabError, RunFailed
+from compresslab.exports.format import Exporter
 from compresslab.messages import Message
 from compresslab.models import hub
 from compresslab.profiles import layer_profile, sensitivity_store
+from compresslab.profiles.probes import probes
 from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Event, to_json
 from compresslab.records.results import RunRecord, Stage
@@ -48,7 +51,7 @@ Report = Callable[[Event], None]
 Cancel = Callable[[], bool]
 
 
-class ChildSession(sensitivity_store.Meter, layer_profile.Profiler, exporting.Exporter, Protocol):
+class ChildSession(sensitivity_store.Meter, layer_profile.Profiler, Exporter, Protocol):
     """What the child asks of the engine's Session."""
 
     @property
@@ -104,7 +107,7 @@ def carry_out(session: ChildSession, job: Job, report: Report, cancelled: Cancel
     if isinstance(job, GenerateJob):
         session.generate(job.request, report=report, cancelled=cancelled)
     elif isinstance(job, SensitivityJob):
-        sensitivity_store.measure(session, Recipe.from_dict(job.recipe), report, cancelled)
+        sensitivity_store.measure(session, Recipe.from_dict(job.recipe), probes(METHODS.values()), report, cancelled)
     elif isinstance(job, ProfileJob):
         layer_profile.measure(session, Recipe.from_dict(job.recipe), job.run, report, cancelled)
     elif isinstance(job, WarmJob):

@@ -8,11 +8,20 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from compresslab.errors import BadInput
-from compresslab.exports import INPUTS_DROPPED, Contents, Format, drops_input_rounding, loading_lines, programs, why_not
 from compresslab.exports.card import licence_files, loading, model_card
+from compresslab.exports.format import (
+    INPUTS_DROPPED,
+    Contents,
+    Exporter,
+    Format,
+    drops_input_rounding,
+    loading_lines,
+    programs,
+    why_not,
+)
 from compresslab.exports.hub import check_push, make_repository, push_folder
 from compresslab.exports.registry import FORMATS
 from compresslab.files.atomic import new_model_folder
@@ -28,21 +37,6 @@ from compresslab.work.jobs import ExportJob
 CARD, RECIPE, RECORD = "README.md", "recipe.yaml", "export.json"
 SPARE_BYTES = 64 * 2**20  # that stay free on a disk: tokenizer, card, and whoever else writes
 Report = Callable[[Event], None]
-
-
-class Exporter(Protocol):
-    """What is asked of the engine's Session."""
-
-    def export(
-        self,
-        run_id: str,
-        recipe: Recipe,
-        form: Format,
-        folder: Path,
-        *,
-        report: Report,
-        cancelled: Callable[[], bool],
-    ) -> ExportRecord: ...
 
 
 @dataclass(frozen=True)
@@ -136,12 +130,14 @@ def card_of(folder: Path) -> str:
 
 def export(session: Exporter, job: ExportJob, report: Report, cancelled: Callable[[], bool]) -> ExportRecord:
     """The folder takes its name when its files have answered and its card is written. Raises CompresslabError."""
+    from compresslab.exports.verified import export as export_verified
+
     form, folder, recipe = _parse(job.format, job.settings), Path(job.folder), Recipe.from_dict(job.run.recipe)
     _check_place(folder, 0)
     if job.push:
         make_repository(job.push)
     with new_model_folder(folder) as temporary:
-        found = session.export(job.run.run_id, recipe, form, temporary, report=report, cancelled=cancelled)
+        found = export_verified(session, job.run.run_id, recipe, form, temporary, report, cancelled)
         found = found.model_copy(update={"folder": str(folder), "pushed_to": job.push})
         base = read_facts(job.run.model).folder
         for file in licence_files(base):

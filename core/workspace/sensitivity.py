@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from compresslab.models.facts import read_facts
 from compresslab.profiles import sensitivity_store
+from compresslab.profiles.probes import probes
 from compresslab.profiles.sensitivity_table import SensitivityTable
+from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Cancelled, Report, ignored, never
 from compresslab.store import Store
@@ -28,7 +30,7 @@ class Sensitivity:
 
     def measure(self, recipe: Recipe, report: Report = ignored, cancelled: Cancelled = never) -> SensitivityTable:
         """Measure here and now, with the recipe's model and texts, and keep the table. Raises CompresslabError."""
-        return sensitivity_store.measure(self._session(), recipe, report, cancelled)
+        return sensitivity_store.measure(self._session(), recipe, probes(METHODS.values()), report, cancelled)
 
     def submit(self, recipe: Recipe, *, owner: str = "") -> int:
         """Put the measuring of the recipe's model into the queue; returns the job's number."""

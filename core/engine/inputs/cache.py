@@ -5,23 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Hashable
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from cachetools import LRUCache
-from compresslab.engine.context import StepContext
 from compresslab.engine.inputs.disk import Found, StatisticsStore
 from compresslab.engine.inputs.passes import whole_statistics
-from compresslab.engine.inputs.walk import baseline_statistics
+from compresslab.engine.inputs.walk import Tell, baseline_statistics
+from compresslab.engine.job import Job
 from compresslab.engine.lru import get_or_make, lru_by_bytes
 from compresslab.engine.models.model import CompressedModel
-from compresslab.engine.models.tokens import fingerprint, label
+from compresslab.engine.models.tokens import fingerprint
+from compresslab.messages import Message
 from compresslab.profiles import statistics_files as files
 from torch import Tensor
 
 FORMAT = 1  # of what is written; part of the fingerprint
 SETS = 3  # of statistics at hand; their large arrays come and go by themselves
 SMALL_BYTES = 2**30  # of packed Hessians: so many are taken along even where norms alone are asked for
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What statistics are taken of."""
+
+    model: CompressedModel
+    sequences: Tensor  # int64 [samples, sequence_length]
+    name: str  # of the model, and of the text: for whoever looks at what is kept
+    text: Message
 
 
 class StatisticsCache:
@@ -31,11 +42,11 @@ class StatisticsCache:
         self._sets: LRUCache[Hashable, Found] = LRUCache(SETS)
         self._arrays: LRUCache[Hashable, Tensor] = lru_by_bytes(8 * 2**30, share_of_memory=1 / 8)
 
-    def get(self, context: StepContext, *, hessian: bool) -> Found:
-        """Of every matrix of the blocks. Raises Cancelled, RunFailed."""
-        source, sequences = source_of(context), context.calibration()
+    def get(self, origin: Origin, job: Job, tell: Tell, *, hessian: bool) -> Found:
+        """Of every matrix of the blocks; `tell` hears how much is taken. Raises Cancelled, RunFailed."""
+        source, sequences = origin.model, origin.sequences
         if source.facts.anatomy.decoder:
-            context.job.remember("calibration.decoder")
+            job.remember("calibration.decoder")
         taken = whole_statistics if source.facts.anatomy.decoder else baseline_statistics
         need = hessian_bytes(source)
         hessian = hessian or need <= SMALL_BYTES
@@ -44,8 +55,8 @@ class StatisticsCache:
             id_ = identity(source, sequences, hessian=False)
 
         def found() -> Found:
-            return self._store(id_, context, sequences).kept_or(
-                lambda: taken(source, source.linear_names(), sequences, context.tell_measuring, hessian=hessian),
+            return self._store(id_, origin, job).kept_or(
+                lambda: taken(source, source.linear_names(), sequences, tell, hessian=hessian),
                 need if hessian else 0,
             )
 
@@ -53,27 +64,17 @@ class StatisticsCache:
         files.touch(id_)
         return statistics
 
-    def _store(self, id_: str, context: StepContext, sequences: Tensor) -> StatisticsStore:
-        about: dict[str, Any] = {
-            "model": context.recipe.model,
-            "text": label(context.recipe.calibration.text).to_json(),
-            "samples": len(sequences),
-            "sequence_length": sequences.shape[1],
-        }
-        source = source_of(context)
-        arrays = _few(source) if source.offloaded else self._arrays
-        return StatisticsStore(id_, about, source.device, arrays, context.job.notice, context.check)
+    def _store(self, id_: str, origin: Origin, job: Job) -> StatisticsStore:
+        samples, length = origin.sequences.shape
+        about = {"model": origin.name, "text": origin.text.to_json(), "samples": samples, "sequence_length": length}
+        arrays = _few(origin.model) if origin.model.offloaded else self._arrays
+        return StatisticsStore(id_, about, origin.model.device, arrays, job.notice, job.check)
 
 
 def _few(model: CompressedModel) -> LRUCache[Hashable, Tensor]:
     """Room for the Hessian of one input and its factors: who has no memory for a model has none for all of these."""
     widest = max(model.weights[name].shape[1] for name in model.linear_names())
     return lru_by_bytes(3 * 4 * widest**2)
-
-
-def source_of(context: StepContext) -> CompressedModel:
-    """The model that statistics are taken from: the baseline, or what the last step that renews has left."""
-    return context.reference or context.baseline
 
 
 def identity(source: CompressedModel, sequences: Tensor, *, hessian: bool) -> str:

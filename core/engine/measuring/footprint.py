@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 import psutil
 import torch
+from compresslab.engine.measuring.context import MeasureContext
 from compresslab.engine.models.device import return_freed_memory
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import inputs_of
@@ -14,9 +14,6 @@ from compresslab.messages import Message
 from compresslab.models.packed_layout import file_bytes
 from compresslab.records.results import Direction, Measurement, Variant
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from compresslab.engine.context import MeasureContext
 
 SAMPLE_SECONDS = 0.001
 WRITTEN = Message("footprint.packed_file")

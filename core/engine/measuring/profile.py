@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from compresslab.engine.context import Job, StepContext
+from compresslab.engine.job import Job
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.rounding import QuantizedWeight
-from compresslab.engine.steps.surgery import Site
+from compresslab.engine.steps import context as steps
+from compresslab.engine.steps.context import StepContext
+from compresslab.engine.steps.sites import Site
 from compresslab.engine.steps.unit_scores import energies
 from compresslab.profiles.layer_profile import LayerProfile, MatrixProfile
 from compresslab.recipes.recipe import Recipe
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from compresslab.engine.session import Session
 
 BINS = 61  # odd: zero lies in the middle of one
 SPREAD = 4.0  # standard deviations to either side that the bins reach
 SHARES = {"heads": 1.0, "matrices": 1.0}  # of the time, once the model is there
 
 
-def build(session: Session, recipe: Recipe, compressed: CompressedModel, job: Job) -> LayerProfile:
+class Warm(steps.Warm, Protocol):
+    """The part of a process's Session that is asked here."""
+
+    def baseline(self, recipe: Recipe) -> CompressedModel: ...
+
+
+def build(session: Warm, recipe: Recipe, compressed: CompressedModel, job: Job) -> LayerProfile:
     """Raises Cancelled."""
     begun = time.monotonic()
     baseline = session.baseline(recipe)
@@ -82,7 +87,7 @@ def _error(before: Tensor, after: Tensor) -> float:
     return float((after - before).square().sum() / before.square().sum().clamp(min=torch.finfo(torch.float32).tiny))
 
 
-def head_energies(session: Session, recipe: Recipe, baseline: CompressedModel, job: Job) -> list[list[float]]:
+def head_energies(session: Warm, recipe: Recipe, baseline: CompressedModel, job: Job) -> list[list[float]]:
     """E |W_h x_h|^2 of every head of every layer, which `methods.prune_channels` calls energy: [layer][head]."""
     recipe = recipe.replace(calibration=recipe.calibration.model_copy(update={"statistics": "baseline"}))
     context = StepContext(job, session, recipe, baseline)

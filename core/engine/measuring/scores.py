@@ -19,6 +19,7 @@ from compresslab.engine.lru import get_or_make
 from compresslab.engine.measuring.ahead import Reader
 from compresslab.engine.models.architecture import logits_of
 from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.models.tasks import log_probabilities
 from compresslab.engine.models.tokens import start_token
 from compresslab.errors import RunFailed
 from compresslab.messages import Message
@@ -114,13 +115,6 @@ def score_tokens(
         nll, nll_compressed, divergence, same = np.concatenate(rows, axis=1)
         tokens = np.full(len(nll), windows.shape[1] - 1)
         yield TokenScores(dataset, tokens, nll, nll_compressed, divergence, same)
-
-
-def log_probabilities(model: CompressedModel, batch: Tensor) -> Tensor:
-    """[B, S] -> float32 [B, S-1, V]: what the model expects at every place but the first."""
-    with torch.inference_mode():
-        logits = model.module(input_ids=batch, use_cache=False).logits[:, :-1]
-        return torch.log_softmax(logits.float(), dim=-1)
 
 
 def _batches(model: CompressedModel, windows: Tensor, most_windows: int) -> Iterator[tuple[int, int]]:

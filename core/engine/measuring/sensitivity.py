@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from compresslab.engine.context import Job, StepContext
 from compresslab.engine.inputs.calibration import InputStatistics
+from compresslab.engine.job import Job, silent_job
+from compresslab.engine.measuring import context as measuring
 from compresslab.engine.measuring.intervals import log_ratio
 from compresslab.engine.measuring.scores import TokenScores, score_tokens
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tokens import label
-from compresslab.engine.progress import Tracker
 from compresslab.engine.solvers.optimal_brain import relative_loss
 from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.engine.steps import context as steps
+from compresslab.engine.steps.context import StepContext
 from compresslab.errors import BadInput
 from compresslab.messages import Message
 from compresslab.profiles.probes import Probes
 from compresslab.profiles.sensitivity_store import about
 from compresslab.profiles.sensitivity_table import Column, Point, SensitivityTable, column
+from compresslab.recipes.layerwise import LayerMethod
+from compresslab.recipes.method import Method
 from compresslab.recipes.recipe import Recipe
-from compresslab.records.events import Event
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from compresslab.engine.session import Session
-    from compresslab.recipes.layerwise import LayerMethod
-    from compresslab.recipes.method import Method
 
 TOKENS_ALONE, TOKENS_WHOLE = 4096, 16384  # scored with one matrix changed, and for a whole model
 SHARES = {"columns": 1.0, "alone": 2.0, "whole": 1.0}  # of the time, roughly
 
 
-def build(session: Session, recipe: Recipe, probes: Probes, job: Job) -> SensitivityTable:
+class Warm(measuring.Warm, steps.Warm, Protocol):
+    """The part of a process's Session that is asked here."""
+
+    def baseline(self, recipe: Recipe) -> CompressedModel: ...
+
+
+def build(session: Warm, recipe: Recipe, probes: Probes, job: Job) -> SensitivityTable:
     """Minutes of work, told to `job`. Raises Cancelled."""
     begun = time.monotonic()
     facts = session.baseline(recipe).facts
@@ -69,7 +73,7 @@ def build(session: Session, recipe: Recipe, probes: Probes, job: Job) -> Sensiti
 class _Bench:
     """One baseline on which settings are tried."""
 
-    session: Session
+    session: Warm
     recipe: Recipe
     baseline: CompressedModel
     job: Job
@@ -115,7 +119,7 @@ class _Bench:
 
     def compressed(self, step: Method) -> CompressedModel:
         """The baseline with one step applied; its own progress is not told, what it notices is."""
-        quiet = Job(_unheard, self.job.cancelled, Tracker({}, _unheard))
+        quiet = replace(silent_job(), cancelled=self.job.cancelled)
         model = self.baseline.copy()
         step.apply(model, StepContext(quiet, self.session, self.recipe, self.baseline))
         for said in quiet.notices:
@@ -164,7 +168,3 @@ def _only(baseline: CompressedModel, changed: CompressedModel, name: str) -> Com
 
 def _differs(baseline: CompressedModel, changed: CompressedModel, name: str) -> bool:
     return changed.stored[name] is not baseline.stored[name]
-
-
-def _unheard(event: Event) -> None:
-    """Nobody watches a single probe."""

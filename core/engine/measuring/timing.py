@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Protocol
 
 import psutil
 import torch
+from compresslab.engine.job import Job
+from compresslab.engine.measuring.context import MeasureContext
 from compresslab.engine.measuring.intervals import median
 from compresslab.engine.models.device import synchronize
 from compresslab.engine.models.model import CompressedModel
@@ -26,10 +29,6 @@ from compresslab.models.traffic import cache_per_token, read_per_token
 from compresslab.records.results import Direction, Measurement, Variant
 from filelock import FileLock, Timeout
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from compresslab.engine.context import Job, MeasureContext
-    from compresslab.metrics.speed import Speed
 
 BUSY_PERCENT = 25  # of all cores, by others, before the timing starts
 PLAIN = "torch_"  # before the names of metrics: what plain torch does, where the race is run in another runtime
@@ -67,19 +66,19 @@ class Lane:
             self.decode.append((self.new_tokens - 1) / rest)
 
 
-def race(context: MeasureContext, settings: Speed) -> Iterator[list[Measurement]]:
+def race(context: MeasureContext, *, repeats: int, prompt_tokens: int, new_tokens: int) -> Iterator[list[Measurement]]:
     """Rounds of all lanes in turn, after one round that is not counted."""
-    prompt = _prompt(context, settings)
-    with _alone(context.job) as busy:
-        lanes = _lanes(context, prompt.shape[1], settings.new_tokens)
-        for round_ in range(settings.repeats + 1):
+    prompt = _prompt(context, prompt_tokens, new_tokens)
+    with _alone_on_the_machine(context.job) as busy:
+        lanes = _lanes(context, prompt.shape[1], new_tokens)
+        for round_ in range(repeats + 1):
             for lane in lanes:
                 lap = time_once(lane, prompt, context.job)
                 if round_:
                     lane.add(*lap, prompt.shape[1])
-            context.job.tracker.advance(round_ + 1, settings.repeats + 1)
+            context.job.tracker.advance(round_ + 1, repeats + 1)
             if round_:
-                last = round_ == settings.repeats
+                last = round_ == repeats
                 yield [m for lane in lanes for m in _speeds(lane, busy)] + (
                     _beside(context, lanes, prompt) if last else []
                 )
@@ -132,37 +131,32 @@ def _lane(variant: Variant, model: CompressedModel, runtime: Runtime, new_tokens
     return Lane(variant, model, runtime, lambda prompt: Greedy(runtime, prompt, new_tokens), new_tokens, prefix)
 
 
-class _alone:  # noqa: N801 - reads as a word in the with statement
-    """Waits for the timing lock, and knows whether the machine was busy with other work just before."""
-
-    def __init__(self, job: Job) -> None:
-        self._job, self._lock = job, timing_lock()
-
-    def __enter__(self) -> bool:
-        while True:
-            self._job.check()
-            try:
-                self._lock.acquire(timeout=0.5)
-                break
-            except Timeout:
-                self._job.notice("timing.waiting")
+@contextmanager
+def _alone_on_the_machine(job: Job) -> Iterator[bool]:
+    """With the timing lock; gives whether the machine was busy with other work just before. Raises Cancelled."""
+    lock = timing_lock()
+    while not lock.is_locked:
+        job.check()
+        try:
+            lock.acquire(timeout=0.5)
+        except Timeout:
+            job.notice("timing.waiting")
+    try:
         busy = psutil.cpu_percent(interval=0.1) > BUSY_PERCENT
         if busy:
-            self._job.notice("timing.busy")
-        return busy
-
-    def __exit__(self, *_: object) -> Literal[False]:
-        self._lock.release()
-        return False
+            job.notice("timing.busy")
+        yield busy
+    finally:
+        lock.release()
 
 
-def _prompt(context: MeasureContext, settings: Speed) -> Tensor:
+def _prompt(context: MeasureContext, prompt_tokens: int, new_tokens: int) -> Tensor:
     """[1, prompt_tokens] from the beginning of the evaluation text."""
     windows, _ = context.session.evaluation_windows(context.recipe, context.baseline, context.job)
     causal = context.baseline.facts.task == "causal"  # the others keep what they read and what they say apart
-    room = context.baseline.context_length - (settings.new_tokens if causal else 0)
-    length = max(1, min(settings.prompt_tokens, room, windows.numel()))
-    if length < settings.prompt_tokens:
+    room = context.baseline.context_length - (new_tokens if causal else 0)
+    length = max(1, min(prompt_tokens, room, windows.numel()))
+    if length < prompt_tokens:
         context.job.notice("timing.short_prompt", count=length)
     return windows.flatten()[:length].unsqueeze(0).to(context.baseline.device)
 

@@ -12,27 +12,22 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from compresslab.engine.models.activations import round_inputs
 from compresslab.engine.models.architecture import module_of, replace_parameter
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.errors import BadInput
-from compresslab.files.atomic import new_model_folder
 from compresslab.models.facts import BLOCK, ModelFacts
 from compresslab.models.narrowing import Slice, narrowed
 from compresslab.models.weights import WeightPlan
-from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.layerwise import LayerMethod
 from compresslab.records.results import Kernel, WeightReport
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-if TYPE_CHECKING:
-    from compresslab.recipes.layerwise import LayerMethod
-
-LayerMethodT = TypeVar("LayerMethodT", bound="LayerMethod")
+LayerMethodT = TypeVar("LayerMethodT", bound=LayerMethod)
 STORAGE = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -213,19 +208,6 @@ class CompressedModel:
         linear = self.linear_names()
         zeros = sum(int(self.masks[name].sum()) for name in linear if name in self.masks)
         return zeros / max(1, sum(self.weights[name].count for name in linear))
-
-    def save(self, folder: str | Path) -> None:
-        """Packed weights, config and tokenizer. Raises RunFailed where the disk says no."""
-        from compresslab.engine.models.packing import write_folder
-
-        with new_model_folder(Path(folder)) as temporary:
-            write_folder(self, temporary)
-
-    def generate(self, prompt: str, decoding: Decoding | None = None) -> str:
-        """The text that follows the prompt. Raises BadInput for a prompt that does not fit."""
-        from compresslab.engine.session import shared_session
-
-        return shared_session().generate_text(self, prompt, decoding or Decoding())
 
     # -- inside -------------------------------------------------------------------------
 

@@ -21,6 +21,13 @@ def inputs_of(model: CompressedModel, ids: Tensor) -> dict[str, Tensor]:
     return {"input_ids": ids, "decoder_input_ids": shifted(model, ids)}
 
 
+def log_probabilities(model: CompressedModel, batch: Tensor) -> Tensor:
+    """[B, S] -> float32 [B, S-1, V]: what the model expects at every place but the first."""
+    with torch.inference_mode():
+        logits = model.module(input_ids=batch, use_cache=False).logits[:, :-1]
+        return torch.log_softmax(logits.float(), dim=-1)
+
+
 def shifted(model: CompressedModel, targets: Tensor) -> Tensor:
     """What the decoder reads while it says the targets [B, S]: they, one place later, behind its start token."""
     start = torch.full_like(targets[:, :1], start_of_answer(model))

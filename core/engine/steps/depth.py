@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from compresslab.engine.context import StepContext
 from compresslab.engine.inputs.calibration import BATCH_TOKENS
-from compresslab.engine.measuring.scores import log_probabilities
 from compresslab.engine.models.model import CompressedModel
-from compresslab.engine.models.tasks import inputs_of
+from compresslab.engine.models.tasks import inputs_of, log_probabilities
+from compresslab.engine.steps.context import StepContext
 from torch import Tensor
 
 Tell = Callable[[float], None]

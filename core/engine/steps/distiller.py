@@ -7,20 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import ceil, cos, isfinite, pi
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from compresslab.engine.context import StepContext
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tokens import fingerprint
 from compresslab.engine.steps import teacher as teaching
+from compresslab.engine.steps.context import StepContext
 from compresslab.engine.steps.student import Student
 from compresslab.errors import BadInput, RunFailed
+from compresslab.recipes.distilling import Distiller, kept_layers
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from compresslab.methods.distilling import Distiller
 
 WARM_UP = 0.1  # of all steps
 CLIP = 1.0  # norm of the gradient
@@ -31,10 +29,18 @@ Tell = Callable[[float], None]
 
 
 def distill(model: CompressedModel, settings: Distiller, context: StepContext) -> None:
-    """Train the model with the baseline as teacher. Zeros stay zeros, rounded weights stay on their grids.
+    """Take blocks out and train the model with the baseline as teacher, as far as the settings ask for either.
 
-    Raises BadInput for another vocabulary, Cancelled between steps, RunFailed when the loss is no number any more.
+    Zeros stay zeros, rounded weights stay on their grids. Raises BadInput for another vocabulary, Cancelled between
+    steps, RunFailed when the loss is no number any more.
     """
+    if 0 < settings.student_layers < model.depth:
+        model.keep_layers(kept_layers(model.depth, settings.student_layers))
+    if settings.steps:
+        _learn(model, settings, context)
+
+
+def _learn(model: CompressedModel, settings: Distiller, context: StepContext) -> None:
     if context.baseline.facts.vocab_size != model.facts.vocab_size:
         raise BadInput("train.vocabulary", teacher=context.baseline.facts.vocab_size, student=model.facts.vocab_size)
     tells = _tells(settings, context)

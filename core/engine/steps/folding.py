@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from compresslab.engine.context import Job
+from compresslab.engine.job import Job
 from compresslab.engine.models.model import STORAGE, CompressedModel
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.models.anatomy import Norm

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
-from compresslab.engine.context import StepContext
 from compresslab.engine.inputs.calibration import Group, InputStatistics
-from compresslab.engine.measuring.scores import Array
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.least_squares import refine
 from compresslab.engine.solvers.masks import lowest_in_groups, lowest_in_rows, smallest, smallest_overall
+from compresslab.engine.steps.context import StepContext
+from compresslab.recipes.layerwise import Pruner
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from compresslab.recipes.layerwise import Pruner
-
-P = TypeVar("P", bound="Pruner")
+Floats = NDArray[np.float64]
+P = TypeVar("P", bound=Pruner)
 OUTLYING = 5.0  # times the mean score of its block: OWL, arXiv:2310.05175, section 4, their M
 SPREAD = 0.08  # how far a block's share may lie from the mean: their lambda
 MOST = 0.99  # share of a block that may go
@@ -108,7 +107,7 @@ def _overall(
 
 def _statistics(context: StepContext) -> dict[str, InputStatistics]:
     """Of the baseline, whatever the mode: what all matrices must be compared by is known before any is changed."""
-    taken = context.session.input_statistics(context, hessian=False).items()
+    taken = context.input_statistics(hessian=False).items()
     return {name: statistics for group, statistics in taken for name in group}
 
 
@@ -145,10 +144,10 @@ def _outlier_shares(
     return dict(zip(blocks, _levelled(-kept, sizes, min(method.sparsity, MOST)).tolist(), strict=True))
 
 
-def _levelled(shares: Array, sizes: Array, mean: float) -> Array:
+def _levelled(shares: Floats, sizes: Floats, mean: float) -> Floats:
     """The shares moved up or down by one amount, none below 0 or above `MOST`, so that together they come to `mean`."""
 
-    def moved(by: float) -> Array:
+    def moved(by: float) -> Floats:
         return np.clip(shares + by, 0.0, MOST)
 
     def missing(by: float) -> float:

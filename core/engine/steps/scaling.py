@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
-from compresslab.engine.context import StepContext
 from compresslab.engine.inputs.calibration import InputStatistics
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.optimal_brain import Target, solve
 from compresslab.engine.solvers.rounding import round_to_nearest, unbiased
 from compresslab.engine.steps import solving
+from compresslab.engine.steps.context import StepContext
 from compresslab.engine.steps.folding import Fold
 from compresslab.grids.grid import Grid
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from compresslab.methods.quantize_awq import QuantizeAwq
-    from compresslab.methods.quantize_smooth import QuantizeSmooth
 
 EXPONENTS = 20  # from 0, which scales nothing, to just below 1
 FAINTEST = 1e-4  # of the strongest channel: what a channel that is hardly active counts
@@ -27,30 +22,37 @@ FAINTEST = 1e-4  # of the strongest channel: what a channel that is hardly activ
 def quantize_scaled(
     model: CompressedModel,
     names: Sequence[str],
-    own: QuantizeAwq,
+    grid: Grid,
     statistics: InputStatistics,
     fold: Fold | None,
     context: StepContext,
+    *,
+    dampening: float,
+    solved: bool,
+    searched: bool,
+    keep_strength: bool,
 ) -> None:
-    """Round matrices that share an input, scaled where there is a fold. Raises Unfactorable, Cancelled."""
-    weight = statistics.aim(solving.stacked(model, names), own.dampening)
+    """Round matrices that share an input, scaled where there is a fold; by the GPTQ solve where that is asked for.
+
+    Raises Unfactorable, Cancelled.
+    """
+    weight = statistics.aim(solving.stacked(model, names), dampening)
     scales = torch.ones(weight.shape[1], device=weight.device)
     if fold is not None:
-        scales = best_scales(weight, own.linear_grid, statistics, fold, context)
+        scales = best_scales(weight, grid, statistics, fold, context)
     scaled = _scaled(statistics, scales)
-    gptq = own.rounding == "gptq"
-    order = solving.order_of(scaled, active_first=True) if gptq else None
-    factor = scaled.factor(own.dampening, order) if gptq else None  # before anything is changed: it may fail
+    order = solving.order_of(scaled, active_first=True) if solved else None
+    factor = scaled.factor(dampening, order) if solved else None  # before anything is changed: it may fail
     if fold is not None:
         scales = fold.divide(model, scales)
     weight = weight * scales
-    fitted = solving.fitted(weight, own.linear_grid, scaled, searched=own.search)
+    fitted = solving.fitted(weight, grid, scaled, searched=searched)
     if factor is None:
         stored = fitted.round(weight)
     else:
         earlier = solving.stacked_mask(model, names)
         stored = solve([weight], factor, Target(fitted), context.check, earlier=earlier, order=order).quantized
-    if own.keep_strength:
+    if keep_strength:
         stored = unbiased(weight, stored, solving.importance(scaled))
     solving.put(model, names, stored)
 
@@ -58,7 +60,8 @@ def quantize_scaled(
 def quantize_smoothed(
     model: CompressedModel,
     names: Sequence[str],
-    own: QuantizeSmooth,
+    grid: Grid,
+    alpha: float,
     statistics: InputStatistics,
     fold: Fold | None,
 ) -> None:
@@ -66,10 +69,10 @@ def quantize_smoothed(
     scales = torch.ones_like(statistics.peaks)
     if fold is not None:
         largest = solving.stacked(model, names).abs().amax(0)
-        wanted = _positive(statistics.peaks) ** own.alpha / _positive(largest) ** (1 - own.alpha)
+        wanted = _positive(statistics.peaks) ** alpha / _positive(largest) ** (1 - alpha)
         scales = fold.divide(model, fold.allowed(wanted))
     for name in names:
-        model.quantize(name, round_to_nearest(model.weight(name) * scales, own.linear_grid))
+        model.quantize(name, round_to_nearest(model.weight(name) * scales, grid))
 
 
 def best_scales(weight: Tensor, grid: Grid, statistics: InputStatistics, fold: Fold, context: StepContext) -> Tensor:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from cachetools import LRUCache
+from compresslab.engine.job import Job
 from compresslab.engine.lru import get_or_make, lru_by_bytes
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.messages import Message
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
-
-if TYPE_CHECKING:
-    from compresslab.engine.context import Job
 
 
 @dataclass(frozen=True)

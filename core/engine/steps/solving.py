@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
-from compresslab.engine.context import StepContext
 from compresslab.engine.inputs.calibration import InputStatistics, Unfactorable
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.optimal_brain import Solved, Target, solve
 from compresslab.engine.solvers.refit import pays, solve_and_refit
 from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight, round_to_nearest, unbiased
+from compresslab.engine.steps.context import StepContext
 from compresslab.grids.grid import Grid
+from compresslab.recipes.layerwise import LayerMethod, Quantizer
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from compresslab.recipes.layerwise import LayerMethod, Quantizer
-
-M = TypeVar("M", bound="LayerMethod")
+M = TypeVar("M", bound=LayerMethod)
 FAINT = 1e-4  # of the mean: what a channel that is never active counts in the search for scales
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight
+from compresslab.recipes.distilling import Distiller
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from compresslab.methods.distilling import Distiller
 
 LOW_RANK_SPREAD = 0.02  # of the random half of a low-rank update; the other half starts at zero
 

@@ -8,53 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import torch
-from compresslab.engine.context import StepContext
 from compresslab.engine.inputs.calibration import InputStatistics
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.engine.steps.context import StepContext
+from compresslab.engine.steps.sites import Site, sites
 from compresslab.engine.steps.unit_scores import energies, first_order, norm_products, worst_first
 from compresslab.errors import BadInput
 from compresslab.models.narrowing import Kept, Widths, config_changes, slices, widths_now
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from compresslab.methods.prune_channels import PruneChannels
+Importance = Literal["reconstruction", "activation", "taylor", "magnitude"]
 
 
 @dataclass(frozen=True)
-class Site:
-    """A matrix that reads units, `size` columns each; of every `groups`-th part of them equally many stay."""
+class Choice:
+    """How the units that go are found, and whether the others take over what they did."""
 
-    weight: str
-    layer: int
-    is_mlp: bool
-    units: int
-    size: int
-    groups: int
-    keep: int  # in every group
+    importance: Importance
+    repair: bool
+    dampening: float
 
     @property
-    def bias(self) -> str:
-        return f"{self.weight.removesuffix('weight')}bias"
-
-    def columns(self, units: Tensor) -> Tensor:
-        """The columns of these units, in order: [units * size]."""
-        return (units.unsqueeze(1) * self.size + torch.arange(self.size, device=units.device)).flatten()
-
-    def best(self, worth: Tensor) -> Tensor:
-        """The units that are worth most: int64, ascending."""
-        kept = worth.view(self.groups, -1).topk(self.keep, dim=1).indices  # [groups, keep]
-        first = torch.arange(self.groups, device=worth.device).unsqueeze(1) * (self.units // self.groups)
-        return (kept + first).flatten().sort().values
+    def needs_statistics(self) -> bool:
+        return self.repair or self.importance in ("reconstruction", "activation")
 
 
-def narrow(model: CompressedModel, settings: PruneChannels, after: Widths, context: StepContext) -> None:
+def narrow(model: CompressedModel, settings: Choice, after: Widths, context: StepContext) -> None:
     """Give every block these widths. Raises BadInput for a quantized model, Cancelled."""
     before = widths_now(model.weights, model.facts)
-    _tell(before, after, settings, context)
+    _tell(before, after, context)
     places = {site.weight: site for site in sites(model, before, after)}
     if any(isinstance(model.stored[name], QuantizedWeight) for name in model.linear_names()):
         raise BadInput("channels.quantized")
@@ -72,22 +58,7 @@ def narrow(model: CompressedModel, settings: PruneChannels, after: Widths, conte
     model.narrow(cuts, config_changes(model.facts, before, after))
 
 
-def sites(model: CompressedModel, before: Widths, after: Widths) -> Iterator[Site]:
-    """The output matrices of all blocks that lose units."""
-    anatomy, heads, left = model.facts.anatomy, before.heads, after.heads
-    for layer in range(model.depth):
-        if left.kv_count < heads.kv_count:  # whole groups go
-            name = anatomy.weight(layer, anatomy.attention.output)
-            yield Site(name, layer, False, heads.kv_count, heads.shared_by * heads.dim, 1, left.kv_count)
-        elif left.count < heads.count:  # query heads of each group
-            name = anatomy.weight(layer, anatomy.attention.output)
-            yield Site(name, layer, False, heads.count, heads.dim, heads.kv_count, left.shared_by)
-        if after.channels < before.channels:
-            name = anatomy.weight(layer, anatomy.mlp.output)
-            yield Site(name, layer, True, before.channels, 1, 1, after.channels)
-
-
-def _tell(before: Widths, after: Widths, settings: PruneChannels, context: StepContext) -> None:
+def _tell(before: Widths, after: Widths, context: StepContext) -> None:
     context.job.remember(
         "channels.kept",
         channels=after.channels,
@@ -95,12 +66,10 @@ def _tell(before: Widths, after: Widths, settings: PruneChannels, context: StepC
         heads=after.heads.count,
         all_heads=before.heads.count,
     )
-    if settings.heads and after.heads == before.heads:
-        context.job.notice("channels.no_head", heads=before.heads.count, share=settings.heads)
 
 
 def _visits(
-    model: CompressedModel, names: list[str], settings: PruneChannels, context: StepContext
+    model: CompressedModel, names: list[str], settings: Choice, context: StepContext
 ) -> Iterator[tuple[str, InputStatistics | None]]:
     """The matrices in forward order, with the statistics of their inputs where those are needed."""
     if not settings.needs_statistics:
@@ -113,7 +82,7 @@ def _visits(
 def _chosen(
     model: CompressedModel,
     site: Site,
-    settings: PruneChannels,
+    settings: Choice,
     statistics: InputStatistics | None,
     slopes: Tensor | None,
 ) -> Tensor:
@@ -145,7 +114,7 @@ def _cut_columns(
     model: CompressedModel,
     site: Site,
     units: Tensor,
-    settings: PruneChannels,
+    settings: Choice,
     statistics: InputStatistics | None,
     context: StepContext,
 ) -> None:

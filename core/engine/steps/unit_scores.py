@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from compresslab.engine.context import StepContext
 from compresslab.engine.inputs.calibration import BATCH_TOKENS
 from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.steps.context import StepContext
+from compresslab.engine.steps.sites import Site
 from compresslab.models.narrowing import widths_now
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from compresslab.engine.steps.surgery import Site
 
 SLOPE_SAMPLES = 128  # sequences that first-order importance is taken on
 ROUNDS = 16  # of removals in `worst_first` at the most; more were no better on the bundled model at 30, 50 and 70 %

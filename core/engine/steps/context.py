@@ -1,66 +1,44 @@
-"""What methods and metrics may ask of the job that they are part of."""
+"""What a method works with, beside the model that it changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Protocol, TypeVar
 
+from compresslab.engine.inputs.cache import Origin, StatisticsCache, identity
 from compresslab.engine.inputs.calibration import Group, InputStatistics
 from compresslab.engine.inputs.walk import sequential_statistics
-from compresslab.engine.measuring.examples import ClassScores
-from compresslab.engine.measuring.scores import QuestionScores, Shared, TokenScores
-from compresslab.engine.measuring.sources import answer_source, class_source, question_source, token_source
+from compresslab.engine.job import Job
 from compresslab.engine.models.device import threads_for
 from compresslab.engine.models.model import CompressedModel
-from compresslab.engine.progress import Report, Tracker
-from compresslab.errors import Cancelled
-from compresslab.messages import Message, message
+from compresslab.engine.models.tokens import label
+from compresslab.engine.steps.solutions import Solutions
+from compresslab.recipes.method import Method
 from compresslab.recipes.recipe import Recipe
-from compresslab.records.events import Loss, Notice
-from compresslab.records.results import LossPoint, Stage
+from compresslab.records.events import Loss
+from compresslab.records.results import LossPoint
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from compresslab.engine.session import Session
-    from compresslab.recipes.method import Method
 
 T = TypeVar("T")
 MEASURING, SEQUENTIAL = 1.5, 3.0  # what statistics cost for every token, in tokens that go through the model once
-SCORES = ("_token_scores", "_question_scores", "_answer_scores")
 
 
-@dataclass
-class Job:
-    """One piece of work on its way: whom it tells, and whether it shall stop."""
+class Warm(Protocol):
+    """What a process keeps from one step to the next: the part of its Session that steps may ask."""
 
-    report: Report
-    cancelled: Callable[[], bool]
-    tracker: Tracker
-    notices: list[Message] = field(default_factory=list)
-    remembered: list[Message] = field(default_factory=list)  # for the record: what was used, by content
-    said: list[Message] = field(default_factory=list)  # every notice as often as it came up
+    @property
+    def statistics(self) -> StatisticsCache: ...
 
-    def check(self) -> None:
-        """Raises Cancelled when the work shall stop."""
-        if self.cancelled():
-            raise Cancelled
+    @property
+    def solutions(self) -> Solutions: ...
 
-    def notice(self, said: Message | str, /, **values: Any) -> None:
-        """Say something once that the reader must know: a message, or its code and values."""
-        new = message(said, **values)
-        self.said.append(new)
-        if new not in self.notices:
-            self.notices.append(new)
-            self.report(Notice(text=new))
+    def calibration(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> Tensor:
+        """int64 [samples, sequence_length], in the order of the recipe's seed."""
 
-    def remember(self, said: Message | str, /, **values: Any) -> None:
-        """Write something into the record of the run that is not shown live."""
-        new = message(said, **values)
-        if new not in self.remembered:
-            self.remembered.append(new)
+    def taught(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What a teacher has said or written once."""
 
 
 @dataclass
@@ -68,7 +46,7 @@ class StepContext:
     """What a method works with, beside the model that it changes."""
 
     job: Job
-    session: Session
+    session: Warm
     recipe: Recipe
     baseline: CompressedModel
     losses: list[LossPoint] = field(default_factory=list)
@@ -117,11 +95,25 @@ class StepContext:
             found = sequential_statistics(model, names, sequences, self.tell, hessian=hessian, drift=drift)
         else:
             wanted = set(names)
-            kept = self.session.input_statistics(self, hessian=hessian).items()
+            kept = self.input_statistics(hessian=hessian).items()
             mine = [(tuple(name for name in group if name in wanted), statistics) for group, statistics in kept]
             found = self.each([(group, statistics) for group, statistics in mine if group])
         for group, statistics in found:
             yield group, statistics.heard_by(self.job.notice, group)
+
+    def input_statistics(self, *, hessian: bool) -> dict[Group, InputStatistics]:
+        """Of every weight matrix of the blocks, taken once from the source, whatever the recipe's mode."""
+        return self.session.statistics.get(self._origin, self.job, self.tell_measuring, hessian=hessian)
+
+    @property
+    def source(self) -> CompressedModel:
+        """The model that statistics are taken from: the baseline, or what the last step that renews has left."""
+        return self.reference or self.baseline
+
+    @property
+    def _origin(self) -> Origin:
+        text = label(self.recipe.calibration.text)
+        return Origin(self.source, self.calibration(), self.recipe.model, text)
 
     def solve(self, model: CompressedModel, names: Sequence[str], own: Method, make: Callable[[], None]) -> None:
         """Let `make` change these matrices, and nothing but them, under the settings `own`.
@@ -141,7 +133,7 @@ class StepContext:
 
     @cached_property
     def _statistics_id(self) -> str:
-        return self.session.statistics_id(self)
+        return identity(self.source, self.calibration(), hessian=True)
 
     def calibration(self) -> Tensor:
         """int64 [samples, sequence_length] of the recipe's calibration text, in the order of the seed."""
@@ -151,60 +143,3 @@ class StepContext:
         """Keep one point of the training curve and tell it."""
         self.losses.append(LossPoint(step=step, loss=value))
         self.job.report(Loss(step=step, total=total, loss=value))
-
-
-@dataclass
-class MeasureContext:
-    """What a metric works with: both models, their paired scores, the job."""
-
-    job: Job
-    session: Session
-    recipe: Recipe
-    baseline: CompressedModel
-    compressed: CompressedModel
-    stage: Stage
-    written: Path | None = None  # the packed file of a final run
-
-    def check(self) -> None:
-        self.job.check()
-
-    def token_scores(self) -> Iterable[TokenScores]:
-        """Growing likelihoods of text or examples. Every metric may read them; they are computed once."""
-        return self._token_scores
-
-    def question_scores(self) -> Iterable[QuestionScores]:
-        """Growing answers to questions or examples. Every metric may read them; they are computed once."""
-        return self._question_scores
-
-    def answer_scores(self) -> Iterable[QuestionScores]:
-        """Growing scores of what an encoder-decoder answers to the inputs of its pairs."""
-        return self._answer_scores
-
-    @property
-    def tokens_seen(self) -> int:
-        """Tokens of the evaluation text that both models have read so far."""
-        scores = self.__dict__.get("_token_scores")
-        return int(scores.latest.tokens.sum()) if scores is not None and scores.latest is not None else 0
-
-    @property
-    def done(self) -> float:
-        """Share of text and questions that is scored, of those that some metric asked for."""
-        asked = [self.__dict__[name] for name in SCORES if name in self.__dict__]
-        return sum(scores.done for scores in asked) / max(1, len(asked))
-
-    @cached_property
-    def class_scores(self) -> Shared[ClassScores]:
-        """Growing scores of a classifier, of which both likelihoods and answers are parts."""
-        return class_source(self)
-
-    @cached_property
-    def _token_scores(self) -> Shared[TokenScores]:
-        return token_source(self)
-
-    @cached_property
-    def _question_scores(self) -> Shared[QuestionScores]:
-        return question_source(self)
-
-    @cached_property
-    def _answer_scores(self) -> Shared[QuestionScores]:
-        return answer_source(self)

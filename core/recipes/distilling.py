@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from compresslab.models.facts import ModelFacts
 from compresslab.models.weights import WeightPlan
 from compresslab.recipes.method import Kind, Method
 from compresslab.settings import setting
-
-if TYPE_CHECKING:
-    from compresslab.engine.context import StepContext
-    from compresslab.engine.models.model import CompressedModel
 
 
 class Distiller(Method):
@@ -148,14 +144,6 @@ class Distiller(Method):
 
     def cost(self, sequence_length: int) -> float:
         return 1_000.0 + 4.0 * self.steps * self.batch * sequence_length  # teacher, student and twice that backward
-
-    def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from compresslab.engine.steps.distiller import distill
-
-        if 0 < self.student_layers < model.depth:
-            model.keep_layers(kept_layers(model.depth, self.student_layers))
-        if self.steps:
-            distill(model, self, context)
 
 
 def kept_layers(depth: int, keep: int) -> list[int]:

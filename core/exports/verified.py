@@ -8,33 +8,38 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 import torch
 from compresslab.engine import pipeline
-from compresslab.engine.context import Job
+from compresslab.engine.job import Job
+from compresslab.engine.measuring.context import DRAFT_SHARE
 from compresslab.engine.measuring.intervals import divergences, perplexities
 from compresslab.engine.measuring.scores import Array, TokenScores, compare
-from compresslab.engine.measuring.sources import DRAFT_SHARE
 from compresslab.engine.models.architecture import module_of
 from compresslab.engine.models.model import CompressedModel, effective
 from compresslab.engine.models.tasks import inputs_of
 from compresslab.engine.models.tokens import label
 from compresslab.engine.progress import Report, Tracker
 from compresslab.errors import BadInput, RunFailed, first_line
-from compresslab.exports import INPUTS_DROPPED, Contents, Format, Reopened, drops_input_rounding, why_not
+from compresslab.exports.format import (
+    INPUTS_DROPPED,
+    Contents,
+    Exporter,
+    Format,
+    Reopened,
+    drops_input_rounding,
+    why_not,
+)
 from compresslab.messages import Message
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import ExportRecord, Measurement
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from compresslab.engine.session import Session
-
 SHARES = {"load": 1.0, "write": 2.0, "reopen": 1.0, "compare": 4.0}
 WINDOWS = 4  # read together
+EXPORTED = {"device": "cpu", "dtype": "float32"}  # what files are compared with
 MOST_TOKENS, MOST_EXAMPLES = 8192, 32  # that are compared
 SIZE_SHARE, SIZE_BYTES = 0.03, 256 * 1024  # by which an estimate may be wrong
 DROPPED = Message("export.inputs_compared", note=INPUTS_DROPPED)
@@ -55,20 +60,22 @@ def contents_of(model: CompressedModel) -> Contents:
 
 
 def export(
-    session: Session,
-    model: CompressedModel,
+    session: Exporter,
+    run_id: str,
     recipe: Recipe,
     form: Format,
     folder: Path,
     report: Report,
     cancelled: Callable[[], bool],
 ) -> ExportRecord:
-    """Write the model, in float32 on the CPU, into an empty folder and make sure that its files answer as it does.
+    """Write the model of a saved run, in float32 on the CPU, into an empty folder and make sure that its files answer
+    as it does.
 
     Raises BadInput where the format can't take it, RunFailed where the files are not what was promised, Cancelled.
     """
     begun, created = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     job = Job(report, cancelled, Tracker(SHARES, report))
+    model = session.saved_run(run_id, EXPORTED)
     contents = contents_of(model)
     reason = why_not(form, contents)
     if reason:
@@ -157,7 +164,7 @@ def _with_plain_inputs(model: CompressedModel) -> CompressedModel:
 # -- comparing ----------------------------------------------------------------------------
 
 
-def _compare(session: Session, model: CompressedModel, recipe: Recipe, reopened: Reopened, job: Job) -> Compared:
+def _compare(session: Exporter, model: CompressedModel, recipe: Recipe, reopened: Reopened, job: Job) -> Compared:
     """Both read the tokens of a draft."""
     batches, dataset = _tokens(session, model, recipe, job)
     causal = model.facts.task == "causal"
@@ -183,7 +190,7 @@ def _compare(session: Session, model: CompressedModel, recipe: Recipe, reopened:
     return Compared(read, largest, sqrt(missed / max(squares, 1e-30)), [_of_draft(m) for m in quality])
 
 
-def _tokens(session: Session, model: CompressedModel, recipe: Recipe, job: Job) -> tuple[list[Tensor], Message]:
+def _tokens(session: Exporter, model: CompressedModel, recipe: Recipe, job: Job) -> tuple[list[Tensor], Message]:
     """Token ids [B, S] of a quarter of the evaluation text; for other tasks the inputs of examples, one by one."""
     if model.facts.task == "causal":
         windows, _ = session.evaluation_windows(recipe, model, job)
