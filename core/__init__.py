@@ -24,16 +24,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return _version()
+        return import_module("compresslab.files.version").version()
     if name not in __all__:
         raise AttributeError(f"module 'compresslab' has no attribute {name!r}")
     return getattr(import_module(f"compresslab.{_HOMES.get(name, 'oneline')}"), name)
-
-
-def _version() -> str:
-    from importlib import metadata  # a twentieth of a second that not every command has to wait for
-
-    try:
-        return metadata.version("compresslab")
-    except metadata.PackageNotFoundError:  # its folder was put on the path, and never installed
-        return "unknown"

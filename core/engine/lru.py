@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -32,6 +32,8 @@ def bytes_of(value: Any) -> int:
         return value.nbytes
     if is_dataclass(value):
         return sum(bytes_of(getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, Mapping):
+        return sum(bytes_of(item) for item in value.values())
     if isinstance(value, tuple | list):
         return sum(bytes_of(item) for item in value)
     return 0

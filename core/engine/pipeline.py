@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-import compresslab
 import psutil
 import torch
 import transformers
@@ -26,6 +25,7 @@ from compresslab.engine.progress import Report, Tracker
 from compresslab.errors import RunFailed
 from compresslab.files.atomic import new_model_folder
 from compresslab.files.paths import run_folder
+from compresslab.files.version import version
 from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.hub import fetch
@@ -184,7 +184,8 @@ def _shares(recipe: Recipe, stage: Stage) -> dict[str, float]:
 
 def hardware(choice: Choice) -> Hardware:
     """The machine that measures."""
-    packages = (torch, transformers, compresslab)
+    versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    versions |= {"transformers": transformers.__version__, "compresslab": version()}
     return Hardware(
         device=choice.device.type,
         device_name=_device_name(choice.device),
@@ -193,7 +194,7 @@ def hardware(choice: Choice) -> Hardware:
         dtype_reason=choice.dtype_reason,
         threads=torch.get_num_threads(),
         memory_bytes=psutil.virtual_memory().total,
-        versions={"python": platform.python_version()} | {one.__name__: str(one.__version__) for one in packages},
+        versions=versions,
     )
 
 

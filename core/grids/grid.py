@@ -16,10 +16,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
-    from compresslab.grids.affine import Affine
     from torch import Tensor
 
 Parameters = Mapping[str, "Tensor"]
@@ -73,10 +72,10 @@ class Grid(ABC):
         )
 
     @property
-    def affine(self) -> Affine | None:
-        """The affine grid on which these very codes and parameters are the same weights; None where there is none.
+    def affine(self) -> Any:
+        """The `grids.affine.Affine` on which these very codes and parameters are the same weights, or None.
 
-        Asked by formats and kernels that know no other grids.
+        Asked by formats and kernels that know no other grids. It stands above: no type can say so here.
         """
         return None
 
