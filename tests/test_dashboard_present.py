@@ -20,8 +20,6 @@ from compresslab_dashboard.present.sizes import MOST_SIZES, Size, models_with_si
 from compresslab_dashboard.present.tour import STEPS
 from compresslab_dashboard.present.view import BASELINE, Showing
 from compresslab_dashboard.texts import words_of
-from compresslab_dashboard.texts.en import present as english
-from compresslab_dashboard.texts.zh import present as chinese
 from streamlit.testing.v1 import AppTest
 
 from tests.test_dashboard_pages import healthy, measured, param, record, said
@@ -190,9 +188,10 @@ def test_the_baseline_is_the_first_stop() -> None:
 
 def test_no_word_of_machinery() -> None:
     """The two sentences that say how to start it anew name the command; nothing else does."""
-    shown = {key: text for key, text in english.TEXTS.items() if not key.startswith("prompt.")}
-    assert not {key: found.group() for key, text in shown.items() if (found := MACHINERY.search(text))}
-    assert not {key: found.group() for key, text in chinese.TEXTS.items() if (found := MASCHINE.search(text))}
+    for language, unwanted in (("en", MACHINERY), ("zh", MASCHINE)):
+        shown = words_of(language).catalogue.templates
+        mine = {key: form for key, forms in shown.items() if key.startswith("present.") for form in forms}
+        assert not {key: found.group() for key, text in mine.items() if (found := unwanted.search(text))}
 
 
 # -- the stage -----------------------------------------------------------------------------------------------------

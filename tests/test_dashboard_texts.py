@@ -9,13 +9,15 @@ from pathlib import Path
 import compresslab_dashboard
 import pytest
 from compresslab.exports.registry import FORMATS
+from compresslab.messages.catalogue import Catalogue
 from compresslab.recipes.generation_request import Decoding
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.metric import METRICS
 from compresslab.recipes.recipe import TEXTS
 from compresslab.settings import Control, Settings
+from compresslab_dashboard import texts
 from compresslab_dashboard.recipe_words import steps_text
-from compresslab_dashboard.texts import LANGUAGES, Words, en, escaped, words_of, zh
+from compresslab_dashboard.texts import LANGUAGES, Words, escaped, words_of
 
 OWNERS: dict[str, type[Settings]] = {**METHODS, **METRICS, **FORMATS, **TEXTS, "decoding": Decoding}
 CONTROLS = [(owner, control) for owner, kind in OWNERS.items() for control in kind.controls()]
@@ -29,15 +31,36 @@ def fields(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
+ENGLISH, CHINESE = (words_of(language).catalogue.templates for language in ("en", "zh"))
+
+
+def of_settings(key: str) -> bool:
+    """In English these stand on the fields."""
+    return key.startswith(("setting.", "unit."))
+
+
 def test_both_languages_have_the_same_keys() -> None:
-    assert set(en.TEXTS) == set(zh.TEXTS) - DECLARED
-    assert set(zh.TEXTS) >= DECLARED
+    assert set(ENGLISH) == {key for key in CHINESE if not of_settings(key)} - DECLARED
+    assert set(CHINESE) >= DECLARED
 
 
-@pytest.mark.parametrize("key", sorted(en.TEXTS))
+@pytest.mark.parametrize("key", sorted(ENGLISH))
 def test_a_text_takes_the_same_values_in_both_languages(key: str) -> None:
-    assert fields(en.TEXTS[key]) == fields(zh.TEXTS[key])
-    assert en.TEXTS[key].strip() and zh.TEXTS[key].strip()
+    assert {frozenset(fields(form)) for form in (*ENGLISH[key], *CHINESE[key])} == {frozenset(fields(ENGLISH[key][0]))}
+    assert all(form.strip() for form in (*ENGLISH[key], *CHINESE[key]))
+
+
+def test_entries_stand_in_the_order_of_their_keys() -> None:
+    for language in LANGUAGES:
+        text = (Path(texts.__file__).parent / f"{language}.po").read_text(encoding="utf-8")
+        keys = re.findall(r'^msgid "(.+)"$', text, re.MULTILINE)
+        assert keys == sorted(set(keys))
+
+
+def test_what_a_language_lacks_appears_in_english() -> None:
+    words = Words("xx", Catalogue({}, lambda count: 0), words_of("en").catalogue)
+    assert words("model") == "Model"
+    assert words.control("quantize_rtn", METHODS["quantize_rtn"].controls()[0]).label
 
 
 @pytest.mark.parametrize(("owner", "control"), CONTROLS, ids=lambda value: getattr(value, "name", value))
@@ -56,18 +79,20 @@ def test_every_control_speaks_chinese(owner: str, control: object) -> None:
 )
 def test_every_choice_has_a_name(owner: str, control: Control, value: str) -> None:
     keys = {f"choice.{owner}.{control.name}.{value}", f"choice.{control.name}.{value}"}
-    assert keys & set(en.TEXTS) and keys & set(zh.TEXTS)
+    assert keys & set(ENGLISH) and keys & set(CHINESE)
 
 
 def test_settings_of_the_chinese_are_all_there_are() -> None:
-    assert set(zh.SETTINGS) <= {key for owner, control in CONTROLS for key in (f"{owner}.{control.name}", control.name)}
+    names = {key for owner, control in CONTROLS for key in (f"{owner}.{control.name}", control.name)}
+    wanted = {f"setting.{name}.{what}" for name in names for what in ("label", "plain", "help")}
+    assert {key for key in CHINESE if of_settings(key)} <= wanted | {f"unit.{control.unit}" for _, control in CONTROLS}
 
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_method_has_a_phrase_and_a_stage(name: str, language: str) -> None:
     words = words_of(language)
-    assert f"stage.{name}" in words.texts
+    assert words.known(f"stage.{name}", "")
     phrase = words(f"step.{name}", **METHODS[name]().model_dump())
     assert phrase and "{" not in phrase
 
@@ -76,7 +101,7 @@ def test_every_word_that_the_code_asks_for_is_there() -> None:
     call = re.compile(r"""words(?:\(\))?\(["']([a-z0-9_.]+)["']""")
     asked = {key for path in SOURCES for key in call.findall(path.read_text("utf-8"))}
     assert len(asked) > 80
-    assert asked <= set(en.TEXTS)
+    assert asked <= set(ENGLISH)
 
 
 def test_a_missing_key_is_a_mistake() -> None:

@@ -1,4 +1,9 @@
-"""Every word the user reads, one file a language. The English of settings comes from their fields, where it is declared."""
+"""Every word that the pages say, by a code, in gettext's catalogues: one file a language beside this one.
+
+What settings, methods and metrics are called in English is declared on their classes; another language has it here, as
+setting.quantize_gptq.bits.plain or, for every setting of that name, setting.bits.plain. What a language lacks appears
+in English.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +11,24 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from compresslab.messages import Message
+from compresslab.messages.catalogue import Catalogue, read
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.metric import METRICS
 from compresslab.settings import Control
-from compresslab_dashboard.texts import en, zh
 
 LANGUAGES = {"en": "English", "zh": "中文"}
-_MODULES = {"en": en, "zh": zh}
+_ENGLISH = "en"
 _BRACKETS = re.compile(r"[(（](.+)[)）]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&^=])")
 
 
 @dataclass(frozen=True)
 class ControlWords:
-    """What a widget says: `label` and `help` are markdown, `name` is the label letter by letter, `choice` names a value."""
+    """What a widget says: `label` and `help` are markdown, `name` is the label as it is, `choice` names a value."""
 
     name: str
     label: str
@@ -37,16 +43,20 @@ class Words:
     """`words(key, **values)` in one language; a key that is not there is a mistake and raises KeyError."""
 
     language: str
-    texts: dict[str, str]
-    settings: dict[str, tuple[str, str, str]]  # owner.setting, or the setting of many owners -> label, plain, help
-    units: dict[str, str]
+    catalogue: Catalogue
+    english: Catalogue
 
     def __call__(self, key: str, **values: object) -> str:
-        return self.texts[key].format(**values) if values else self.texts[key]
+        """A `count` among the values chooses between one thing and several."""
+        text = self._text(key, values.get("count"))
+        if text is None:
+            raise KeyError(key)
+        return text.format(**values) if values else text
 
     def known(self, key: str, default: str) -> str:
         """For names that come from data: a kind of question, a stage."""
-        return self.texts.get(key, default)
+        text = self._text(key)
+        return default if text is None else text
 
     def said(self, what: Message | str | None) -> str:
         """What core says: why it refused, what it noticed, what a number was measured on and in; a text as it is."""
@@ -56,27 +66,36 @@ class Words:
         return self.known(f"question.{kind}", kind)
 
     def control(self, owner: str, control: Control) -> ControlWords:
-        own = self.settings.get(f"{owner}.{control.name}") or self.settings.get(control.name)
-        label, plain, help = own or (control.label, control.plain, control.help)
+        label, plain, help = (self._of_setting(owner, control, what) for what in ("label", "plain", "help"))
         return ControlWords(
             name=label,
             label=escaped(label),
             help=f"{escaped(plain)}\n\n{escaped(help)}",
-            unit=self.units.get(control.unit, control.unit),
+            unit=self._unit(control),
             choice=lambda value: self._choice(owner, control, value),
             names_lowest=self._named(owner, control, control.minimum) is not None,
         )
 
+    def _of_setting(self, owner: str, control: Control, what: str) -> str:
+        own = self._text(f"setting.{owner}.{control.name}.{what}")
+        return own or self.known(f"setting.{control.name}.{what}", getattr(control, what))
+
+    def _unit(self, control: Control) -> str:
+        return self.known(f"unit.{control.unit}", control.unit)
+
     def _choice(self, owner: str, control: Control, value: Any) -> str:
         """A value's own name ("whole row"), else the number with its unit."""
         plain = f"{value:g}" if isinstance(value, float) else str(value)
-        unit = self.units.get(control.unit, control.unit)
-        return self._named(owner, control, value) or f"{plain} {unit}".strip()
+        return self._named(owner, control, value) or f"{plain} {self._unit(control)}".strip()
 
     def _named(self, owner: str, control: Control, value: Any) -> str | None:
         """A value's own name, for this owner or for every owner of such a setting."""
-        own = self.texts.get(f"choice.{owner}.{control.name}.{value}")
-        return own or self.texts.get(f"choice.{control.name}.{value}")
+        own = self._text(f"choice.{owner}.{control.name}.{value}")
+        return own or self._text(f"choice.{control.name}.{value}")
+
+    def _text(self, key: str, count: object = None) -> str | None:
+        own = self.catalogue.template(key, count)
+        return self.english.template(key, count) if own is None else own
 
     def title(self, name: str) -> str:
         """Of a method or metric."""
@@ -93,8 +112,12 @@ class Words:
 
 @cache
 def words_of(language: str) -> Words:
-    module = _MODULES[language]
-    return Words(language, module.TEXTS, module.SETTINGS, module.UNITS)
+    return Words(language, _catalogue(language), _catalogue(_ENGLISH))
+
+
+@cache
+def _catalogue(language: str) -> Catalogue:
+    return read(files(__package__) / f"{language}.po")
 
 
 def escaped(text: str) -> str:
