@@ -9,25 +9,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
 from compresslab.workspace import Workspace
 from playwright.sync_api import Browser
 
+from tests.patience import eventually
 from tests.studio_page import StudioPage, visitor
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-m", "compresslab")
-START_SECONDS = 120.0
-END_SECONDS = 20.0
+END_SECONDS = 60.0
 AT_WORK, AT_REST = 0.05, 0.15  # seconds of what is slowed
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class Dashboard:
 
     def ready(self) -> bool:
         """A worker that has loaded the model and has nothing to do."""
+        assert self.launcher.poll() is None, f"The launcher ended.\n{self.log()}"
         return any(worker.state == "idle" for worker in self.workspace.jobs.workers())
 
     def log(self) -> str:
@@ -85,7 +85,7 @@ def studio(dashboard: Dashboard, browser: Browser) -> Iterator[StudioPage]:
 def running_dashboard(home: Path, command: Sequence[str] = COMMAND, **options: Any) -> Iterator[Dashboard]:
     """Started, ready for work, and ended with everything that it started."""
     with started_dashboard(home, command, **options) as dashboard:
-        wait_for(dashboard.ready, START_SECONDS, lambda: f"No worker got ready.\n{dashboard.log()}")
+        eventually(dashboard.ready, lambda: f"No worker got ready.\n{dashboard.log()}")
         yield dashboard
 
 
@@ -128,16 +128,6 @@ def started_dashboard(home: Path, command: Sequence[str] = COMMAND, **options: A
         yield Dashboard(f"http://localhost:{port}", home, launcher, Workspace(f"sqlite:///{home / 'store.db'}"))
     finally:
         _end(launcher)
-
-
-def wait_for(sought: Callable[[], T], seconds: float, problem: Callable[[], str]) -> T:
-    """The first true answer within that time."""
-    deadline = time.monotonic() + seconds
-    while not (found := sought()):
-        if time.monotonic() > deadline:
-            raise AssertionError(problem())
-        time.sleep(0.1)
-    return found
 
 
 def free_port() -> int:

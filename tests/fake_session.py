@@ -3,11 +3,13 @@
 import os
 import sys
 import time
+from itertools import count
 
 from compresslab.errors import BadInput, Cancelled, RunFailed
 from compresslab.records.events import Notice, PaneDone, PaneStarted, Progress, Token
 from compresslab.records.results import Hardware, Measurement, RunRecord
 
+STEP_SECONDS = 0.05  # of a job that goes on until it is stopped
 HARDWARE = Hardware(
     device="cpu",
     device_name="fake",
@@ -62,14 +64,16 @@ class FakeSession:
         report(PaneDone(pane=0, text=request.prompt, tokens=index + 1, ttft_seconds=0.1, decode_tokens_per_second=9.0))
 
     def _long(self, report, cancelled):
-        for step in range(600):
-            report(Progress(stage="evaluate", done=step, total=600, fraction=step / 600))
+        """Never ends by itself."""
+        for step in count():
+            report(Progress(stage="evaluate", done=step, total=step + 1, fraction=0.5))
             if cancelled():
                 raise Cancelled
-            time.sleep(0.05)
+            time.sleep(STEP_SECONDS)
 
     def _deaf(self, report, cancelled):
-        time.sleep(60)
+        while True:
+            time.sleep(STEP_SECONDS)
 
     def _frozen(self, report, cancelled):
         os.kill(os.getpid(), 19)  # SIGSTOP: not even the heart beats

@@ -15,15 +15,16 @@ from compresslab.models.source import BUNDLED
 from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
+from tests import patience
+
 EN = words_of("en")
-SETTLING = 30_000  # milliseconds for what the dashboard does by itself, on a busy machine
-PATIENCE = 90_000  # and for what needs the worker
+PATIENCE = int(1000 * patience.PATIENCE)  # milliseconds
 Card = Literal["size", "quality", "speed"]
 Pane = Literal["baseline", "compressed"]
 CARDS: tuple[Card, ...] = ("size", "quality", "speed")
 PANES: tuple[Pane, ...] = ("baseline", "compressed")
 
-expect.set_options(timeout=SETTLING)
+expect.set_options(timeout=PATIENCE)
 
 # Calls read(), and keeps what it says whenever that is something new, at every frame that the page draws.
 _OBSERVE = """(read) => {

@@ -6,6 +6,7 @@ import pytest
 from compresslab_dashboard.url_number import url_number
 from streamlit.testing.v1 import AppTest
 
+from tests.patience import PATIENCE
 from tests.test_dashboard_pages import healthy
 
 STUDIO = ("model", "recipe", "job", "run", "texts", "live", "lang")
@@ -34,7 +35,7 @@ def test_what_python_or_the_store_would_stumble_over_is_no_number(text: str) -> 
 @pytest.mark.parametrize("nonsense", NONSENSE)
 @pytest.mark.parametrize("page", PARAMS)
 def test_nonsense_in_an_address_breaks_no_page(own_home: object, page: str, nonsense: str) -> None:
-    app = AppTest.from_function(draw, default_timeout=60, args=(page,))
+    app = AppTest.from_function(draw, default_timeout=PATIENCE, args=(page,))
     for name in PARAMS[page]:
         app.query_params[name] = nonsense
     healthy(app.run())

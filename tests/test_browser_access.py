@@ -9,11 +9,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.dashboard_server import Dashboard
+from tests.studio_page import PATIENCE, settle
 from tests.test_dashboard_pages import record
 
 PAGES = ("studio", "explore", "layers", "compare", "history", "models", "present")
 GRAVE = ("serious", "critical")
-SETTLED = 2_000  # milliseconds in which a page draws what it has to
 
 
 @pytest.fixture(scope="module")
@@ -40,5 +40,5 @@ def test_axe_finds_no_grave_fault(url: str, browser: Browser, name: str, scheme:
 
 
 def _wait_until_drawn(page: Page) -> None:
-    page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for(timeout=90_000)
-    page.wait_for_timeout(SETTLED)
+    page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for(timeout=PATIENCE)
+    settle(page)

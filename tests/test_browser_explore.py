@@ -11,7 +11,8 @@ from compresslab.recipes.sweep import Sweep
 from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.dashboard_server import Dashboard, slowed, wait_for
+from tests.dashboard_server import Dashboard, slowed
+from tests.patience import eventually
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed, visitor
 
 SMALL = ";evaluation,max_tokens=1024,max_questions=10;calibration,samples=8,sequence_length=64"
@@ -31,7 +32,7 @@ def finished(dashboard: Dashboard) -> int:
     """A sweep of four points that someone ran before; its number."""
     sweeps = dashboard.workspace.sweeps
     number = sweeps.submit(Sweep.over(small(), ["quantize.bits=2,3,4", "quantize.group_size=64", "seed=0"]))
-    wait_for(lambda: all(row.state == "done" for row in sweeps.points(number)), 120, dashboard.log)
+    eventually(lambda: all(row.state == "done" for row in sweeps.points(number)), dashboard.log)
     return number
 
 

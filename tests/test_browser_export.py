@@ -70,7 +70,7 @@ def test_a_format_is_written_found_and_opened_by_its_own_script(
     expect(opened).to_contain_text(f"python {place / SCRIPT}")
     expect(opened).to_contain_text((place / CARD).read_text().splitlines()[0])
     command = [sys.executable, str(place / SCRIPT), "Once upon a time", "--tokens", "12"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE / 1000, check=True)
     assert len(said.stdout.split()) > 5
 
     studio.page.reload()

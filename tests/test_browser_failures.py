@@ -8,7 +8,8 @@ import psutil
 import pytest
 from playwright.sync_api import expect
 
-from tests.dashboard_server import START_SECONDS, Dashboard, wait_for
+from tests.dashboard_server import Dashboard
+from tests.patience import eventually
 from tests.studio_page import EN, PATIENCE, StudioPage, cell, keyed
 
 SMALL = ";evaluation,max_tokens=2048,max_questions=20;speed,repeats=2,new_tokens=8"
@@ -34,7 +35,7 @@ def test_a_killed_process_fails_its_job_and_the_next_one_works(
     expect(studio.status.get_by_role("alert")).to_contain_text(reason, timeout=PATIENCE)
     assert dashboard.workspace.jobs.find(job).state == "failed"
     assert not list((dashboard.home / "runs").glob(f"*{dashboard.workspace.jobs.find(job).run_id}*"))
-    wait_for(dashboard.ready, START_SECONDS, dashboard.log)
+    eventually(dashboard.ready, dashboard.log)
     assert getattr(dashboard, victim).pid != killed.pid
     studio.open("quantize_rtn,bits=5" + SMALL, live="off")
     studio.button("compress").click()

@@ -8,7 +8,8 @@ import pytest
 from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Locator, Page, expect
 
-from tests.dashboard_server import Dashboard, slowed, wait_for
+from tests.dashboard_server import Dashboard, slowed
+from tests.patience import eventually
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed
 from tests.test_dashboard_sizes import save_table
 
@@ -82,7 +83,7 @@ def test_a_model_that_was_not_measured_is_measured_from_here(studio: StudioPage,
         studio.button("stop_sensitivity").click()
     expect(studio.button("measure_sensitivity")).to_be_visible(timeout=PATIENCE)
     jobs = dashboard.workspace.jobs
-    wait_for(lambda: not any(job.kind == "sensitivity" for job in jobs()), PATIENCE / 1000, dashboard.log)
+    eventually(lambda: not any(job.kind == "sensitivity" for job in jobs()), dashboard.log)
 
 
 def test_nothing_is_wider_than_a_phone(studio: StudioPage) -> None:

@@ -8,7 +8,8 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.recipes.sweep import Sweep
 from playwright.sync_api import Page, TimeoutError, expect
 
-from tests.dashboard_server import Dashboard, wait_for
+from tests.dashboard_server import Dashboard
+from tests.patience import eventually
 from tests.studio_page import PATIENCE, StudioPage, keyed
 
 UPDATES = 2
@@ -62,7 +63,7 @@ def test_a_sweep_that_fills_leaves_the_zoom_alone(studio: StudioPage, dashboard:
     recipe = Recipe.from_dict({"steps": ["quantize_rtn"], "evaluation": {"max_tokens": 1024, "max_questions": 10}})
     seeds = ",".join(str(seed) for seed in range(MANY))
     number = sweeps.submit(Sweep.over(recipe, ["quantize.bits=2,3,4,5,6,7", f"seed={seeds}"]))
-    wait_for(lambda: sum(row.done for row in sweeps.points(number)) >= 2, PATIENCE / 1000, dashboard.log)
+    eventually(lambda: sum(row.done for row in sweeps.points(number)) >= 2, dashboard.log)
     page.goto(f"{studio.url}/explore?sweep={number}")
     expect(keyed(page, "chart_pareto").locator(".scatterlayer .point").first).to_be_attached(timeout=PATIENCE)
     page.evaluate(_MARK, "chart_pareto")

@@ -13,10 +13,10 @@ from compresslab_dashboard.present.sizes import sizes_of
 from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.dashboard_server import Dashboard, slowed, wait_for
+from tests.dashboard_server import Dashboard, slowed
+from tests.patience import eventually
 from tests.studio_page import EN, PATIENCE, StudioPage, keyed, settle, visitor
 
-MEASURED = 240.0  # seconds for three sizes, on a busy machine
 EVALUATION = {"max_tokens": 2048, "max_questions": 20}
 SPEED = {"repeats": 2, "new_tokens": 8}
 
@@ -40,14 +40,14 @@ def prepared(dashboard: Dashboard, browser: Browser) -> Dashboard:
             expect(one.page.get_by_text(EN("present.measuring", at=1, of=5))).to_be_visible()
             one.button("stop_preparing").click()
         expect(one.button("measure_sizes")).to_be_visible(timeout=PATIENCE)
-        wait_for(lambda: len(workspace.jobs.in_states(("cancelled",))) == 5, MEASURED, dashboard.log)
+        eventually(lambda: len(workspace.jobs.in_states(("cancelled",))) == 5, dashboard.log)
         for recipe in sizes():
             workspace.submit(recipe)
-        wait_for(lambda: len(workspace.runs.all()) == 3, MEASURED, dashboard.log)
+        eventually(lambda: len(workspace.runs.all()) == 3, dashboard.log)
         one.page.reload()
         one.button("write_answers").click()
-        expect(one.page.locator(".chip")).to_have_count(8, timeout=1000 * MEASURED)  # every prompt has its answers
-        wait_for(lambda: not workspace.jobs.open(), MEASURED, dashboard.log)
+        expect(one.page.locator(".chip")).to_have_count(8, timeout=PATIENCE)  # every prompt has its answers
+        eventually(lambda: not workspace.jobs.open(), dashboard.log)
     return dashboard
 
 

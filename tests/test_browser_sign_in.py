@@ -11,8 +11,9 @@ from compresslab.work.launcher import LOCAL
 from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.dashboard_server import Dashboard, free_port, started_dashboard, wait_for
+from tests.dashboard_server import Dashboard, free_port, started_dashboard
 from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, PERSON, Provider, running_provider
+from tests.patience import eventually
 from tests.studio_page import EN, PATIENCE, keyed
 
 RIGHT = {"cookie_secret": "k" * 40, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
@@ -39,7 +40,7 @@ def shared(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
     home = tmp_path_factory.mktemp("home")
     write_secrets(home, provider)
     with started_dashboard(home) as dashboard:
-        wait_for(lambda: answers(dashboard.url), PATIENCE / 1000, dashboard.log)
+        eventually(lambda: answers(dashboard.url), dashboard.log)
         yield dashboard
 
 
@@ -138,7 +139,7 @@ def test_a_provider_that_is_away_is_said_so(browser: Browser, tmp_path: Path, pr
     nobody = f"http://localhost:{free_port()}/.well-known/openid-configuration"
     write_secrets(home, provider, server_metadata_url=nobody)
     with started_dashboard(home) as dashboard:
-        wait_for(lambda: answers(dashboard.url), PATIENCE / 1000, dashboard.log)
+        eventually(lambda: answers(dashboard.url), dashboard.log)
         context = browser.new_context(locale="en-US")
         try:
             page = open_door(context, dashboard.url)

@@ -9,7 +9,8 @@ from compresslab.recipes.recipe import Recipe
 from compresslab_dashboard.texts import words_of
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.dashboard_server import Dashboard, wait_for
+from tests.dashboard_server import Dashboard
+from tests.patience import eventually
 from tests.studio_page import CARDS, EN, PATIENCE, StudioPage, cell, keyed, visitor
 
 SMALL = ";evaluation,max_tokens=2048,max_questions=20;speed,repeats=2,new_tokens=8"
@@ -114,7 +115,7 @@ def finished_run(dashboard: Dashboard) -> str:
     for assignment in settings:
         recipe = recipe.assign(assignment)
     job = dashboard.workspace.submit(recipe)
-    wait_for(lambda: dashboard.workspace.jobs.find(job).over, 120, dashboard.log)
+    eventually(lambda: dashboard.workspace.jobs.find(job).over, dashboard.log)
     run_id = dashboard.workspace.jobs.find(job).run_id
     assert run_id is not None and dashboard.workspace.jobs.find(job).state == "done"
     return run_id

@@ -7,12 +7,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.dashboard_server import Dashboard, slowed, wait_for
+from tests.dashboard_server import Dashboard, slowed
+from tests.patience import eventually
 from tests.studio_page import CARDS, EN, PANES, StudioPage, keyed
 
 # Little to measure, so that a whole run takes seconds. What is tested is the way, not the numbers.
 SMALL = ";evaluation,max_tokens=4096,max_questions=24;speed,repeats=2,new_tokens=8"
-GROWN = 120.0  # seconds for the chart of a job that is slowed
 CHART = "document.querySelector('.st-key-chart_quality [role=img]')?.ariaLabel"  # says in words what it draws
 TEXT = "[...document.querySelectorAll('*')].find((e) => e.shadowRoot?.querySelector('.pane.compressed'))"
 TEXT += "?.shadowRoot.querySelector('.pane.compressed .body').innerText"
@@ -96,7 +96,7 @@ def test_compress_streams_its_progress_and_ends_in_final_numbers(studio: StudioP
         expect(studio.progress).to_be_visible()
         expect(studio.button("stop")).to_be_visible()
         # the quality chart grows while it measures
-        wait_for(lambda: len({text for text in studio.observed() if "tokens" in text}) >= 3, GROWN, dashboard.log)
+        eventually(lambda: len({text for text in studio.observed() if "tokens" in text}) >= 3, dashboard.log)
     for card in CARDS:
         studio.expect_stage(card, "final")
     assert below.bounding_box() == place, "What was under the pointer has moved."

@@ -9,10 +9,9 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.recipes.sweep import Sweep
 from playwright.sync_api import Browser, expect
 
-from tests.dashboard_server import running_dashboard, slowed, wait_for
+from tests.dashboard_server import running_dashboard, slowed
+from tests.patience import eventually
 from tests.studio_page import EN, PATIENCE, keyed, visitor
-
-SECONDS = PATIENCE / 1000
 
 
 def test_a_sweep_goes_on_where_it_was(tmp_path: Path, browser: Browser) -> None:
@@ -21,7 +20,7 @@ def test_a_sweep_goes_on_where_it_was(tmp_path: Path, browser: Browser) -> None:
         sweeps = first.workspace.sweeps
         number = sweeps.submit(Sweep.over(recipe, ["quantize.bits=2,3,4,5,6,7", "seed=0,1"]))
         with slowed(first.child):
-            wait_for(lambda: any(row.done for row in sweeps.points(number)), SECONDS, first.log)
+            eventually(lambda: any(row.done for row in sweeps.points(number)), first.log)
     finished = {row.place: row.run_id for row in sweeps.points(number) if row.done}
     assert 0 < len(finished) < 12, "it was to be ended in the middle"
     with running_dashboard(tmp_path) as again, visitor(browser, again.url) as person:

@@ -28,6 +28,7 @@ from compresslab_dashboard.job_view import JobView, PaneText
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
+from tests.patience import PATIENCE
 from tests.test_dashboard_pages import healthy, param, record, said, visible
 from tests.test_report import write_answers
 from tests.tiny_models import write_checkpoint
@@ -60,7 +61,7 @@ def members(workspace: Workspace, *keys: str) -> list[Member]:
 
 
 def compare(**params: str) -> AppTest:
-    app = AppTest.from_function(draw, default_timeout=60)
+    app = AppTest.from_function(draw, default_timeout=PATIENCE)
     for name, value in params.items():
         app.query_params[name] = value
     return healthy(app.run())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from compresslab.messages import plain
 from compresslab.methods.quantize_gptq import QuantizeGptq
@@ -21,6 +19,7 @@ from compresslab_dashboard.texts import LANGUAGES, words_of
 from streamlit.testing.v1 import AppTest
 
 from tests.explore_scenes import EVIL, GPTQ, record
+from tests.patience import PATIENCE
 from tests.test_dashboard_pages import healthy, param, said, visible
 from tests.test_dashboard_sizes import save_table
 
@@ -88,7 +87,7 @@ def draw_explore() -> None:
 
 
 def explore(**params: str) -> AppTest:
-    app = AppTest.from_function(draw_explore, default_timeout=60)
+    app = AppTest.from_function(draw_explore, default_timeout=PATIENCE)
     for name, value in params.items():
         app.query_params[name] = value
     return healthy(app.run())
@@ -207,10 +206,11 @@ def test_estimates_are_made_a_few_at_a_time_and_once(workspace: Workspace, monke
     save_table(workspace, QuantizeGptq)
     number = workspace.sweeps.submit(Sweep.over(GPTQ, ["quantize.bits=2,3,4"]))
     asked: list[int] = []
+    monkeypatch.setattr("compresslab_dashboard.explore.foreseen.time.monotonic", lambda: float(len(asked)))
 
     def slow(recipe: Recipe) -> Estimate:
+        """Takes a second."""
         asked.append(recipe.steps[0].bits)  # type: ignore[attr-defined]
-        time.sleep(foreseen.SECONDS_A_TURN)
         return workspace.estimate(recipe)
 
     rows, kept = workspace.sweeps.points(number), foreseen.Foreseen(slow)

@@ -19,6 +19,8 @@ from compresslab_dashboard import exported
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
+from tests.patience import PATIENCE
+
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
 EN = words_of("en")
 
@@ -46,7 +48,7 @@ def record(ran: tuple[Path, RunRecord], home: Path) -> RunRecord:
 
 def opened(record: RunRecord, page: str = "studio", **params: str) -> AppTest:
     """The Studio with the finished run on the screen."""
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = AppTest.from_file(str(APP), default_timeout=PATIENCE)
     from compresslab_dashboard.sketch import to_short
 
     recipe = Recipe.from_dict(record.recipe)

@@ -20,6 +20,8 @@ from compresslab_dashboard.sketch import Sketch, from_short, to_short
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
+from tests.patience import PATIENCE
+
 OWNERS: dict[str, type[Settings]] = {**METHODS, **METRICS, **TEXTS, "decoding": Decoding}
 
 
@@ -82,7 +84,7 @@ def draw(owner: str, values: dict, limits: dict) -> None:  # type: ignore[type-a
 def drawn(owner: str, values: dict[str, Any] | None = None, limits: dict[str, float] | None = None) -> AppTest:
     app = AppTest.from_function(draw, kwargs={"owner": owner, "values": values or {}, "limits": limits or {}})
     app.session_state["here.advanced"] = True
-    app.run(timeout=30)
+    app.run(timeout=PATIENCE)
     assert not app.exception
     return app
 

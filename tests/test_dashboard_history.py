@@ -21,6 +21,7 @@ from compresslab_dashboard.texts import words_of
 from sqlalchemy import Engine, event
 from streamlit.testing.v1 import AppTest
 
+from tests.patience import PATIENCE
 from tests.test_dashboard_pages import FOUR_BITS, healthy, measured, record, said
 
 MOST_STATEMENTS = 12
@@ -33,7 +34,7 @@ def workspace(own_home: Any) -> Workspace:
 
 
 def history(**params: str) -> AppTest:
-    app = AppTest.from_function(draw_history, default_timeout=60)
+    app = AppTest.from_function(draw_history, default_timeout=PATIENCE)
     for name, value in params.items():
         app.query_params[name] = value
     return healthy(app.run())

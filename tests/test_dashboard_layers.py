@@ -24,6 +24,7 @@ from compresslab_dashboard.studio.fit import budgets
 from compresslab_dashboard.texts import LANGUAGES, words_of
 from streamlit.testing.v1 import AppTest
 
+from tests.patience import PATIENCE
 from tests.test_dashboard_pages import healthy, param, said
 from tests.test_dashboard_sizes import save_table
 
@@ -48,7 +49,7 @@ def draw_layers() -> None:
 
 
 def opened(recipe: str = "quantize_rtn", **params: str) -> AppTest:
-    app = AppTest.from_function(draw_layers, default_timeout=60)
+    app = AppTest.from_function(draw_layers, default_timeout=PATIENCE)
     for name, value in ({"recipe": recipe, "live": "off"} | params).items():
         app.query_params[name] = value
     return healthy(app.run())

@@ -13,6 +13,7 @@ from huggingface_hub import constants
 from streamlit.testing.v1 import AppTest
 
 from tests.local_hub import local_hub
+from tests.patience import PATIENCE
 
 NAME = "someone/storyteller"
 
@@ -28,7 +29,7 @@ def hub(tmp_path, monkeypatch):
 @pytest.fixture
 def app() -> AppTest:
     st.cache_data.clear()
-    return AppTest.from_function(draw, default_timeout=30).run()
+    return AppTest.from_function(draw, default_timeout=PATIENCE).run()
 
 
 def draw() -> None:

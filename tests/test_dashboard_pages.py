@@ -17,6 +17,8 @@ from compresslab_dashboard.job_view import JobView
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
+from tests.patience import PATIENCE
+
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
 FOUR_BITS = Recipe.from_dict({"steps": ["quantize_rtn"]})
 
@@ -75,7 +77,7 @@ def workspace(home: Path) -> Workspace:
 
 
 def opened(**params: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=PATIENCE)
     for name, value in params.items():
         app.query_params[name] = value
     return healthy(app.run())
@@ -112,7 +114,7 @@ def test_no_page_imports_torch() -> None:
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=APP.parent.parent, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=APP.parent.parent, timeout=PATIENCE
     )
     assert done.stdout.strip() == "[]", done.stderr[-500:]
 
@@ -235,7 +237,7 @@ def test_a_wrong_recipe_in_the_url_is_named_and_does_no_harm(workspace: Workspac
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "no such model!", "**bold** ![x](http://a/b.png)"])
 def test_a_wrong_model_is_refused_in_a_sentence_and_the_old_one_stays(workspace: Workspace, name: str) -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=PATIENCE)
     app.session_state["model"] = name  # as typed: not among the options
     app.session_state["device"] = app.session_state["runtime"] = "auto"
     app.run()

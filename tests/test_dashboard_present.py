@@ -22,6 +22,7 @@ from compresslab_dashboard.present.view import BASELINE, Showing
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
+from tests.patience import PATIENCE
 from tests.test_dashboard_pages import healthy, measured, param, record, said
 from tests.test_report import write_answers
 
@@ -69,7 +70,7 @@ def answered(workspace: Workspace) -> list[RunRecord]:
 
 
 def present(**params: str) -> AppTest:
-    app = AppTest.from_function(draw, default_timeout=60)
+    app = AppTest.from_function(draw, default_timeout=PATIENCE)
     for name, value in params.items():
         app.query_params[name] = value
     return healthy(app.run())

@@ -12,6 +12,7 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.work.exporting import contents_of_run
 from compresslab.workspace import Workspace
 
+from tests.patience import PATIENCE
 from tests.tiny_models import FAMILIES
 
 EXACT = {"onnx": {"activations": "float32"}}
@@ -74,7 +75,7 @@ def test_the_script_answers_as_the_model_does_without_torch(workspace, ran, tmp_
     record = ran("llama", {"quantize_rtn": {"bits": 4, "group_size": 16}})
     (done,) = workspace.exports.write(record.run_id, "onnx", tmp_path, settings=EXACT)
     command = [sys.executable, "-c", BLOCK + RUN, str(Path(done.folder) / SCRIPT), "Tom had a", "--tokens", "12"]
-    said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE)
     assert said.returncode == 0, said.stderr
     from compresslab.engine.session import Session
 
@@ -90,7 +91,7 @@ def test_the_script_says_every_word_as_soon_as_it_has_it(workspace, ran, tmp_pat
     )
     script = str(Path(done.folder) / SCRIPT)
     said = [
-        subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=True).stdout
+        subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE, check=True).stdout
         for begin in ("", PRINTED)
         for command in [[sys.executable, "-c", begin + BLOCK + RUN, script, "Tom had a", "--tokens", "12"]]
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from compresslab.models.facts import read_facts
 from huggingface_hub import constants
 
 from tests.local_hub import LocalHub, local_hub
+from tests.patience import eventually
 
 NAME = "someone/storyteller"
 
@@ -65,10 +65,8 @@ def test_a_stopped_download_keeps_the_files_that_it_had_finished(hub: LocalHub, 
     monkeypatch.setattr(hub_models, "EVERY_SECONDS", 0)
 
     def wait_for_another(name: str) -> None:
-        deadline = time.monotonic() + 60
-        while name == "model.safetensors" and not list(tmp_path.glob("cache/models--*/snapshots/*/tokenizer.json")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        if name == "model.safetensors":
+            eventually(lambda: list(tmp_path.glob("cache/models--*/snapshots/*/tokenizer.json")))
 
     hub.halfway = wait_for_another  # files come side by side: the largest waits for one to be finished
     told = []

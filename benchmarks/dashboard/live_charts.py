@@ -13,7 +13,8 @@ from playwright.sync_api import Browser
 
 from benchmarks.dashboard.one_visitor import LONG, end_jobs
 from benchmarks.report import spread
-from tests.dashboard_server import Dashboard, wait_for
+from tests.dashboard_server import Dashboard
+from tests.patience import eventually
 from tests.studio_page import visitor
 
 WATCHED_SECONDS = 12.0
@@ -63,7 +64,7 @@ def written(dashboard: Dashboard) -> Iterator[dict[int, float]]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    wait_for(lambda: steps, PATIENCE_SECONDS, lambda: "The job reports no loss.")
+    eventually(lambda: steps, lambda: "The job reports no loss.")
     try:
         yield steps
     finally:

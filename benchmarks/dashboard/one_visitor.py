@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, expect
 
 from benchmarks.dashboard.stopwatch import arm, arrival, expect_arrival, read
 from benchmarks.report import spread
-from tests.dashboard_server import Dashboard, wait_for
+from tests.dashboard_server import Dashboard
+from tests.patience import eventually
 from tests.studio_page import StudioPage, keyed, settle, visitor
 
 ESTIMATES, CLICKS, RELOADS = 30, 6, 3
@@ -135,4 +136,4 @@ def reload_in_mid_job(browser: Browser, dashboard: Dashboard) -> float:
 def end_jobs(dashboard: Dashboard) -> None:
     for job in dashboard.workspace.jobs.open():
         dashboard.workspace.jobs.cancel(job.id)
-    wait_for(lambda: not dashboard.workspace.jobs.open(), 30, lambda: "A job did not stop.")
+    eventually(lambda: not dashboard.workspace.jobs.open(), lambda: "A job did not stop.")

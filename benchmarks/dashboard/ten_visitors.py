@@ -22,7 +22,8 @@ from streamlit.proto.ClientState_pb2 import ClientState  # noqa: TID251
 from benchmarks.dashboard.one_visitor import LONG, end_jobs, size_is_new, slide, turns
 from benchmarks.dashboard.wire_visitor import WireVisitor, wire_visitor
 from benchmarks.report import spread
-from tests.dashboard_server import Dashboard, wait_for
+from tests.dashboard_server import Dashboard
+from tests.patience import eventually
 from tests.studio_page import StudioPage, settle, visitor
 
 VISITORS, ROUNDS = 10, 30
@@ -33,7 +34,7 @@ SLIDER = "step.quantize.bits"
 
 def ten_visitors(browser: Browser, dashboard: Dashboard) -> dict[str, Any]:
     job = dashboard.workspace.submit(long_recipe())
-    wait_for(lambda: dashboard.workspace.jobs.find(job).state == "running", 60, dashboard.log)
+    eventually(lambda: dashboard.workspace.jobs.find(job).state == "running", dashboard.log)
     with visitor(browser, dashboard.url) as studio, start_blocking_portal() as portal:
         said = first_move(studio)
         with portal.wrap_async_context_manager(crowd(studio.page.url, said)) as others:

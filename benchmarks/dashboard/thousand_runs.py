@@ -11,7 +11,8 @@ from playwright.sync_api import Browser
 from benchmarks.dashboard.pages import NAMES, drawn
 from benchmarks.dashboard.stopwatch import arm, read
 from benchmarks.report import spread
-from tests.dashboard_server import Dashboard, wait_for
+from tests.dashboard_server import Dashboard
+from tests.patience import eventually
 from tests.studio_page import StudioPage, keyed, settle, visitor
 
 RUNS, VISITS = 1000, 5
@@ -39,7 +40,7 @@ def seed(dashboard: Dashboard) -> None:
     """A real run, and as many more of its like with other settings and numbers."""
     workspace = dashboard.workspace
     job = workspace.submit(Recipe.from_dict({"steps": ["quantize_rtn"]}))
-    wait_for(lambda: workspace.jobs.find(job).over, PATIENCE_SECONDS, dashboard.log)
+    eventually(lambda: workspace.jobs.find(job).over, dashboard.log)
     real = workspace.runs.all(limit=1)[0]
     for number in range(RUNS - len(workspace.runs.all(limit=RUNS))):
         workspace.store.save_run(like(real, number))

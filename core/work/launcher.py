@@ -26,7 +26,7 @@ from compresslab.work.warm_child import log_file
 PYTHON = (sys.executable, "-P", "-m")  # what lies in the folder that people are in stays out of our imports
 FIRST_PORT, PORTS = 8501, 100
 HERE, EVERYWHERE = ("localhost", "127.0.0.1", "::1"), ("0.0.0.0", "::")
-START_SECONDS, END_SECONDS = 60.0, 6.0
+START_SECONDS, END_SECONDS = 180.0, 6.0
 STEADY_SECONDS = 60.0  # a worker that ran for so long did not die of how it was started
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business on this machine
