@@ -2,11 +2,14 @@
 
 import sys
 import types
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
 from compresslab import registry
 from compresslab.methods.prune_magnitude import PruneMagnitude
+from compresslab.models.families import FAMILIES
+from compresslab.models.family import Family
 from compresslab.recipes.method import METHODS, Method
 from compresslab.recipes.metric import METRICS
 
@@ -65,7 +68,7 @@ def test_another_package_s_method_stands_beside_ours(offered):
         ("prune_missing", "no_such_module:Thing", "No module named 'no_such_module'"),
         ("prune_missing", "stranger:Missing", "has no attribute 'Missing'"),
         ("prune_plain", "stranger:Plain", "stranger:Plain is no Method"),
-        ("prune_other", "stranger:Another", "its class is named 'prune_another'"),
+        ("prune_other", "stranger:Another", "it is named 'prune_another'"),
         ("prune_magnitude", "stranger:Taken", "the name is taken by compresslab"),
     ],
 )
@@ -76,6 +79,21 @@ def test_a_broken_one_is_told_by_name_and_left_out(offered, name, value, reason)
     (broken,) = methods.broken
     assert str(broken).startswith(f"The method {name!r} of the package 'stranger-lab' is left out: ")
     assert reason in str(broken)
+
+
+def test_another_package_s_family_stands_behind_ours(offered, monkeypatch):
+    stranger = sys.modules["stranger"]
+    stranger.OLMO = replace(FAMILIES["llama"], model_type="olmo", title="OLMo")
+    ours = {"llama": FAMILIES["llama"]}
+    offered(
+        ("olmo", "stranger:OLMO", "stranger-lab"), ("llama", "stranger:OLMO", "x"), ("plain", "stranger:Plain", "x")
+    )
+    families = registry.DataRegistry("compresslab.families", Family, ours)
+    assert list(families) == ["llama", "olmo"] and families["llama"] is FAMILIES["llama"]
+    assert [str(broken) for broken in families.broken] == [
+        "The family 'llama' of the package 'x' is left out: ValueError: it is named 'olmo'.",
+        "The family 'plain' of the package 'x' is left out: TypeError: stranger:Plain is no Family.",
+    ]
 
 
 def test_a_fault_of_our_own_is_raised(offered):

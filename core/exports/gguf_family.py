@@ -21,7 +21,7 @@ def misfit(config: Config) -> Message | None:
     if family.gguf is None:
         known = [known.title for known in FAMILIES.values() if known.gguf]
         return Message("gguf.no_family", families=known, family=config["model_type"])
-    checks = (_rope, _heads, _attention_scale, _layers, _unturned, _norms, _biases)
+    checks = (_rope, _lacking, _attention_scale, _layers, _unturned, _biases)
     reasons = (check(config, family.gguf) for check in checks)
     return _activation(config, family.anatomy.activation) or next(filter(None, reasons), None)
 
@@ -41,10 +41,8 @@ def _rope(config: Config, row: Gguf) -> Message | None:
     return Message("gguf.positions", kind=kind)
 
 
-def _heads(config: Config, row: Gguf) -> Message | None:
-    if "scale_attn_by_inverse_layer_idx" in row.lacks and config.get("scale_attn_by_inverse_layer_idx"):
-        return Message("gguf.attention_layer")
-    return None
+def _lacking(config: Config, row: Gguf) -> Message | None:
+    return next((Message(said) for switch, said in row.lacks.items() if config.get(switch)), None)
 
 
 def _attention_scale(config: Config, row: Gguf) -> Message | None:
@@ -67,12 +65,6 @@ def _unturned(config: Config, row: Gguf) -> Message | None:
     if step is None or list(turned) == [int((number + 1) % step != 0) for number in range(len(turned))]:
         return None
     return Message("gguf.no_rope", step=step)
-
-
-def _norms(config: Config, row: Gguf) -> Message | None:
-    if "qk_layernorm" in row.lacks and config.get("qk_layernorm"):
-        return Message("gguf.norms")
-    return None
 
 
 def _biases(config: Config, row: Gguf) -> Message | None:

@@ -16,6 +16,17 @@ FULL, SLIDING = "full_attention", "sliding_attention"  # entries of layer_types
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """Models that are turned away by name: how their config.json gives them away, and what is said of them.
+
+    The code, or the sentence itself, is given the model's `name`, its `family` and the `families` that are supported.
+    """
+
+    code: str
+    applies: Callable[[Config], bool]
+
+
+@dataclass(frozen=True)
 class Number:
     """One number of a GGUF file's metadata, written where the config has it."""
 
@@ -42,7 +53,7 @@ class Gguf:
     attention_scale: str | None = None  # the config's name for what llama.cpp takes to be the size of a head
     layer_types: tuple[str, ...] = (FULL,)  # repeated over the blocks
     unrotated_every: int | None = None  # of the blocks, one in so many turns nothing
-    lacks: tuple[str, ...] = ()  # switches of the config that llama.cpp has nothing for
+    lacks: Mapping[str, str] = field(default_factory=dict)  # switches that llama.cpp has nothing for: what is said then
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ class Graph:
     """What the graph for onnxruntime needs beside the anatomy and the module."""
 
     positions: Positions | None = None  # None: rotary, as the module has them
-    lacks: tuple[str, ...] = ()  # switches of the config that no graph is written for
+    lacks: Mapping[str, str] = field(default_factory=dict)  # switches that no graph is written for: what is said then
 
 
 @dataclass(frozen=True)
@@ -69,12 +80,18 @@ class Family:
     title: str  # for people
     anatomy: Anatomy
     also: tuple[str, ...] = ()  # models of this type that people know under another name
+    refuses: tuple[Refusal, ...] = ()  # configs of the family that are not supported
     adapted: Callable[[Anatomy, Config], Anatomy] | None = None  # where configs of the family differ in anatomy
     gguf: Gguf | None = None
     graph: Graph | None = None
     tiny: Config = field(default_factory=dict)  # of the model that tests build: what its config says beside its sizes
     tiny_forms: Mapping[str, Config] = field(default_factory=dict)  # what further ones say, of another anatomy
 
+    @property
+    def name(self) -> str:
+        """In registries."""
+        return self.model_type
+
     def anatomy_of(self, config: Config) -> Anatomy:
-        """Of the model that a config.json of this family describes. Raises BadInput."""
+        """Of the model that a config.json of this family describes."""
         return self.adapted(self.anatomy, config) if self.adapted else self.anatomy

@@ -12,14 +12,13 @@ from compresslab.errors import BadInput
 from compresslab.files.paths import BUNDLED_MODEL, user_path
 from compresslab.messages import Message
 from compresslab.models.families import FAMILIES, titles
+from compresslab.models.unsupported import UNSUPPORTED
 
 BUNDLED = "storyteller"
 HUB_ID = re.compile(r"(?=.{1,96}\Z)[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*", "LICENCE*", "NOTICE*"]
 NOT_HUB_FILES = ["*/*", "consolidated*"]  # the same weights again, for other programs
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "moe_intermediate_size")
-SENSES = ("vision_config", "audio_config", "text_config", "thinker_config")
 
 
 @dataclass(frozen=True)
@@ -89,18 +88,12 @@ def checked(folder: Path, name: str) -> Path:
 
 
 def _check_family(config: dict[str, Any], name: str) -> None:
-    family = config.get("model_type")
-    if family in FAMILIES:
-        if config.get("use_bidirectional_attention"):
-            raise BadInput("model.encoder", name=name)
-        _check_head(config, name)
-        return
-    known = Message("model.families", families=titles())
-    if any(config.get(key) for key in EXPERTS):
-        raise BadInput("model.experts", name=name, family=family, families=known)
-    if any(isinstance(config.get(key), dict) for key in SENSES):
-        raise BadInput("model.multimodal", name=name, family=family, families=known)
-    raise BadInput("model.family", name=name, family=family, families=known)
+    known = FAMILIES.get(str(config.get("model_type")))
+    refusal = next((refusal for refusal in (known.refuses if known else UNSUPPORTED) if refusal.applies(config)), None)
+    if refusal is not None:
+        families = Message("model.families", families=titles())
+        raise BadInput(refusal.code, name=name, family=config.get("model_type"), families=families)
+    _check_head(config, name)
 
 
 def _check_head(config: dict[str, Any], name: str) -> None:

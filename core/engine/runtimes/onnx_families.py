@@ -44,8 +44,9 @@ def check(model: CompressedModel) -> Graph:
         raise CannotExpress("runtime.post_norm", family=family)
     if f"{anatomy.embedding.rpartition('.')[0]}.project_in.weight" in model.weights:
         raise CannotExpress("runtime.narrow_embedding")
-    if "qk_layernorm" in graph.lacks and getattr(model.module.config, "qk_layernorm", False):
-        raise CannotExpress("runtime.layer_norms")
+    for switch, said in graph.lacks.items():
+        if getattr(model.module.config, switch, False):
+            raise CannotExpress(said)
     if model.facts.activation not in ACTIVATIONS:
         raise CannotExpress("runtime.activation", activation=model.facts.activation)
     return graph

@@ -1,4 +1,7 @@
-"""THE list of model families. A new one is one file here and one line below."""
+"""THE list of model families, by `model_type`. A new one is one file here and one line below.
+
+Another package's is an entry point of the group `compresslab.families`.
+"""
 
 from compresslab.models.anatomy import Anatomy
 from compresslab.models.families.bart import BART
@@ -21,31 +24,30 @@ from compresslab.models.families.roberta import ROBERTA
 from compresslab.models.families.smollm3 import SMOLLM3
 from compresslab.models.families.t5 import T5
 from compresslab.models.family import Config, Family
+from compresslab.registry import DataRegistry
 
-FAMILIES: dict[str, Family] = {  # by model_type of config.json
-    family.model_type: family
-    for family in (
-        LLAMA,
-        MISTRAL,
-        QWEN2,
-        QWEN3,
-        SMOLLM3,
-        GEMMA,
-        GEMMA2,
-        GEMMA3,
-        PHI,
-        PHI3,
-        GPT2,
-        GPT_NEOX,
-        OPT,
-        BLOOM,
-        BERT,
-        DISTILBERT,
-        ROBERTA,
-        T5,
-        BART,
-    )
-}
+OURS = (
+    LLAMA,
+    MISTRAL,
+    QWEN2,
+    QWEN3,
+    SMOLLM3,
+    GEMMA,
+    GEMMA2,
+    GEMMA3,
+    PHI,
+    PHI3,
+    GPT2,
+    GPT_NEOX,
+    OPT,
+    BLOOM,
+    BERT,
+    DISTILBERT,
+    ROBERTA,
+    T5,
+    BART,
+)
+FAMILIES = DataRegistry("compresslab.families", Family, {family.model_type: family for family in OURS})
 
 
 def anatomy(config: Config) -> Anatomy:

@@ -35,7 +35,7 @@ GPT2 = Family(
         (Number("attention.layer_norm_epsilon", "layer_norm_epsilon", float),),
         around={"position_embd": POSITIONS},
         rotary=False,
-        lacks=("scale_attn_by_inverse_layer_idx",),
+        lacks={"scale_attn_by_inverse_layer_idx": "gguf.attention_layer"},
     ),
     graph=Graph(Positions(POSITIONS)),
     tiny={"n_inner": None},  # 4 times the hidden size

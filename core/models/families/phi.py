@@ -33,7 +33,7 @@ PHI = Family(
     gguf=Gguf(
         "phi2",
         (Number("vocab_size", "vocab_size"), Number("attention.layer_norm_epsilon", "layer_norm_eps", float)),
-        lacks=("qk_layernorm",),
+        lacks={"qk_layernorm": "gguf.norms"},
     ),
-    graph=Graph(lacks=("qk_layernorm",)),
+    graph=Graph(lacks={"qk_layernorm": "runtime.layer_norms"}),
 )

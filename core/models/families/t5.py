@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from compresslab.errors import BadInput
 from compresslab.models.anatomy import BY_HIDDEN_SIZE, Anatomy, Attention, Mlp, Norm
-from compresslab.models.family import Config, Family
+from compresslab.models.family import Config, Family, Refusal
+
+
+def _writes_too_deep(config: Config) -> bool:
+    return 0 < int(config.get("num_layers") or 0) < int(config.get("num_decoder_layers") or 0)
 
 
 def _adapted(body: Anatomy, config: Config) -> Anatomy:
-    if int(config.get("num_decoder_layers") or 0) > int(config["num_layers"]):
-        raise BadInput("model.t5_decoder")
     if not str(config.get("feed_forward_proj", "")).startswith("gated"):
         return body
     mlp = replace(body.mlp, gate="layer.1.DenseReluDense.wi_0", up="layer.1.DenseReluDense.wi_1")
@@ -49,6 +50,7 @@ T5 = Family(
         copies=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight"),
         tables=("relative_attention_bias.weight",),
     ),
+    refuses=(Refusal("model.t5_decoder", _writes_too_deep),),
     adapted=_adapted,
     tiny={"d_kv": 8, "decoder_start_token_id": 0},
     tiny_forms={"gated": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}},
