@@ -75,7 +75,12 @@ def test_every_control_speaks_chinese(owner: str, control: object) -> None:
 
 @pytest.mark.parametrize(
     ("owner", "control", "value"),
-    [(owner, control, value) for owner, control in CONTROLS for value in control.choices if isinstance(value, str)],
+    [
+        (owner, control, value)
+        for owner, control in CONTROLS
+        for value in control.choices
+        if isinstance(value, str) and control.name != "grid"
+    ],  # a grid goes by its own name
 )
 def test_every_choice_has_a_name(owner: str, control: Control, value: str) -> None:
     keys = {f"choice.{owner}.{control.name}.{value}", f"choice.{control.name}.{value}"}

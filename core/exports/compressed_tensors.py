@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.exports.carried import carrier
-from compresslab.exports.format import Contents, Format, Reopened
+from compresslab.exports.format import Contents, Format, Reopened, written_dense
 from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
 from compresslab.exports.vllm import parted
 from compresslab.grids.affine import Affine
@@ -60,9 +60,10 @@ class CompressedTensors(Format):
     def refuses(self, contents: Contents) -> Message | None:
         if contents.facts.anatomy.conv1d:
             return Message("compressed_tensors.conv1d", family=contents.facts.family)
-        if not any(packs(weight) for weight in contents.layout):
-            return Message("export.not_quantized")
-        return None
+        return nothing_packed(contents)
+
+    def dequantizes(self, contents: Contents) -> Message | None:
+        return written_dense(contents.quantized)
 
     def shut_out(self, contents: Contents) -> dict[str, Message]:
         reason = parted(self._grids(contents.layout))
@@ -168,6 +169,14 @@ class CompressedTensors(Format):
             "kv_cache_scheme": None,
             "global_compression_ratio": None,
         }
+
+
+def nothing_packed(contents: Contents) -> Message | None:
+    """The refusal where no matrix would be stored as codes."""
+    if any(packs(weight) for weight in contents.layout):
+        return None
+    others = {w.grid.name for w in contents.quantized if w.grid is not None and w.affine is None}
+    return Message("export.not_affine", grid=min(others)) if others else Message("export.not_quantized")
 
 
 def packs(weight: WeightPlan) -> bool:

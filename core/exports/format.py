@@ -7,7 +7,7 @@ for does. Who adds a format writes one file and one line. Torch is imported insi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -95,6 +95,10 @@ class Format(Settings):
         """Which weights would be moved off the values that were measured, in one sentence; None: none."""
         return None
 
+    def dequantizes(self, contents: Contents) -> Message | None:
+        """Which weights on a grid are written as plain values for want of a place for their codes; None: none."""
+        return None
+
     def shut_out(self, contents: Contents) -> dict[str, Message]:
         """Those of `opened_by` that do not take this model though others do, each with the reason in a sentence."""
         return {}
@@ -122,6 +126,12 @@ class Format(Settings):
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         """Lines to copy, by program: {"vLLM": "vllm serve ..."}. `place` is a folder, or owner/name on the Hub."""
         return {}
+
+
+def written_dense(weights: Iterable[WeightPlan]) -> Message | None:
+    """What is to be said of those that lie on a grid whose codes only our own files keep; None where there are none."""
+    names = [weight.grid.name for weight in weights if weight.grid is not None and weight.affine is None]
+    return Message("export.dense", count=len(names), grids=tuple(dict.fromkeys(names))) if names else None
 
 
 def programs(form: Format, contents: Contents) -> list[str]:

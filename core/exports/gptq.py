@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from compresslab.exports.carried import Carried, carrier
-from compresslab.exports.compressed_tensors import packed_grid, packs
-from compresslab.exports.format import Contents, Format, Reopened
+from compresslab.exports.compressed_tensors import nothing_packed, packed_grid, packs
+from compresslab.exports.format import Contents, Format, Reopened, written_dense
 from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
 from compresslab.exports.vllm import parted, wholes
 from compresslab.grids.affine import Affine
@@ -54,13 +54,16 @@ class Gptq(Format):
     weight_files: ClassVar[tuple[str, ...]] = ("*.safetensors",)
 
     def refuses(self, contents: Contents) -> Message | None:
-        chosen = [weight for weight in contents.layout if packs(weight)]
-        if not chosen:
-            return Message("export.not_quantized")
-        odd = sorted({_carrier(weight).group_size for weight in chosen} - {0, *GROUPS})
+        empty = nothing_packed(contents)
+        if empty:
+            return empty
+        odd = sorted({_carrier(weight).group_size for weight in contents.layout if packs(weight)} - {0, *GROUPS})
         if odd:
             return Message("gptq.group", groups=GROUPS, size=odd[0])
         return None
+
+    def dequantizes(self, contents: Contents) -> Message | None:
+        return written_dense(contents.quantized)
 
     def shut_out(self, contents: Contents) -> dict[str, Message]:
         """vLLM's own limits (AutoGPTQConfig and Marlin's group sizes)."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compresslab.errors import BadInput
-from compresslab.exports.format import Contents, Format, Reopened
+from compresslab.exports.format import Contents, Format, Reopened, written_dense
 from compresslab.grids.affine import Affine
 from compresslab.messages import Message, plain
 from compresslab.models.families import FAMILIES
@@ -65,6 +65,9 @@ class Onnx(Format):
         if any(weight.name.endswith("project_in.weight") for weight in contents.layout):
             return Message("onnx.narrow_embedding")
         return None
+
+    def dequantizes(self, contents: Contents) -> Message | None:
+        return written_dense(contents.quantized)
 
     def tolerance(self, contents: Contents) -> float:
         return ROUGH if self.activations == "int8" and contents.quantized else EXACT

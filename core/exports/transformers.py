@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.errors import BadInput
-from compresslab.exports.format import Contents, Format, Reopened
+from compresslab.exports.format import Contents, Format, Reopened, written_dense
 from compresslab.messages import Message, plain
 from compresslab.models.anatomy import Task
 from compresslab.models.families import FAMILIES
@@ -57,6 +57,9 @@ class Transformers(Format):
         help="The dtype of the stored weights; checkpoint is that of the baseline. float32 gives quantized weights "
         "back to the bit, float16 and bfloat16 round them once more.",
     )
+
+    def dequantizes(self, contents: Contents) -> Message | None:
+        return written_dense(contents.quantized)
 
     def shut_out(self, contents: Contents) -> dict[str, Message]:
         if contents.facts.task == "causal":

@@ -93,7 +93,7 @@ def export(
         job.tracker.begin("compare")
         drops = drops_input_rounding(form, contents)
         compared = _compare(session, _with_plain_inputs(model) if drops else model, recipe, reopened, job)
-        again = form.rounds_again(contents)
+        again, dense = form.rounds_again(contents), form.dequantizes(contents)
         bound = None if again else form.tolerance(contents)
         _check_answers(form, compared, bound)
         job.tracker.end()
@@ -114,7 +114,7 @@ def export(
         relative_difference=compared.relative,
         bound=bound,
         quality=compared.quality,
-        notes=[note for note in (again, DROPPED if drops else None, *form.shut_out(contents).values()) if note],
+        notes=[note for note in (again, dense, DROPPED if drops else None, *form.shut_out(contents).values()) if note],
     )
 
 

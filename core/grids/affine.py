@@ -23,6 +23,7 @@ class Affine(Grid):
     """
 
     name: ClassVar[str] = "affine"
+    place: ClassVar[int] = 10
     summary: ClassVar[str] = "evenly spaced levels, 2 to 8 bits."
     widths: ClassVar[tuple[int, ...]] = (2, 3, 4, 5, 6, 7, 8)
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from compresslab.registry import LAST
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -47,6 +49,7 @@ class Grid(ABC):
     """A frozen dataclass whose fields are what a file must say to read it back. `group_size` 0 is one group a row."""
 
     name: ClassVar[str]  # in recipes and files
+    place: ClassVar[int] = LAST  # its place where grids are listed
     summary: ClassVar[str]  # one sentence, after the name, for those who know the field's terms
     widths: ClassVar[tuple[int, ...]]  # bits of a code that there are
 

@@ -35,6 +35,7 @@ class Nf4(Table):
     """Parameters are `scales`, float16 [rows, groups]."""
 
     name: ClassVar[str] = "nf4"
+    place: ClassVar[int] = 20
     summary: ClassVar[str] = "16 levels at quantiles of the normal distribution (arXiv:2305.14314); bits 4."
     widths: ClassVar[tuple[int, ...]] = (4,)
     levels: ClassVar[tuple[float, ...]] = normal_levels()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compresslab.models.anatomy import Task
-from compresslab.recipes.layerwise import Quantizer, keeping_strength, searching
+from compresslab.recipes.layerwise import GridQuantizer, keeping_strength, searching
 from compresslab.recipes.method import Kind
 from compresslab.settings import setting
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from compresslab.engine.steps.context import StepContext
 
 
-class QuantizeAwq(Quantizer):
+class QuantizeAwq(GridQuantizer):
     name: ClassVar[str] = "quantize_awq"
     place: ClassVar[int] = 110
     title: ClassVar[str] = "Round with care for what is used (AWQ)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from compresslab.recipes.layerwise import Quantizer, keeping_strength, searching
+from compresslab.recipes.layerwise import GridQuantizer, keeping_strength, searching
 from compresslab.recipes.method import Kind
 from compresslab.settings import setting
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compresslab.engine.steps.context import StepContext
 
 
-class QuantizeGptq(Quantizer):
+class QuantizeGptq(GridQuantizer):
     name: ClassVar[str] = "quantize_gptq"
     place: ClassVar[int] = 100
     title: ClassVar[str] = "Round and make up for it (GPTQ)"

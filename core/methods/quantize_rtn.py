@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from compresslab.recipes.layerwise import Quantizer
+from compresslab.recipes.layerwise import GridQuantizer
 from compresslab.recipes.method import Kind
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from compresslab.engine.steps.context import StepContext
 
 
-class QuantizeRtn(Quantizer):
+class QuantizeRtn(GridQuantizer):
     name: ClassVar[str] = "quantize_rtn"
     place: ClassVar[int] = 80
     title: ClassVar[str] = "Store weights in fewer bits"

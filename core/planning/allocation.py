@@ -14,6 +14,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from compresslab.errors import BadInput
+from compresslab.grids.affine import Affine
 from compresslab.models.facts import BLOCK
 from compresslab.models.packed_layout import file_bytes, stored_tensors
 from compresslab.models.weights import Role, WeightPlan
@@ -22,7 +23,7 @@ from compresslab.recipes.layerwise import LayerMethod, Pruner, Quantizer
 from compresslab.recipes.plan import Plan, make_plan
 from compresslab.recipes.recipe import Recipe
 
-BITS = (2, 3, 4, 5, 6, 7, 8)
+BITS = Affine.widths
 SPARSITIES = tuple(round(0.05 * n, 2) for n in range(19))  # 0 to 0.9
 BITS_OF: dict[Role, str] = {"linear": "bits", "embedding": "embedding_bits", "head": "head_bits"}
 TRIES = 12  # to fit the header, which grows and shrinks with what is in the file
@@ -118,7 +119,7 @@ def _choices(
 
 def _allotted(own: LayerMethod, role: Role) -> tuple[str, Values]:
     if isinstance(own, Quantizer):
-        return BITS_OF[role], BITS
+        return BITS_OF[role], own.widths(role)
     if isinstance(own, Pruner) and own.pattern is None:
         return "sparsity", SPARSITIES
     return "", (None,)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from compresslab.errors import BadInput
+from compresslab.grids.affine import Affine
+from compresslab.grids.registry import GRIDS
 from compresslab.profiles.sensitivity_table import NOT_OF_A_MATRIX, PLACED
-from compresslab.recipes.layerwise import LayerMethod, Pruner, Quantizer
+from compresslab.recipes.layerwise import GridQuantizer, LayerMethod, Pruner, Quantizer
 from compresslab.recipes.method import Method
 
 Values = dict[str, Any]
@@ -59,6 +61,10 @@ def _columns(method: type[LayerMethod]) -> Iterator[LayerMethod]:
         for bits in (bits for bits in BITS if bits >= lowest):
             yield from (_step(method, {"bits": bits, "group_size": size}) for size in GROUPS)
         yield from (_step(method, {"bits": bits, "symmetric": False}) for bits in (2, 4) if bits >= lowest)
+    if issubclass(method, GridQuantizer):
+        for name, grid in GRIDS.items():
+            if name != Affine.name:
+                yield from (_step(method, {"grid": name, "bits": bits}) for bits in grid.widths)
     if issubclass(method, Pruner):
         yield from (_step(method, {"sparsity": share}) for share in SPARSITIES)
         yield from (_step(method, {"n_of_m": pattern}) for pattern in PATTERNS)
@@ -79,7 +85,7 @@ def _whole(method: type[LayerMethod]) -> list[LayerMethod]:
 def _other_choices(method: type[LayerMethod]) -> Iterator[tuple[str, Any]]:
     """Every choice of a method that is not its default."""
     for control in method.controls():
-        if control.name in PLACED | NOT_OF_A_MATRIX | {"symmetric"}:
+        if control.name in PLACED | NOT_OF_A_MATRIX | {"symmetric", "grid"}:
             continue
         choices = (True, False) if control.kind == "flag" else control.choices
         yield from ((control.name, choice) for choice in choices if choice != control.default)

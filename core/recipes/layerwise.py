@@ -6,16 +6,22 @@ import re
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from compresslab.errors import BadInput
 from compresslab.grids.affine import Affine
 from compresslab.grids.grid import Grid
+from compresslab.grids.registry import GRIDS, described
 from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
-from compresslab.models.weights import WeightPlan, zeroed_in_row
+from compresslab.models.weights import Role, WeightPlan, zeroed_in_row
 from compresslab.recipes.method import Method
 from compresslab.settings import Control, setting
+
+if TYPE_CHECKING:
+    GridName = str
+else:
+    GridName = Literal[tuple(GRIDS)]  # a form offers them, and no other is taken
 
 Settings = dict[str, Any]
 BITS_OR_NONE = Literal[0, 2, 3, 4, 5, 6, 7, 8]
@@ -270,11 +276,15 @@ class Quantizer(LayerMethod):
         """The grid of the matrices of the blocks."""
         return Affine(self.bits, self.group_size, self.symmetric)
 
+    def widths(self, role: Role) -> tuple[int, ...]:
+        """The bits that a kind of matrix may have."""
+        return Affine.widths
+
     def touches(self, weight: WeightPlan) -> bool:
         return self.grid_for(weight) is not None
 
     def grid_for(self, weight: WeightPlan) -> Grid | None:
-        """The grid of a kind of matrix; None where it is left as it is."""
+        """The grid of a kind of matrix, an affine one for tables; None where it is left as it is."""
         if weight.role == "linear":
             return self.linear_grid
         bits = {"embedding": self.embedding_bits, "head": self.head_bits}.get(weight.role, 0)
@@ -282,6 +292,31 @@ class Quantizer(LayerMethod):
 
     def foresee_weight(self, weight: WeightPlan) -> WeightPlan:
         return replace(weight, grid=self.grid_for(weight))
+
+
+class GridQuantizer(Quantizer):
+    """A quantizer that needs to know nothing of the grid that it rounds to."""
+
+    grid: GridName = setting(
+        Affine.name,
+        label="Grid",
+        plain="Which values there are to round to: evenly spaced ones, or closer together where most weights lie.",
+        help="Of the matrices of the blocks. "
+        + " ".join(f"{name}: {grid.summary}" for name, grid in GRIDS.items())
+        + " Formats and kernels that know affine codes alone say so.",
+        advanced=True,
+    )
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        described(self.grid, self.bits, self.group_size, self.symmetric, self.name)
+
+    @property
+    def linear_grid(self) -> Grid:
+        return described(self.grid, self.bits, self.group_size, self.symmetric, self.name)
+
+    def widths(self, role: Role) -> tuple[int, ...]:
+        return GRIDS[self.grid].widths if role == "linear" else super().widths(role)
 
 
 def matches(pattern: str, name: str) -> bool:

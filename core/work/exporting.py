@@ -173,7 +173,8 @@ def _offer(form: Format, contents: Contents) -> Offer:
         return Offer(form, contents, refusal, [], None)
     again = form.rounds_again(contents)
     dropped = INPUTS_DROPPED if drops_input_rounding(form, contents) else None
-    remarks = [remark for remark in (again, dropped, *form.shut_out(contents).values()) if remark]
+    dense = form.dequantizes(contents)
+    remarks = [remark for remark in (again, dense, dropped, *form.shut_out(contents).values()) if remark]
     return Offer(form, contents, None, remarks, form.estimated_bytes(contents))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from compresslab.planning.allocation import BITS, SPARSITIES, block_and_part
+from compresslab.planning.allocation import SPARSITIES, block_and_part
 from compresslab.recipes.layerwise import LayerMethod, Pruner, Quantizer
 from compresslab_dashboard.layers.looking import Scope
 
@@ -23,7 +23,8 @@ def setting_of(step: LayerMethod) -> str | None:
 
 
 def choices(step: LayerMethod) -> list[Choice]:
-    values: tuple[Any, ...] = {"bits": BITS, "sparsity": SPARSITIES}.get(setting_of(step) or "", ())
+    bits = step.widths("linear") if isinstance(step, Quantizer) else ()
+    values: tuple[Any, ...] = {"bits": bits, "sparsity": SPARSITIES}.get(setting_of(step) or "", ())
     control = next((control for control in step.controls() if control.name == setting_of(step)), None)
     least = (control.minimum if control else None) or 0
     return [AS_STEP, ALONE, *(value for value in values if value >= least)]

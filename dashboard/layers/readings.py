@@ -11,7 +11,7 @@ from compresslab.models.weights import WeightPlan
 from compresslab.planning.allocation import block_and_part
 from compresslab.profiles.probes import BITS, SPARSITIES
 from compresslab.profiles.sensitivity_table import SensitivityTable
-from compresslab.recipes.layerwise import LayerMethod, Pruner
+from compresslab.recipes.layerwise import LayerMethod, Pruner, Quantizer
 from compresslab.recipes.plan import Plan
 from compresslab_dashboard.layers.looking import Rows
 
@@ -91,7 +91,7 @@ def _bytes(weight: WeightPlan) -> int:
 
 def sensitivity(table: SensitivityTable, plan: Plan, step: LayerMethod, rows: Rows) -> Sensitivity:
     """What each layer, or each part in all layers, would lose were it the only one that the step touched."""
-    name, settings = ("sparsity", SPARSITIES) if isinstance(step, Pruner) else ("bits", BITS)
+    name, settings = ("sparsity", SPARSITIES) if isinstance(step, Pruner) else ("bits", _bits_of(step))
     alike: dict[str, Any] = {"overrides": {}, "ignore": ()} | ({"n_of_m": ""} if name == "sparsity" else {})
     usual = step.model_copy(update=alike)
     groups: dict[str, list[WeightPlan]] = {}
@@ -102,6 +102,11 @@ def sensitivity(table: SensitivityTable, plan: Plan, step: LayerMethod, rows: Ro
     damage = tuple(tuple(total for total, _ in row) for row in found)
     worst = tuple(tuple(matrix for _, matrix in row) for row in found)
     return Sensitivity(step.kind, rows, tuple(groups), tuple(float(value) for value in settings), damage, worst)
+
+
+def _bits_of(step: LayerMethod) -> tuple[int, ...]:
+    """Those that were measured and that its grid has."""
+    return tuple(bits for bits in BITS if not isinstance(step, Quantizer) or bits in step.widths("linear"))
 
 
 def _row(weight: WeightPlan, rows: Rows) -> str:

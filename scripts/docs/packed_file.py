@@ -6,9 +6,11 @@ import json
 import re
 from itertools import chain, repeat
 
+from compresslab.grids.affine import Affine
+from compresslab.grids.nf4 import Nf4
 from compresslab.models import packed_layout
 from compresslab.models.packed_layout import header_and_places, stored_tensors
-from compresslab.models.weights import Grid, WeightPlan
+from compresslab.models.weights import WeightPlan
 
 from scripts.docs.markdown import code, docstring, page, table
 
@@ -20,16 +22,20 @@ codes mean stands in the header's `__metadata__`."""
 FORMS = {
     "untouched": WeightPlan("W", (96, 128), "F16", "linear"),
     "half of it zero": WeightPlan("W", (96, 128), "F16", "linear", nonzero=6144),
-    "4 bits, groups of 64, symmetric": WeightPlan("W", (96, 128), "F16", "linear", grid=Grid(4, 64, True)),
-    "3 bits, groups of 64, asymmetric": WeightPlan("W", (96, 128), "F16", "linear", grid=Grid(3, 64, False)),
-    "4 bits and half of it zero": WeightPlan("W", (96, 128), "F16", "linear", grid=Grid(4, 64, True), nonzero=6144),
+    "4 bits, groups of 64, symmetric": WeightPlan("W", (96, 128), "F16", "linear", grid=Affine(4, 64, True)),
+    "3 bits, groups of 64, asymmetric": WeightPlan("W", (96, 128), "F16", "linear", grid=Affine(3, 64, False)),
+    "4 bits and half of it zero": WeightPlan("W", (96, 128), "F16", "linear", grid=Affine(4, 64, True), nonzero=6144),
+    "NormalFloat, groups of 64": WeightPlan("W", (96, 128), "F16", "linear", grid=Nf4(64)),
 }
 VALUES = """
-The value of a weight is `(code − zero_point) · scale`, in float32. On a symmetric grid the zero point is the middle
-of the codes, `2^(bits − 1)`, and is not stored. Codes fill bytes from the lowest bit up: code *i* of *b* bits is bits
-*b·i* to *b·i + b − 1* of the stream. A mask is one bit a weight in the same order, row by row, 1 where the weight is
-kept; codes and values are then those of the kept weights alone. A mask is written only where that makes the weight
-smaller."""
+On an affine grid, which the header gives as `[bits, group_size, symmetric]`, the value of a weight is
+`(code − zero_point) · scale`, in float32; where it is symmetric, the zero point is the middle of the codes,
+`2^(bits − 1)`, and is not stored. Any other grid stands there by its name and its fields: on `nf4` the value is
+`level[code] · scale`, with the sixteen levels of [arXiv:2305.14314](https://arxiv.org/abs/2305.14314), appendix E.
+
+Codes fill bytes from the lowest bit up: code *i* of *b* bits is bits *b·i* to *b·i + b − 1* of the stream. A mask is
+one bit a weight in the same order, row by row, 1 where the weight is kept; codes and values are then those of the kept
+weights alone. A mask is written only where that makes the weight smaller."""
 
 
 def packed_file() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from compresslab.data.texts import Calibration, Evaluation
-from compresslab.exports import Format
+from compresslab.exports.format import Format
 from compresslab.exports.registry import FORMATS
 from compresslab.recipes.generation_request import Decoding
 from compresslab.recipes.method import METHODS, Method
