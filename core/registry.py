@@ -6,15 +6,22 @@ same way, and nothing that only needs to know which there are has to import them
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from compresslab.settings import Settings
 
 OURS = "compresslab"  # the distribution whose faults are ours: they are raised, not told
+LAST = 1000  # the place of what does not say where it belongs
+NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")  # it stands in recipes, flags and addresses
 T = TypeVar("T")
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -32,14 +39,24 @@ class Broken:
         return f"The {kind} {self.name!r} of the package {self.package!r} is left out: {self.reason}."
 
 
-class _Group(Mapping[str, T]):
-    """What the entry points of one group name. They are loaded when they are first asked for.
+class Registry(Mapping[str, T]):
+    """What one group holds, by name, in the order in which people see it: by `place`, then by name.
 
-    One of another package that can't be used is told and left out.
+    It is loaded when it is first asked for. `check` gives back what may be used, and raises TypeError or ValueError for
+    what may not; `ours` stand before all others without being entry points, and nothing may have a name that is
+    `taken`. One of another package that can't be used is told and left out.
     """
 
-    def __init__(self, group: str, ours: Mapping[str, T]) -> None:
-        self._group, self._ours = group, ours
+    def __init__(
+        self,
+        group: str,
+        check: Callable[[Any], T],
+        *,
+        ours: Iterable[T] = (),
+        taken: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._group, self._check, self._ours, self._taken = group, check, tuple(ours), taken
+        _REGISTRIES.append(self)
 
     def __getitem__(self, name: str) -> T:
         return self._loaded[0][name]
@@ -56,75 +73,90 @@ class _Group(Mapping[str, T]):
 
     @cached_property
     def _loaded(self) -> tuple[dict[str, T], tuple[Broken, ...]]:
-        found = dict(self._ours)
+        ours = {_name(thing): thing for thing in self._ours}
+        found: dict[str, T] = {}
         broken: list[Broken] = []
-        points = sorted(entry_points(group=self._group), key=lambda point: (_package(point) != OURS, point.name))
+        points = sorted(_all().select(group=self._group), key=lambda point: (_package(point) != OURS, point.name))
         for point in points:
             try:
-                found[point.name] = self._load(point, found)
+                found[point.name] = self._load(point, {*ours, *found, *self._taken()})
             except Exception as error:  # whatever a stranger's module does when it is imported
                 if _package(point) == OURS:
                     raise
                 broken.append(Broken(self._group, point.name, _package(point), _reason(error)))
-                logging.getLogger(OURS).warning(str(broken[-1]))
-        return self._in_order(found), tuple(broken)
+                logging.getLogger(OURS).warning("%s", broken[-1])
+        in_order = sorted(found.items(), key=lambda pair: (getattr(pair[1], "place", LAST), pair[0]))
+        return {**ours, **dict(in_order)}, tuple(broken)
 
-    def _load(self, point: EntryPoint, found: Mapping[str, T]) -> T:
+    def _load(self, point: EntryPoint, taken: Container[str]) -> T:
         """Raises TypeError for what does not belong to this group, ValueError for a name that does not fit."""
-        thing: T = point.load()
-        self._check(thing, point.value)
-        name = getattr(thing, "name", None)
-        if name != point.name:
-            raise ValueError(f"it is named {name!r}")
-        if name in found:
-            raise ValueError(f"the name is taken by {_package_of(found[name])}")
+        if not NAME.fullmatch(point.name):
+            raise ValueError("names are lower-case letters and digits, with _ or - between them")
+        if point.name in taken:
+            raise ValueError("the name is taken")
+        thing = self._check(point.load())
+        if _name(thing) != point.name:
+            raise ValueError(f"it is named {_name(thing)!r}")
         return thing
 
-    def _check(self, thing: object, place: str) -> None:
-        """Raises TypeError for what does not belong to this group."""
-        raise NotImplementedError
 
-    def _in_order(self, found: dict[str, T]) -> dict[str, T]:
-        return found
+_REGISTRIES: list[Registry[Any]] = []
 
 
-class Registry(_Group[type[T]]):
-    """The classes of one group by their `name`, in the order in which people see them: by `place`, then by name."""
-
-    def __init__(self, group: str, contract: type[T]) -> None:
-        super().__init__(group, {})
-        self._contract = contract
-
-    def _check(self, thing: object, place: str) -> None:
-        if not (isinstance(thing, type) and issubclass(thing, self._contract)):
-            raise TypeError(f"{place} is no {self._contract.__name__}")
-
-    def _in_order(self, found: dict[str, type[T]]) -> dict[str, type[T]]:
-        return dict(sorted(found.items(), key=lambda pair: (getattr(pair[1], "place", LAST), pair[0])))
+def left_out() -> list[Broken]:
+    """Everything of other packages that can't be used, in the groups that this process knows."""
+    return [broken for registry in _REGISTRIES for broken in registry.broken]
 
 
-class DataRegistry(_Group[T]):
-    """Plain data of one kind by `name`: our own in the order given, then those of other packages."""
+def instance_of(kind: type[C]) -> Callable[[Any], C]:
+    """A check for `Registry`: plain data of one kind."""
 
-    def __init__(self, group: str, contract: type[T], ours: Mapping[str, T]) -> None:
-        super().__init__(group, ours)
-        self._contract = contract
+    def check(thing: Any) -> C:
+        if not isinstance(thing, kind):
+            raise TypeError(f"it is no {kind.__name__}")
+        return thing
 
-    def _check(self, thing: object, place: str) -> None:
-        if not isinstance(thing, self._contract):
-            raise TypeError(f"{place} is no {self._contract.__name__}")
+    return check
 
 
-LAST = 1000  # the place of what does not say where it belongs
+def subclass_of(contract: type[C]) -> Callable[[Any], type[C]]:
+    """A check for `Registry`: a class that says all that its contract asks, and that can be made with its defaults."""
+
+    def check(thing: Any) -> type[C]:
+        if not (isinstance(thing, type) and issubclass(thing, contract)):
+            raise TypeError(f"it is no {contract.__name__}")
+        unsaid = [name for name in _declared(contract) if not hasattr(thing, name)]
+        unsaid += sorted(getattr(thing, "__abstractmethods__", ()))
+        if unsaid:
+            raise TypeError(f"it does not say its {' and '.join(unsaid)}")
+        if issubclass(thing, Settings):
+            thing.parse({}, thing.__name__)
+            thing.controls()
+        return thing
+
+    return check
+
+
+def _declared(contract: type) -> list[str]:
+    """What every class of a contract must say of itself: the ClassVars that the contract leaves open."""
+    named = inspect.get_annotations(contract).items()
+    return [name for name, kind in named if str(kind).startswith("ClassVar") and not hasattr(contract, name)]
+
+
+@cache
+def _all() -> Any:
+    """What every installed package announces, to select from; reading it takes a twentieth of a second."""
+    return entry_points()
+
+
+def _name(thing: Any) -> str:
+    return str(thing.name)
 
 
 def _package(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else point.module.partition(".")[0]
 
 
-def _package_of(thing: object) -> str:
-    return thing.__module__.partition(".")[0]
-
-
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}".rstrip(".")
+    said = str(error).splitlines()[0].rstrip(".") if str(error) else "no reason given"
+    return said if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: {said}"

@@ -53,7 +53,7 @@ def exports_table(record: RunRecord, words: Words) -> pd.DataFrame:
     """One line an export."""
     rows = [
         {
-            words("export.table.format"): words.known(f"format.{export.format}.label", export.format),
+            words("export.table.format"): words.format_label(export.format),
             words("export.table.size"): formats.file_size(export.weight_bytes),
             words("export.table.opened"): words.said(export.opened_by) or _not_opened(export, words),
             words("export.table.near"): formats.share(export.relative_difference),

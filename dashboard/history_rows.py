@@ -107,7 +107,7 @@ def _measurement_row(metric: str, record: RunRecord, words: Words) -> dict[str, 
     kernel = words(f"kernel.{compressed.kernel}") if compressed and compressed.kernel else ""
     ran = ", ".join(part for part in (kernel, words.said(shown.runtime) if shown else "") if part)
     return {
-        words("measure.metric"): words.known(f"metric.{metric}", metric),
+        words("measure.metric"): words.measurement(metric),
         words("measure.baseline"): _text(baseline, words),
         words("measure.compressed"): _text(compressed, words),
         words("measure.change"): change_text(compressed, words),
@@ -144,7 +144,7 @@ def change_text(measurement: Measurement | None, words: Words) -> str:
 def stages_table(record: RunRecord, words: Words) -> pd.DataFrame:
     rows = [
         {
-            words("stage_seconds"): words.known(f"stage.{stage}", stage),
+            words("stage_seconds"): words.stage(stage),
             words("seconds"): formats.duration(seconds, words.language),
         }
         for stage, seconds in record.stages.items()

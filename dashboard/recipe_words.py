@@ -20,9 +20,8 @@ def steps_text(recipe: dict[str, Any], words: Words) -> str:
 
 
 def _step(name: str, values: dict[str, Any], words: Words) -> str:
-    phrase = "n_of_m" if values.get("n_of_m") else name  # a pattern takes the place of the share
-    try:
-        said = words(f"step.{phrase}", **values)
-    except KeyError:  # a method, or a setting, that this version has no phrase for
+    try:  # a pattern takes the place of the share
+        said = words("step.n_of_m", **values) if values.get("n_of_m") else words.phrase(name, values)
+    except (KeyError, ValueError):  # a recipe of another version: settings that the phrase can't tell
         return words.title(name)
     return words("step.mixed", step=said) if values.get("overrides") else said

@@ -3,8 +3,10 @@
 import sys
 import types
 from dataclasses import replace
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 
+import compresslab
+import compresslab.recipes
 import pytest
 from compresslab import registry
 from compresslab.methods.prune_magnitude import PruneMagnitude
@@ -32,14 +34,14 @@ def offered(monkeypatch):
     module.Plain = object
     monkeypatch.setitem(sys.modules, "stranger", module)
 
-    def registry_of(*points):
+    def registry_of(*points, group="compresslab.methods", check=METHODS._check, ours=()):
         found = []
         for name, value, package in points:
-            point = EntryPoint(name, value, "compresslab.methods")
+            point = EntryPoint(name, value, group)
             vars(point)["dist"] = Package(package)
             found.append(point)
-        monkeypatch.setattr(registry, "entry_points", lambda group: found)
-        return registry.Registry("compresslab.methods", Method)
+        monkeypatch.setattr(registry, "_all", lambda: EntryPoints(found))
+        return registry.Registry(group, check, ours=ours)
 
     return registry_of
 
@@ -67,9 +69,9 @@ def test_another_package_s_method_stands_beside_ours(offered):
     [
         ("prune_missing", "no_such_module:Thing", "No module named 'no_such_module'"),
         ("prune_missing", "stranger:Missing", "has no attribute 'Missing'"),
-        ("prune_plain", "stranger:Plain", "stranger:Plain is no Method"),
+        ("prune_plain", "stranger:Plain", "it is no Method"),
         ("prune_other", "stranger:Another", "it is named 'prune_another'"),
-        ("prune_magnitude", "stranger:Taken", "the name is taken by compresslab"),
+        ("prune_magnitude", "stranger:Taken", "the name is taken"),
     ],
 )
 def test_a_broken_one_is_told_by_name_and_left_out(offered, name, value, reason):
@@ -81,21 +83,51 @@ def test_a_broken_one_is_told_by_name_and_left_out(offered, name, value, reason)
     assert reason in str(broken)
 
 
-def test_another_package_s_family_stands_behind_ours(offered, monkeypatch):
-    stranger = sys.modules["stranger"]
-    stranger.OLMO = replace(FAMILIES["llama"], model_type="olmo", title="OLMo")
-    ours = {"llama": FAMILIES["llama"]}
-    offered(
-        ("olmo", "stranger:OLMO", "stranger-lab"), ("llama", "stranger:OLMO", "x"), ("plain", "stranger:Plain", "x")
-    )
-    families = registry.DataRegistry("compresslab.families", Family, ours)
-    assert list(families) == ["llama", "olmo"] and families["llama"] is FAMILIES["llama"]
-    assert [str(broken) for broken in families.broken] == [
-        "The family 'llama' of the package 'x' is left out: ValueError: it is named 'olmo'.",
-        "The family 'plain' of the package 'x' is left out: TypeError: stranger:Plain is no Family.",
-    ]
-
-
 def test_a_fault_of_our_own_is_raised(offered):
     with pytest.raises(ModuleNotFoundError):
         list(offered(("prune_gone", "compresslab.methods.prune_gone:PruneGone", "compresslab")))
+
+
+def test_what_a_class_does_not_say_is_named(offered):
+    module = sys.modules["stranger"]
+    module.Mute = type("Mute", (Method,), {"name": "prune_mute", "__module__": "stranger"})
+    (broken,) = offered(("prune_mute", "stranger:Mute", "stranger-lab"), OURS).broken
+    assert broken.reason == "it does not say its title and kind and summary and paper and apply"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "reason"),
+    [
+        ("shrink_it", "prune", "its name does not begin with prune_"),
+        ("shrink_it", "shrink", "its kind is 'shrink'; it takes one of prune, distill, quantize"),
+        ("Prune it", "prune", "names are lower-case letters and digits, with _ or - between them"),
+    ],
+)
+def test_a_name_or_a_kind_that_nothing_can_show_is_left_out(offered, name, kind, reason):
+    module = sys.modules["stranger"]
+    module.Odd = type("Odd", (PruneMagnitude,), {"name": name, "kind": kind, "__module__": "stranger"})
+    (broken,) = offered((name, "stranger:Odd", "stranger-lab"), OURS).broken
+    assert broken.reason == reason
+
+
+def test_public_names():
+    assert compresslab.__all__ == sorted(compresslab.__all__)
+    assert all(hasattr(compresslab, name) for name in compresslab.__all__)
+    assert compresslab.recipes.Recipe is compresslab.Recipe
+
+
+def test_another_package_s_family_stands_behind_ours(offered):
+    sys.modules["stranger"].OLMO = replace(FAMILIES["llama"], model_type="olmo", title="OLMo")
+    families = offered(
+        ("olmo", "stranger:OLMO", "stranger-lab"),
+        ("llama", "stranger:OLMO", "x"),
+        ("plain", "stranger:Plain", "x"),
+        group="compresslab.families",
+        check=registry.instance_of(Family),
+        ours=[FAMILIES["qwen2"], FAMILIES["llama"]],
+    )
+    assert list(families) == ["qwen2", "llama", "olmo"] and families["llama"] is FAMILIES["llama"]
+    assert [str(broken) for broken in families.broken] == [
+        "The family 'llama' of the package 'x' is left out: the name is taken.",
+        "The family 'plain' of the package 'x' is left out: it is no Family.",
+    ]

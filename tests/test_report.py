@@ -75,7 +75,7 @@ def test_a_run_is_told_whole(workspace: Workspace, language: str) -> None:
     for heading in ("report.numbers", "report.recipe", "report.machine", "report.caveats"):
         assert words(heading) in text
     assert words("report.caveat.simulated") in text
-    assert words("metric.perplexity") in text and words.said("bundled stories") in text
+    assert words.measurement("perplexity") in text and words.said("bundled stories") in text
     assert words("report.texts") not in text  # none were recorded
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from compresslab.commands.output import OUT, describe_control, number, print_table
+from compresslab.commands.output import OUT, describe, number, print_table
 from compresslab.exports.format import Format
 from compresslab.settings import allowed
 from compresslab.work.exporting import Offer
@@ -37,5 +37,4 @@ def print_formats(forms: Iterable[type[Format]]) -> None:
 
 
 def describe_format(form: type[Format]) -> dict[str, Any]:
-    about = {name: getattr(form, name) for name in ABOUT}
-    return about | {"settings": [describe_control(control) for control in form.controls()]}
+    return describe(form, *ABOUT)

@@ -201,18 +201,19 @@ cli.add_command(sweeps)
 @cli.command()
 @json_option
 def methods(as_json: bool) -> None:
-    """Every method with its settings, their ranges and defaults."""
+    """Every method and metric with its settings, their ranges and defaults."""
     from compresslab.commands import output
+    from compresslab.exports.registry import FORMATS
     from compresslab.recipes.method import METHODS
+    from compresslab.recipes.metric import METRICS
 
     if not as_json:
-        output.print_methods(METHODS.values())
+        output.print_methods(METHODS.values(), METRICS.values())
         return
-    listed = []
-    for method in METHODS.values():
-        about = {name: getattr(method, name) for name in ("name", "title", "kind", "summary", "paper")}
-        listed.append(about | {"settings": [output.describe_control(control) for control in method.controls()]})
-    output.print_json({"methods": listed})
+    left_out = [asdict(broken) for known in (METHODS, METRICS, FORMATS) for broken in known.broken]
+    methods = [output.describe(m, "name", "title", "kind", "summary", "paper") for m in METHODS.values()]
+    metrics = [output.describe(m, "name", "title", "summary") for m in METRICS.values()]
+    output.print_json({"methods": methods, "metrics": metrics, "left_out": left_out})
 
 
 @cli.command()

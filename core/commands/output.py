@@ -14,10 +14,11 @@ from compresslab.planning.estimate import Estimate
 from compresslab.profiles.sensitivity_table import SensitivityTable
 from compresslab.profiles.statistics_files import StatisticsEntry
 from compresslab.recipes.method import Method
+from compresslab.recipes.metric import Metric
 from compresslab.recipes.recipe import Recipe
 from compresslab.records import events
 from compresslab.records.results import ExportRecord, Measurement, RunRecord
-from compresslab.settings import Control, allowed
+from compresslab.settings import Control, Settings, allowed
 from compresslab.store import JobRow, WorkerRow
 from rich.console import Console
 from rich.markup import escape
@@ -245,19 +246,28 @@ def _usual(step: Method) -> dict[str, Any]:
     return {name: getattr(step, name) for name in ("bits", "sparsity", "embedding_bits") if hasattr(step, name)}
 
 
-def print_methods(methods: Iterable[type[Method]]) -> None:
+def print_methods(methods: Iterable[type[Method]], metrics: Iterable[type[Metric]]) -> None:
     for method in methods:
         OUT.print(f"\n[bold]{method.name}[/bold]  {escape(method.title)}: {escape(method.summary)}")
         OUT.print(escape(method.paper), style="dim")
-        rows = [
-            (f"{method.name}.{c.name}", c.default, f"{allowed(c)} {c.unit}".strip(), c.help) for c in method.controls()
-        ]
+        _print_settings(method.name, method.controls())
+    OUT.print("\n[bold]Metrics[/bold]")
+    for metric in metrics:
+        OUT.print(f"\n[bold]{metric.name}[/bold]  {escape(metric.title)}: {escape(metric.summary)}")
+        _print_settings(metric.name, metric.controls())
+
+
+def _print_settings(owner: str, controls: list[Control]) -> None:
+    if controls:
+        rows = [(f"{owner}.{c.name}", c.default, f"{allowed(c)} {c.unit}".strip(), c.help) for c in controls]
         print_table(("setting", "default", "takes", ""), rows)
 
 
-def describe_control(control: Control) -> dict[str, Any]:
+def describe(kind: type[Settings], *about: str) -> dict[str, Any]:
+    """What a class says of itself, and its settings."""
     names = ("name", "kind", "default", "minimum", "maximum", "choices", "unit", "label", "plain", "help")
-    return {name: getattr(control, name) for name in names}
+    settings = [{name: getattr(control, name) for name in names} for control in kind.controls()]
+    return {name: getattr(kind, name) for name in about} | {"settings": settings}
 
 
 def print_jobs(rows: list[JobRow], workers: list[WorkerRow]) -> None:

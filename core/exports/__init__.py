@@ -1,1 +1,1 @@
-"""Formats that other programs load: one file each, listed in `exports.registry`."""
+"""Formats that other programs load: one file each, entry points of the group `compresslab.exports`."""

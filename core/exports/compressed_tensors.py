@@ -40,6 +40,7 @@ class CompressedTensors(Format):
     """Packed codes, scales and zero points; whatever is not quantized stays as it is."""
 
     name: ClassVar[str] = "compressed-tensors"
+    place: ClassVar[int] = 30
     label: ClassVar[str] = "compressed-tensors checkpoint"
     plain: ClassVar[str] = "Small files for servers: vLLM answers from the low bits as they are."
     help: ClassVar[str] = (

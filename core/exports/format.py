@@ -7,6 +7,7 @@ for does. Who adds a format writes one file and one line. Torch is imported insi
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from compresslab.messages import Message
 from compresslab.models.anatomy import Task
 from compresslab.models.facts import ModelFacts
 from compresslab.models.weights import WeightPlan
+from compresslab.registry import LAST
 from compresslab.settings import Settings
 
 if TYPE_CHECKING:  # the engine is the only home of torch
@@ -78,6 +80,7 @@ class Format(Settings):
     """One way to write a compressed model down."""
 
     name: ClassVar[str]
+    place: ClassVar[int] = LAST  # its place where formats are listed
     label: ClassVar[str]  # "Hugging Face checkpoint"
     plain: ClassVar[str]  # for everyone
     help: ClassVar[str]  # for those who know the field's terms
@@ -111,17 +114,17 @@ class Format(Settings):
         """
         return 1e-4
 
+    @abstractmethod
     def estimated_bytes(self, contents: Contents) -> int:
         """Of the weight files."""
-        raise AssertionError(f"{self.name} does not say how large it becomes")
 
+    @abstractmethod
     def write(self, model: CompressedModel, folder: Path) -> None:
         """Everything that the program needs, into an empty folder. Raises BadInput, RunFailed."""
-        raise AssertionError(f"{self.name} does not say how it is written")
 
+    @abstractmethod
     def reopen(self, folder: Path) -> Reopened:
         """The files opened by the program that they are for; where it is missing, read independently of `write`."""
-        raise AssertionError(f"{self.name} does not say how it is opened")
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         """Lines to copy, by program: {"vLLM": "vllm serve ..."}. `place` is a folder, or owner/name on the Hub."""

@@ -36,6 +36,7 @@ class Gguf(Format):
     """One file for llama.cpp."""
 
     name: ClassVar[str] = "gguf"
+    place: ClassVar[int] = 20
     label: ClassVar[str] = "GGUF file"
     plain: ClassVar[str] = "One file for laptops and phones: llama.cpp, Ollama and LM Studio open it."
     help: ClassVar[str] = (

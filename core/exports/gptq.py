@@ -44,6 +44,7 @@ class Gptq(Format):
     """Packed codes, zero points and scales, with quantize_config.json."""
 
     name: ClassVar[str] = "gptq"
+    place: ClassVar[int] = 40
     label: ClassVar[str] = "GPTQ checkpoint"
     plain: ClassVar[str] = "The best known of the small formats: many programs and servers open it."
     help: ClassVar[str] = (

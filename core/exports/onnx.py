@@ -37,6 +37,7 @@ class Onnx(Format):
     """One graph for onnxruntime on a CPU."""
 
     name: ClassVar[str] = "onnx"
+    place: ClassVar[int] = 10
     label: ClassVar[str] = "ONNX graph"
     plain: ClassVar[str] = (
         "Quick on an ordinary computer, with a small script that lets it speak: no torch, no compresslab."

@@ -39,6 +39,7 @@ class Transformers(Format):
     """Dense safetensors, config, tokenizer."""
 
     name: ClassVar[str] = "transformers"
+    place: ClassVar[int] = 50
     label: ClassVar[str] = "Hugging Face checkpoint"
     plain: ClassVar[str] = (
         "Opens almost everywhere, with no special kernels. Smaller only where layers or channels were removed."

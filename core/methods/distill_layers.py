@@ -23,6 +23,8 @@ class DistillLayers(Distiller):
     place: ClassVar[int] = 70
     title: ClassVar[str] = "Learn from the baseline's layers"
     summary: ClassVar[str] = "Trains the smaller model to answer, and on the way there to think, as the baseline does."
+    phrase: ClassVar[str] = "{steps} steps distilled by layers"
+    stage: ClassVar[str] = "Learning from the teacher's layers"
     paper: ClassVar[str] = "Jiao et al. 2019, arXiv:1909.10351"
     tasks: ClassVar[tuple[Task, ...]] = ("causal",)
 

@@ -42,6 +42,8 @@ class PruneChannels(Method):
     summary: ClassVar[str] = (
         "Takes whole channels and attention heads out, so that every matrix gets smaller and faster."
     )
+    phrase: ClassVar[str] = "{mlp:.0%} narrower"
+    stage: ClassVar[str] = "Making it narrower"
     paper: ClassVar[str] = "LLM-Pruner, arXiv:2305.11627; FLAP, arXiv:2312.11983; ZipLM, arXiv:2302.04089"
     tasks: ClassVar[tuple[Task, ...]] = ("causal",)
     renews: ClassVar[bool] = True

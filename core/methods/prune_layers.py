@@ -31,6 +31,8 @@ class PruneLayers(Method):
     title: ClassVar[str] = "Make it shallower"
     kind: ClassVar[Kind] = "prune"
     summary: ClassVar[str] = "Takes whole floors out of the network, those that change least."
+    phrase: ClassVar[str] = "{layers} of its layers out"
+    stage: ClassVar[str] = "Taking layers out"
     paper: ClassVar[str] = "ShortGPT, arXiv:2403.03853; SLEB, arXiv:2402.09025"
     tasks: ClassVar[tuple[Task, ...]] = ("causal",)
     renews: ClassVar[bool] = True

@@ -31,6 +31,7 @@ class PruneSparsegpt(Pruner):
     title: ClassVar[str] = "Prune and make up for it (SparseGPT)"
     kind: ClassVar[Kind] = "prune"
     summary: ClassVar[str] = "Sets weights to zero and lets the others make up for the loss."
+    stage: ClassVar[str] = "Pruning and making up for it"
     paper: ClassVar[str] = "Frantar & Alistarh 2023, arXiv:2301.00774"
 
     mend: int = mending(6)

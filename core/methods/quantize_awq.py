@@ -27,6 +27,7 @@ class QuantizeAwq(GridQuantizer):
     title: ClassVar[str] = "Round with care for what is used (AWQ)"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Rounds, with a finer hand where the model listens most."
+    stage: ClassVar[str] = "Rounding with care for what is used"
     paper: ClassVar[str] = "Lin et al. 2023, arXiv:2306.00978"
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
     renews: ClassVar[bool] = True  # inputs are scaled afterwards, and the weights that read them the other way

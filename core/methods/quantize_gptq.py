@@ -25,6 +25,7 @@ class QuantizeGptq(GridQuantizer):
     title: ClassVar[str] = "Round and make up for it (GPTQ)"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Rounds weight by weight and lets the others make up for the error."
+    stage: ClassVar[str] = "Rounding and making up for it"
     paper: ClassVar[str] = "Frantar et al. 2022, arXiv:2210.17323"
 
     order: Literal["stored", "active"] = setting(

@@ -21,6 +21,7 @@ class QuantizeHqq(GridQuantizer):
     title: ClassVar[str] = "Round on a ruler that fits (HQQ)"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Fits the ruler to most of the weights, without reading any text."
+    stage: ClassVar[str] = "Fitting the rulers"
     paper: ClassVar[str] = "Badri & Shaji 2023, mobiusml.github.io/hqq_blog"
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:

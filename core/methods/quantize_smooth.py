@@ -27,6 +27,8 @@ class QuantizeSmooth(Quantizer):
     title: ClassVar[str] = "Round weights and thoughts (SmoothQuant)"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Rounds the numbers that flow through the model as well, so that chips can multiply them."
+    phrase: ClassVar[str] = "{bits} bit, {activation_bits} bit flowing"
+    stage: ClassVar[str] = "Rounding weights and what flows"
     paper: ClassVar[str] = "Xiao et al. 2022, arXiv:2211.10438"
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
     renews: ClassVar[bool] = True  # inputs are scaled afterwards, and the weights that read them the other way

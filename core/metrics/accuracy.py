@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from compresslab.models.anatomy import Task
@@ -18,6 +18,9 @@ class Accuracy(Metric):
     place: ClassVar[int] = 20
     title: ClassVar[str] = "Accuracy"
     summary: ClassVar[str] = "How many questions it answers rightly, and how many answers changed."
+    values: ClassVar[Mapping[str, str]] = {
+        "accuracy": "Accuracy",
+    }
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from compresslab.recipes.metric import Metric
@@ -22,6 +22,11 @@ class Agreement(Metric):
     place: ClassVar[int] = 40
     title: ClassVar[str] = "Agreement"
     summary: ClassVar[str] = "How often it says what the baseline says."
+    values: ClassVar[Mapping[str, str]] = {
+        "kl_divergence": "KL to the baseline",
+        "top1_agreement": "Same first choice of word",
+        "flipped_answers": "Answers changed",
+    }
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
         from compresslab.engine.measuring.intervals import divergences, flips

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from compresslab.models.anatomy import Task
@@ -20,6 +20,9 @@ class ExactMatch(Metric):
     place: ClassVar[int] = 30
     title: ClassVar[str] = "Exact match"
     summary: ClassVar[str] = "How often its answer is word for word the one in your file."
+    values: ClassVar[Mapping[str, str]] = {
+        "exact_match": "Exact match",
+    }
     tasks: ClassVar[tuple[Task, ...]] = ("seq2seq",)
     in_draft: ClassVar[bool] = False
 

@@ -4,7 +4,7 @@ is measured. What the runtime that answers holds is told with its speed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from compresslab.recipes.metric import Metric
@@ -19,6 +19,12 @@ class Footprint(Metric):
     place: ClassVar[int] = 60
     title: ClassVar[str] = "Size"
     summary: ClassVar[str] = "How much room it takes, on disk and in memory."
+    values: ClassVar[Mapping[str, str]] = {
+        "size_on_disk_bytes": "Size on disk",
+        "weight_memory_bytes": "Weights in memory, in torch",
+        "peak_memory_bytes": "Peak memory, in torch",
+        "sparsity": "Weights at zero",
+    }
     on_examples: ClassVar[bool] = False
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from compresslab.models.anatomy import Task
@@ -18,6 +18,9 @@ class Perplexity(Metric):
     place: ClassVar[int] = 10
     title: ClassVar[str] = "Perplexity"
     summary: ClassVar[str] = "How surprised the model is by real text; lower is better."
+    values: ClassVar[Mapping[str, str]] = {
+        "perplexity": "Perplexity",
+    }
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "seq2seq")
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:

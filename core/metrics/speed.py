@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from compresslab.recipes.metric import Metric
@@ -18,6 +18,19 @@ class Speed(Metric):
     place: ClassVar[int] = 50
     title: ClassVar[str] = "Speed"
     summary: ClassVar[str] = "How fast it reads and writes on this machine, timed beside the baseline."
+    stage: ClassVar[str] = "Timing both, one at a time"
+    values: ClassVar[Mapping[str, str]] = {
+        "ttft_seconds": "Time to first token",
+        "decode_tokens_per_second": "Writing speed",
+        "prefill_tokens_per_second": "Reading speed",
+        "torch_decode_tokens_per_second": "Writing speed, plain torch",
+        "torch_prefill_tokens_per_second": "Reading speed, plain torch",
+        "torch_ttft_seconds": "Time to first token, plain torch",
+        "bandwidth_share": "Share of the memory's reading speed",
+        "torch_bandwidth_share": "Share of the memory's reading speed, plain torch",
+        "runtime_divergence": "KL of the runtime to torch, same weights",
+        "runtime_weight_bytes": "Weights in memory, in the runtime that answers",
+    }
     on_examples: ClassVar[bool] = False
     alone: ClassVar[bool] = True
     in_draft: ClassVar[bool] = False

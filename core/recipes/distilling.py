@@ -16,6 +16,8 @@ class Distiller(Method):
     weights are trained through their rounding (straight-through, Bengio et al. 2013, arXiv:1308.3432)."""
 
     kind: ClassVar[Kind] = "distill"
+    phrase: ClassVar[str] = "{steps} steps distilled"
+    stage: ClassVar[str] = "Learning from the teacher"
     renews: ClassVar[bool] = True
 
     steps: int = setting(

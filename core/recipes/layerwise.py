@@ -110,6 +110,8 @@ def mending(default: int) -> Any:
 class Pruner(LayerMethod):
     """Zeroes single weights: a share of each matrix, or at most N kept in every M along a row."""
 
+    phrase: ClassVar[str] = "{sparsity:.0%} pruned"
+    stage: ClassVar[str] = "Pruning"
     by_row: ClassVar[bool] = False  # the share is taken of every row by itself
 
     sparsity: float = setting(
@@ -217,6 +219,9 @@ def keeping_strength() -> Any:
 
 class Quantizer(LayerMethod):
     """Puts weight matrices on an affine grid of few bits."""
+
+    phrase: ClassVar[str] = "{bits} bit"
+    stage: ClassVar[str] = "Rounding to fewer bits"
 
     bits: int = setting(
         4,

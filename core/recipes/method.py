@@ -6,14 +6,15 @@ and apply itself to a model with it.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from abc import abstractmethod
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from compresslab.errors import BadInput
 from compresslab.messages import Message
 from compresslab.models.anatomy import Task
 from compresslab.models.facts import ModelFacts
 from compresslab.models.weights import WeightPlan
-from compresslab.registry import LAST, Registry
+from compresslab.registry import LAST, Registry, subclass_of
 from compresslab.settings import Settings
 
 Kind = Literal["prune", "distill", "quantize"]
@@ -28,6 +29,8 @@ class Method(Settings):
     kind: ClassVar[Kind]
     summary: ClassVar[str]
     paper: ClassVar[str]
+    phrase: ClassVar[str] = ""  # the step in a few words, its settings in braces: "{bits} bit"; empty: the title
+    stage: ClassVar[str] = ""  # what it does while it works: "Rounding to fewer bits"; empty: the title
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification", "seq2seq")  # of the models that it knows
     renews: ClassVar[bool] = False  # what it leaves is a model of its own: later statistics are taken from that one
 
@@ -62,13 +65,22 @@ class Method(Settings):
         """Expected work, in tokens that go through the model once: for the progress bar alone."""
         return 2_000.0
 
+    @abstractmethod
     def apply(self, model: Any, context: Any) -> None:
         """Change the model in place. Raises Cancelled when the context says so.
 
         They are an engine.models.model.CompressedModel and an engine.steps.context.StepContext; a method says so, here
         it can't be said: the engine stands above.
         """
-        raise AssertionError(f"{self.name} does not say how it is applied")
 
 
-METHODS: Registry[Method] = Registry("compresslab.methods", Method)
+def _usable(thing: Any) -> type[Method]:
+    method = subclass_of(Method)(thing)
+    if method.kind not in get_args(Kind):
+        raise ValueError(f"its kind is {method.kind!r}; it takes one of {', '.join(get_args(Kind))}")
+    if not method.name.startswith(f"{method.kind}_"):
+        raise ValueError(f"its name does not begin with {method.kind}_")
+    return method
+
+
+METHODS: Registry[type[Method]] = Registry("compresslab.methods", _usable)

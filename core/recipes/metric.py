@@ -6,12 +6,14 @@ so that charts converge while it works; what it yields last is its result. The p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from compresslab.models.anatomy import Task
+from compresslab.recipes.method import METHODS
 from compresslab.records.results import Measurement
-from compresslab.registry import LAST, Registry
+from compresslab.registry import LAST, Registry, subclass_of
 from compresslab.settings import Settings
 
 
@@ -22,18 +24,21 @@ class Metric(Settings):
     place: ClassVar[int] = LAST  # its place where metrics are listed
     title: ClassVar[str]
     summary: ClassVar[str]
+    stage: ClassVar[str] = ""  # of one that is `alone`: what it does while it works; empty: the title
+    values: ClassVar[Mapping[str, str]] = {}  # what each of its measurements is called: {"perplexity": "Perplexity"}
     alone: ClassVar[bool] = False  # True: nothing else may run beside it (timing)
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification", "seq2seq")  # no word of it for other models
     on_examples: ClassVar[bool] = True  # False: it needs nothing with a right answer
     in_draft: ClassVar[bool] = True  # False: left out while a slider moves
 
+    @abstractmethod
     def measure(self, context: Any) -> Iterator[list[Measurement]]:
         """What is known so far, more exact each time; the last list is the result.
 
         `context` is an engine.measuring.context.MeasureContext; a metric says so, here it can't be said: the engine
         stands above.
         """
-        raise AssertionError(f"{self.name} does not say how it is measured")
 
 
-METRICS: Registry[Metric] = Registry("compresslab.metrics", Metric)
+TAKEN = ("calibration", "evaluation", "decoding", "recipe")  # what else has settings, where metrics' are named
+METRICS: Registry[type[Metric]] = Registry("compresslab.metrics", subclass_of(Metric), taken=lambda: (*TAKEN, *METHODS))

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from compresslab.errors import CompresslabError
+from compresslab.exports.registry import FORMATS
 from compresslab.files.paths import store_url
 from compresslab.messages import Message
+from compresslab.recipes.method import METHODS
+from compresslab.recipes.metric import METRICS
 from compresslab.records.results import ExportRecord, RunRecord
 from compresslab.store import JobRow, State, Store
 from compresslab.store.runs import remove_folder
@@ -251,6 +254,7 @@ class Worker:
 def serve() -> None:
     """A worker in the foreground, until Ctrl-C or SIGTERM. Raises CompresslabError when there is no store."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    LOG.info("%d methods, %d metrics, %d formats are known", len(METHODS), len(METRICS), len(FORMATS))
     worker = Worker(Store(store_url()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())

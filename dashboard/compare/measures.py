@@ -99,7 +99,7 @@ def _row_html(members: Sequence[Member], row: Row, words: Words) -> str:
         )
         if part
     )
-    name = words.known(f"metric.{row.metric}", row.metric)
+    name = words.measurement(row.metric)
     scale = _scale(row)
     cells = "".join(
         _cell_html(cell, member, place == row.best, scale, words)

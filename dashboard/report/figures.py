@@ -111,7 +111,7 @@ def _compared(metric: str, records: Sequence[RunRecord], words: Words) -> Drawn 
     known = [(name, found, color) for name, found, color in rows if found is not None]
     if all(color == BASELINE for _, _, color in known):
         return None
-    title = words.known(f"metric.{metric}", metric)
+    title = words.measurement(metric)
     described = words("report.chart.compared", what=title, values=_in_words(known, words))
     height = 60 + ROW_HEIGHT * len(known)
     return Drawn(metric, title, _bars(known, words), described, height)

@@ -106,7 +106,7 @@ def _compared(records: Sequence[RunRecord], words: Words) -> pd.DataFrame:
     rows = []
     for metric in metrics:
         before = records[0].find(metric, "baseline")
-        row = {words("measure.metric"): words.known(f"metric.{metric}", metric)}
+        row = {words("measure.metric"): words.measurement(metric)}
         row[words("measure.baseline")] = formats.measured(before, words.language) if before else ""
         for place, record in enumerate(records):
             found = record.find(metric)

@@ -78,7 +78,7 @@ def _line(session: State, record: RunRecord, offer: Offer, jobs: dict[int, JobRo
     written = exported.newest(record, name)
     with st.container(key=f"exportline_{name}"):
         about, size, act = st.columns(WIDTHS, vertical_alignment="center", gap="medium")
-        about.markdown(f"**{words.known(f'format.{name}.label', offer.form.label)}**")
+        about.markdown(f"**{words.format_label(name)}**")
         about.caption(exported.what_it_is(offer, words))
         if offer.refusal:
             size.caption(f"{words('export.refused')} {escaped(words.said(offer.refusal))}")

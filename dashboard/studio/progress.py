@@ -30,7 +30,7 @@ def progress_text(session: State, job: JobRow, words: Words) -> str:
     if progress is None:
         return words("job.starting")
     left = formats.seconds_left(progress.seconds_left, words.language)
-    return " · ".join(filter(None, [words.known(f"stage.{progress.stage}", progress.stage), left]))
+    return " · ".join(filter(None, [words.stage(progress.stage), left]))
 
 
 def queue_text(job_id: int, words: Words) -> str:

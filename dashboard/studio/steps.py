@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import streamlit as st
+from compresslab.exports.registry import FORMATS
 from compresslab.models.facts import ModelFacts
 from compresslab.recipes.method import METHODS, Kind
+from compresslab.recipes.metric import METRICS
 from compresslab_dashboard import forms, state
 from compresslab_dashboard.sketch import KINDS, Block
 from compresslab_dashboard.studio.presets import presets
@@ -50,6 +52,15 @@ def stack(words: Words, facts: ModelFacts | None) -> None:
     with st.container(horizontal=True, key="stack_foot"):
         _add_step(words, facts)
         presets(words, known=facts is not None)
+    _left_out(words)
+
+
+def _left_out(words: Words) -> None:
+    """What another package brought and can't be used: told where its methods would be found."""
+    for broken in (*METHODS.broken, *METRICS.broken, *FORMATS.broken):
+        st.warning(
+            words("recipe.left_out", name=escaped(broken.name), package=broken.package, reason=escaped(broken.reason))
+        )
 
 
 def _block(block: Block, words: Words, limits: dict[str, float]) -> Block:

@@ -8,12 +8,13 @@ in English.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from compresslab.exports.registry import FORMATS
 from compresslab.messages import Message
 from compresslab.messages.catalogue import Catalogue, read
 from compresslab.recipes.method import METHODS
@@ -109,6 +110,23 @@ class Words:
     def summary(self, name: str) -> str:
         return self.known(f"{name}.summary", _declared(name, "summary"))
 
+    def phrase(self, name: str, settings: Mapping[str, Any]) -> str:
+        """A step in a few words. Raises KeyError for a setting that its phrase names and the step does not have."""
+        phrase = self.known(f"step.{name}", _declared(name, "phrase"))
+        return phrase.format(**settings) if phrase else self.title(name)
+
+    def stage(self, name: str) -> str:
+        """What is done while a stage, a method or a metric works."""
+        return self.known(f"stage.{name}", _declared(name, "stage") or self.title(name))
+
+    def measurement(self, name: str) -> str:
+        """Of one value that a metric measures."""
+        declared = (metric.values[name] for metric in METRICS.values() if name in metric.values)
+        return self.known(f"metric.{name}", next(declared, name))
+
+    def format_label(self, name: str) -> str:
+        return self.known(f"format.{name}.label", FORMATS[name].label if name in FORMATS else name)
+
 
 @cache
 def words_of(language: str) -> Words:
@@ -126,5 +144,6 @@ def escaped(text: str) -> str:
 
 
 def _declared(name: str, what: str) -> str:
+    """What a class says of itself in English; of one that is not known here its name, and nothing more."""
     kind = METHODS.get(name) or METRICS.get(name)
-    return str(getattr(kind, what)) if kind else name
+    return str(getattr(kind, what, "")) if kind else name if what == "title" else ""

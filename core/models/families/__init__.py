@@ -24,7 +24,7 @@ from compresslab.models.families.roberta import ROBERTA
 from compresslab.models.families.smollm3 import SMOLLM3
 from compresslab.models.families.t5 import T5
 from compresslab.models.family import Config, Family
-from compresslab.registry import DataRegistry
+from compresslab.registry import Registry, instance_of
 
 OURS = (
     LLAMA,
@@ -47,7 +47,7 @@ OURS = (
     T5,
     BART,
 )
-FAMILIES = DataRegistry("compresslab.families", Family, {family.model_type: family for family in OURS})
+FAMILIES: Registry[Family] = Registry("compresslab.families", instance_of(Family), ours=OURS)
 
 
 def anatomy(config: Config) -> Anatomy:
