@@ -8,9 +8,9 @@ from typing import Any
 from compresslab.errors import BadInput
 from compresslab.grids.affine import Affine
 from compresslab.grids.grid import Grid
-from compresslab.registry import Registry
+from compresslab.registry import Registry, subclass_of
 
-GRIDS: Registry[Grid] = Registry("compresslab.grids", Grid)  # type: ignore[type-abstract] # what is loaded is none
+GRIDS: Registry[type[Grid]] = Registry("compresslab.grids", subclass_of(Grid))
 
 
 def described(name: str, bits: int, group_size: int, symmetric: bool, where: str) -> Grid:
