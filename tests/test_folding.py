@@ -11,6 +11,7 @@ from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.engine.steps.folding import folds
+from compresslab.engine.steps.groups import SolvedGroup
 from compresslab.grids.affine import Affine
 from safetensors.torch import load_file, save_file
 
@@ -50,9 +51,16 @@ def some_scales(fold, model):
     return fold.allowed(torch.rand(d, generator=generator) * 3 + 0.2)
 
 
+def divide(fold, model, scales):
+    """Put what makes the channels, divided, into the model; returns the scales that took effect."""
+    divided = fold.divided(model, scales)
+    SolvedGroup(others=divided.changed).put_into(model, ())
+    return divided.scales
+
+
 def fold_all(model):
     for fold in folds(model):
-        taken = fold.divide(model, some_scales(fold, model))
+        taken = divide(fold, model, some_scales(fold, model))
         model.settle({name: model.weight(name) * taken for name in fold.readers})
 
 
@@ -74,7 +82,7 @@ def test_rows_that_are_on_a_grid_keep_their_codes(baseline, family):
             before = round_to_nearest(model.weight(fold.writer), Affine(4, 16, False))
             model.quantize(fold.writer, before)
             scales = some_scales(fold, model)
-            taken = fold.divide(model, scales)
+            taken = divide(fold, model, scales)
             assert torch.allclose(taken, scales)
             stored = model.stored[fold.writer]
             assert torch.equal(stored.codes, before.codes)
@@ -92,7 +100,7 @@ def test_readers_are_multiplied_by_what_a_coarse_norm_was_divided_by(baseline):
     model.settle({fold.writer: model.weight(fold.writer)})
     before = model.weight(fold.writer)
     scales = some_scales(fold, model)
-    taken = fold.divide(model, scales)
+    taken = divide(fold, model, scales)
     assert not torch.equal(taken, scales)
     assert torch.allclose(taken, scales, rtol=2**-8)
     assert torch.allclose(model.weight(fold.writer) * taken, before, rtol=1e-6)
@@ -160,7 +168,7 @@ def test_smoothing_loses_less_where_channels_differ(session, tiny_recipe, tmp_pa
     model = outlying(tmp_path)
     recipe = tiny_recipe("mistral", {"quantize_smooth": {}}).model_copy(update={"model": model})
     smooth = divergence(session, recipe)
-    monkeypatch.setattr("compresslab.engine.steps.folding.by_reader", lambda model, chosen: {})
+    monkeypatch.setattr("compresslab.engine.steps.folding.Folds.of_group", lambda self, names: None)
     assert smooth < 0.5 * divergence(Session(), recipe)
 
 

@@ -412,13 +412,13 @@ def solves(monkeypatch):
     """How many matrices the solver has worked on."""
     from compresslab.engine.steps import solving
 
-    seen, run = [], solving.run
+    seen, gptq = [], solving.gptq
 
-    def count(model, names, *args, **kwargs):
-        seen.extend(names)
-        run(model, names, *args, **kwargs)
+    def count(group, rounding):
+        seen.extend(group.names)
+        return gptq(group, rounding)
 
-    monkeypatch.setattr(solving, "run", count)
+    monkeypatch.setattr(solving, "gptq", count)
     return seen
 
 
@@ -453,10 +453,10 @@ def test_other_weights_are_solved_anew(opened, solves, make_job):
 
 
 def test_mending_is_done_again_only_where_a_setting_changed(opened, monkeypatch, make_job):
-    from compresslab.engine.steps import pruning
+    from compresslab.engine.steps import solving
 
-    seen, refine = [], pruning.refine
-    monkeypatch.setattr(pruning, "refine", lambda *args, **kwargs: seen.append(1) or refine(*args, **kwargs))
+    seen, refine = [], solving.refine
+    monkeypatch.setattr(solving, "refine", lambda *args, **kwargs: seen.append(1) or refine(*args, **kwargs))
     session, counts, wanda = Session(), [], {"sparsity": 0.5, "mend": 2}
     for settings in (wanda, wanda | {"overrides": {"layers.1.mlp.*": {"sparsity": 0.6}}}):
         seen.clear()

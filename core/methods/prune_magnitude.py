@@ -24,6 +24,6 @@ class PruneMagnitude(Pruner):
     paper: ClassVar[str] = "Han et al. 2015, arXiv:1506.02626"
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from compresslab.engine.steps.pruning import prune_by_score
+        from compresslab.engine.steps.pruning import magnitude, prune_by_score
 
-        prune_by_score(model, self, context, inputs=False)
+        prune_by_score(model, self, context, magnitude, inputs=False)

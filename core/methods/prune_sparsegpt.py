@@ -7,7 +7,6 @@ conjugate gradients (solvers.least_squares), which the paper does not do; `mend:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -20,9 +19,9 @@ from compresslab.recipes.method import Kind, Method
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from compresslab.engine.inputs.calibration import InputStatistics
     from compresslab.engine.models.model import CompressedModel
     from compresslab.engine.steps.context import StepContext
+    from compresslab.engine.steps.groups import Group
 
 
 class PruneSparsegpt(Pruner):
@@ -73,25 +72,28 @@ class PruneSparsegpt(Pruner):
         return replace(super().foresee_weight(weight), grid=self.grid)
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from compresslab.engine.solvers.optimal_brain import Target
         from compresslab.engine.solvers.rounding import round_to_nearest
-        from compresslab.engine.steps import pruning, solving
+        from compresslab.engine.steps import pruning
+        from compresslab.engine.steps.driver import solve_groups
+        from compresslab.engine.steps.groups import SolvedGroup
+        from compresslab.engine.steps.solving import sparsegpt
 
-        shares = pruning.shares(model, self, context, inputs=True)
+        def solve(group: Group, own: PruneSparsegpt) -> SolvedGroup:
+            return sparsegpt(
+                group,
+                sparsity=own.sparsity,
+                pattern=own.pattern,
+                grid=own.grid,
+                dampening=own.dampening,
+                refinements=own.mend,
+            )
+
+        def fall_back(group: Group, own: PruneSparsegpt) -> SolvedGroup:
+            mask = group.each(lambda one: pruning.mask_of(pruning.magnitude(one), own, one.earlier))
+            if own.grid is None:
+                return SolvedGroup(mask=mask)
+            return SolvedGroup(mask=mask, stored=round_to_nearest(group.weight.masked_fill(mask, 0), own.grid))
+
+        shares = pruning.shares(model, self, context, pruning.magnitude_times_norm, inputs=True)
         chosen = {name: own for name, own in shares.items() if not own.idle or own.grid}
-
-        def solve(names: Sequence[str], own: PruneSparsegpt, statistics: InputStatistics) -> None:
-            weight = statistics.aim(solving.stacked(model, names), own.dampening)
-            fitted = None if own.grid is None else solving.fitted(weight, own.grid, statistics, searched=True)
-            target = Target(fitted, own.sparsity, own.pattern)
-            before = [model.weight(name) for name in names]
-            solving.run(model, names, weight, target, statistics, context, dampening=own.dampening, order=None)
-            if own.grid is None:  # on a grid there is nothing left to move
-                pruning.mend(names, before, model, own, statistics, context)
-
-        def instead(name: str, own: PruneSparsegpt) -> None:
-            model.prune(name, pruning.mask_of(model.weight(name).abs(), own, model.masks.get(name)))
-            if own.grid is not None:
-                model.quantize(name, round_to_nearest(model.weight(name), own.grid))
-
-        solving.solve_groups(model, chosen, context, solve, instead)
+        solve_groups(model, chosen, context, solve, fall_back=fall_back)

@@ -25,6 +25,6 @@ class PruneWanda(Pruner):
     by_row: ClassVar[bool] = True
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from compresslab.engine.steps.pruning import prune_by_score
+        from compresslab.engine.steps.pruning import magnitude_times_norm, prune_by_score
 
-        prune_by_score(model, self, context, inputs=True)
+        prune_by_score(model, self, context, magnitude_times_norm, inputs=True)

@@ -7,7 +7,6 @@ there already, so that no activations are needed; the scales go into what comes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compresslab.models.anatomy import Task
@@ -16,9 +15,9 @@ from compresslab.recipes.method import Kind
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from compresslab.engine.inputs.calibration import InputStatistics
     from compresslab.engine.models.model import CompressedModel
     from compresslab.engine.steps.context import StepContext
+    from compresslab.engine.steps.groups import Group, SolvedGroup
 
 
 class QuantizeAwq(GridQuantizer):
@@ -52,34 +51,24 @@ class QuantizeAwq(GridQuantizer):
     )
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from compresslab.engine.solvers.rounding import round_to_nearest
-        from compresslab.engine.steps import folding, scaling, solving
+        from compresslab.engine.steps.driver import round_outside, rounded_to_nearest, solve_groups
+        from compresslab.engine.steps.folding import Folds
+        from compresslab.engine.steps.scaling import awq
+        from compresslab.engine.steps.solving import Rounding
 
         chosen = dict(model.chosen(self))
-        folds = folding.by_reader(model, chosen)
-        folding.tell(model, folds, chosen, context.job)
+        folds = Folds(model, chosen)
+        folds.tell(chosen, context.job)
 
-        def solve(names: Sequence[str], own: QuantizeAwq, statistics: InputStatistics) -> None:
-            fold = folding.of_group(folds, names)
-            scaling.quantize_scaled(
-                model,
-                names,
+        def solve(group: Group, own: QuantizeAwq) -> SolvedGroup:
+            rounding = Rounding(
                 own.linear_grid,
-                statistics,
-                fold,
-                context,
-                dampening=own.dampening,
-                solved=own.rounding == "gptq",
+                own.dampening,
                 searched=own.search,
+                solved=own.rounding == "gptq",
                 keep_strength=own.keep_strength,
             )
+            return awq(group, rounding, folds.of_group(group.names), model)
 
-        def instead(name: str, own: QuantizeAwq) -> None:
-            model.quantize(name, round_to_nearest(model.weight(name), own.linear_grid))
-
-        def beside(names: Sequence[str]) -> list[str]:
-            fold = folding.of_group(folds, names)
-            return [] if fold is None else fold.tensors(model)
-
-        solving.solve_groups(model, chosen, context, solve, instead, beside)
-        solving.round_outside(model, chosen)
+        solve_groups(model, chosen, context, solve, fall_back=rounded_to_nearest, others=folds.tensors)
+        round_outside(model, chosen)

@@ -6,7 +6,6 @@ arXiv:2210.17323, section 3. Groups keep their place whatever the order (static 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compresslab.recipes.layerwise import GridQuantizer, keeping_strength, searching
@@ -14,9 +13,9 @@ from compresslab.recipes.method import Kind
 from compresslab.settings import setting
 
 if TYPE_CHECKING:
-    from compresslab.engine.inputs.calibration import InputStatistics
     from compresslab.engine.models.model import CompressedModel
     from compresslab.engine.steps.context import StepContext
+    from compresslab.engine.steps.groups import Group, SolvedGroup
 
 
 class QuantizeGptq(GridQuantizer):
@@ -48,32 +47,20 @@ class QuantizeGptq(GridQuantizer):
     )
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from compresslab.engine.solvers.optimal_brain import Target
-        from compresslab.engine.solvers.rounding import round_to_nearest
-        from compresslab.engine.steps import solving
+        from compresslab.engine.steps.driver import round_outside, rounded_to_nearest, solve_groups
+        from compresslab.engine.steps.solving import Rounding, gptq
+
+        def solve(group: Group, own: QuantizeGptq) -> SolvedGroup:
+            rounding = Rounding(
+                own.linear_grid,
+                own.dampening,
+                searched=own.search,
+                active_first=own.order == "active",
+                refit=own.search,
+                keep_strength=own.keep_strength,
+            )
+            return gptq(group, rounding)
 
         chosen = dict(model.chosen(self))
-
-        def solve(names: Sequence[str], own: QuantizeGptq, statistics: InputStatistics) -> None:
-            order = solving.order_of(statistics, active_first=own.order == "active")
-            weight = statistics.aim(solving.stacked(model, names), own.dampening, order)
-            fitted = solving.fitted(weight, own.linear_grid, statistics, searched=own.search)
-            kept, dampening = own.keep_strength, own.dampening
-            solving.run(
-                model,
-                names,
-                weight,
-                Target(fitted),
-                statistics,
-                context,
-                dampening=dampening,
-                order=order,
-                refit=own.search,
-                keep_strength=kept,
-            )
-
-        def instead(name: str, own: QuantizeGptq) -> None:
-            model.quantize(name, round_to_nearest(model.weight(name), own.linear_grid))
-
-        solving.solve_groups(model, chosen, context, solve, instead)
-        solving.round_outside(model, chosen)
+        solve_groups(model, chosen, context, solve, fall_back=rounded_to_nearest)
+        round_outside(model, chosen)

@@ -26,8 +26,6 @@ class QuantizeHqq(GridQuantizer):
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         from compresslab.engine.solvers.half_quadratic import half_quadratic
+        from compresslab.engine.steps.driver import round_each
 
-        for name, own in context.each(model.chosen(self)):
-            grid = own.grid_for(model.weights[name])
-            assert grid is not None  # chosen because it has one
-            model.quantize(name, half_quadratic(model.weight(name), grid))
+        round_each(model, self, context, half_quadratic)

@@ -25,8 +25,6 @@ class QuantizeRtn(GridQuantizer):
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         from compresslab.engine.solvers.rounding import round_to_nearest
+        from compresslab.engine.steps.driver import round_each
 
-        for name, own in context.each(model.chosen(self)):
-            grid = own.grid_for(model.weights[name])
-            assert grid is not None  # chosen because it has one
-            model.quantize(name, round_to_nearest(model.weight(name), grid))
+        round_each(model, self, context, round_to_nearest)

@@ -7,7 +7,6 @@ arXiv:2211.10438, section 4: s_j = max|X_j|^alpha / max|W_j|^(1 - alpha), inputs
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from compresslab.models.anatomy import Task
@@ -19,6 +18,7 @@ from compresslab.settings import setting
 if TYPE_CHECKING:
     from compresslab.engine.models.model import CompressedModel
     from compresslab.engine.steps.context import StepContext
+    from compresslab.engine.steps.groups import Group, SolvedGroup
 
 
 class QuantizeSmooth(Quantizer):
@@ -81,17 +81,24 @@ class QuantizeSmooth(Quantizer):
         return replace(super().foresee_weight(weight), activation_bits=bits)
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from compresslab.engine.steps import folding, scaling, solving
+        from compresslab.engine.steps.driver import round_outside, solve_groups
+        from compresslab.engine.steps.folding import Folds
+        from compresslab.engine.steps.scaling import smoothquant
 
         chosen = dict(model.chosen(self))
-        folds = folding.by_reader(model, chosen)
-        folding.tell(model, folds, chosen, context.job)
-        linear = [name for name in chosen if model.weights[name].role == "linear"]
-        for group, statistics in context.with_statistics(model, linear, hessian=False):
-            for names, own in solving.alike(group, chosen):
-                fold = folding.of_group(folds, names)
-                beside = [] if fold is None else fold.tensors(model)
-                make = partial(scaling.quantize_smoothed, model, names, own.linear_grid, own.alpha, statistics, fold)
-                context.solve(model, [*names, *beside], own, make)
-                model.round_inputs(names, own.activation_bits)
-        solving.round_outside(model, chosen)
+        folds = Folds(model, chosen)
+        folds.tell(chosen, context.job)
+
+        def solve(group: Group, own: QuantizeSmooth) -> SolvedGroup:
+            return smoothquant(group, own.linear_grid, own.alpha, folds.of_group(group.names), model)
+
+        solve_groups(
+            model,
+            chosen,
+            context,
+            solve,
+            needs="norms",
+            others=folds.tensors,
+            input_bits=lambda own: own.activation_bits,
+        )
+        round_outside(model, chosen)

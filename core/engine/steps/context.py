@@ -11,11 +11,9 @@ from compresslab.engine.inputs.cache import Origin, StatisticsCache, identity
 from compresslab.engine.inputs.calibration import Group, InputStatistics
 from compresslab.engine.inputs.walk import sequential_statistics
 from compresslab.engine.job import Job
-from compresslab.engine.models.device import threads_for
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tokens import label
 from compresslab.engine.steps.solutions import Solutions
-from compresslab.recipes.method import Method
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Loss
 from compresslab.records.results import LossPoint
@@ -115,24 +113,9 @@ class StepContext:
         text = label(self.recipe.calibration.text)
         return Origin(self.source, self.calibration(), self.recipe.model, text)
 
-    def solve(self, model: CompressedModel, names: Sequence[str], own: Method, make: Callable[[], None]) -> None:
-        """Let `make` change these matrices, and nothing but them, under the settings `own`.
-
-        What it made of the same weights with the same settings and statistics is taken from memory instead.
-        """
-        with threads_for(sum(model.weights[name].count for name in names)):
-            self._solve(model, names, own, make)
-
-    def _solve(self, model: CompressedModel, names: Sequence[str], own: Method, make: Callable[[], None]) -> None:
-        if self.recipe.calibration.statistics == "sequential" or model.offloaded:
-            make()
-            return
-        settings = own.model_dump_json(exclude={"ignore", "overrides"})  # they have chosen the matrices already
-        key = (self._statistics_id, self.seed, own.name, settings)
-        self.session.solutions.solve(model, names, key, self.job, make)
-
     @cached_property
-    def _statistics_id(self) -> str:
+    def statistics_id(self) -> str:
+        """Names the input statistics by everything that they depend on; nothing is measured."""
         return identity(self.source, self.calibration(), hessian=True)
 
     def calibration(self) -> Tensor:

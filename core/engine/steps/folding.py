@@ -9,7 +9,7 @@ Rows that are on a grid already take the division in their scales: the codes sta
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,14 @@ from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.models.anatomy import Norm
 from compresslab.models.narrowing import widths_now
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Divided:
+    """What makes the channels, divided."""
+
+    scales: Tensor  # [d], that took effect: they differ from those asked for where a norm is stored in few bits
+    changed: dict[str, Tensor | QuantizedWeight]  # weights by name
 
 
 @dataclass(frozen=True)
@@ -56,19 +64,15 @@ class Fold:
             return rows
         return rows.view(-1, 1, self.head_dim).expand(-1, self.heads_sharing, -1).flatten()
 
-    def divide(self, model: CompressedModel, scales: Tensor) -> Tensor:
-        """Divide what the readers read by `scales` [d], which are allowed ones, and say which took effect: [d].
-
-        They differ where the weight of a norm is stored in few bits; the readers are to be multiplied by what it says.
-        """
+    def divided(self, model: CompressedModel, scales: Tensor) -> Divided:
+        """What the readers read, divided by `scales` [d], which are allowed ones. The model stays as it is."""
         if self.norm is not None:
-            return self._divide_norm(model, self.norm, scales)
+            return self._divided_norm(model, self.norm, scales)
         rows = self._per_row(scales.log()).exp()
-        for name in self.tensors(model):
-            _divide_rows(model, name, self.rows, rows)
-        return self._per_reader(rows)
+        changed = {name: _divided_rows(model, name, self.rows, rows) for name in self.tensors(model)}
+        return Divided(self._per_reader(rows), changed)
 
-    def _divide_norm(self, model: CompressedModel, norm: Norm, scales: Tensor) -> Tensor:
+    def _divided_norm(self, model: CompressedModel, norm: Norm, scales: Tensor) -> Divided:
         one = 1.0 if norm.kind == "rms_plus_one" else 0.0
         before = model.weight(self.writer)
         stored = ((before + one) / scales - one).to(STORAGE[model.weights[self.writer].dtype])
@@ -76,12 +80,11 @@ class Fold:
         usable = after != 0
         taken = torch.where(usable, (before + one) / torch.where(usable, after, 1.0), 1.0)
         usable = taken > 0  # a channel that the norm switches off is left as it is
-        new = {self.writer: torch.where(usable, stored.float(), before)}
+        changed: dict[str, Tensor | QuantizedWeight] = {self.writer: torch.where(usable, stored.float(), before)}
         taken = torch.where(usable, taken, 1.0)
         if self.bias in model.weights:
-            new[self.bias] = model.weight(self.bias) / taken
-        model.settle(new)
-        return taken
+            changed[self.bias] = model.weight(self.bias) / taken
+        return Divided(taken, changed)
 
 
 def folds(model: CompressedModel) -> Iterator[Fold]:
@@ -93,29 +96,36 @@ def folds(model: CompressedModel) -> Iterator[Fold]:
             yield _up_to_output(model, layer)
 
 
-def by_reader(model: CompressedModel, chosen: Collection[str]) -> dict[str, Fold]:
-    """The folds of which every matrix may be changed, by each of their readers."""
-    return {
-        reader: fold
-        for fold in folds(model)
-        if set(fold.readers) <= set(chosen) and (fold.norm is not None or fold.writer in chosen)
-        for reader in fold.readers
-    }
+class Folds:
+    """The folds of which every matrix may be changed."""
 
+    def __init__(self, model: CompressedModel, chosen: Collection[str]) -> None:
+        self._model = model
+        self._by_reader = {
+            reader: fold
+            for fold in folds(model)
+            if set(fold.readers) <= set(chosen) and (fold.norm is not None or fold.writer in chosen)
+            for reader in fold.readers
+        }
 
-def of_group(found: Mapping[str, Fold], names: Sequence[str]) -> Fold | None:
-    """The fold whose readers these are, all of them; None where there is none."""
-    fold = found.get(names[0])
-    return fold if fold is not None and set(fold.readers) == set(names) else None
+    def of_group(self, names: Sequence[str]) -> Fold | None:
+        """The fold whose readers these are, all of them; None where there is none."""
+        fold = self._by_reader.get(names[0])
+        return fold if fold is not None and set(fold.readers) == set(names) else None
 
+    def tensors(self, names: Sequence[str]) -> list[str]:
+        """What changes beside these readers."""
+        fold = self.of_group(names)
+        return [] if fold is None else fold.tensors(self._model)
 
-def tell(model: CompressedModel, found: Mapping[str, Fold], chosen: Iterable[str], job: Job) -> None:
-    """Write into the record which matrices are treated without scales, and why."""
-    plain = [name for name in chosen if name not in found and model.weights[name].role == "linear"]
-    if not plain:
-        return
-    kinds = sorted({name.rpartition(f".{model.weights[name].layer}.")[2].removesuffix(".weight") for name in plain})
-    job.remember("scaling.none_moved", kinds=kinds, family=model.facts.family)
+    def tell(self, chosen: Iterable[str], job: Job) -> None:
+        """Write into the record which matrices are treated without scales, and why."""
+        weights = self._model.weights
+        plain = [name for name in chosen if name not in self._by_reader and weights[name].role == "linear"]
+        if not plain:
+            return
+        kinds = sorted({name.rpartition(f".{weights[name].layer}.")[2].removesuffix(".weight") for name in plain})
+        job.remember("scaling.none_moved", kinds=kinds, family=self._model.facts.family)
 
 
 def _before_attention_and_mlp(model: CompressedModel, layer: int) -> Iterator[Fold]:
@@ -153,12 +163,11 @@ def _passes_scales(model: CompressedModel) -> bool:
     return model.facts.anatomy.mlp.gate is not None or model.facts.activation == "relu"
 
 
-def _divide_rows(model: CompressedModel, name: str, rows: tuple[int, ...], by: Tensor) -> None:
+def _divided_rows(model: CompressedModel, name: str, rows: tuple[int, ...], by: Tensor) -> Tensor | QuantizedWeight:
     """Rows of a matrix, or entries of its bias."""
     stored = model.stored[name]
     whole = torch.ones(len(model.weight(name)), device=by.device).index_copy_(0, torch.tensor(rows).to(by.device), by)
     if isinstance(stored, QuantizedWeight):
-        model.quantize(name, stored.rescaled(stored.scales / whole.unsqueeze(1)))
-    else:
-        value = model.weight(name)
-        model.settle({name: value / whole.view(-1, *[1] * (value.ndim - 1))})
+        return stored.rescaled(stored.scales / whole.unsqueeze(1))
+    value = model.weight(name)
+    return value / whole.view(-1, *[1] * (value.ndim - 1))

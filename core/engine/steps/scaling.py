@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 from compresslab.engine.inputs.calibration import InputStatistics
 from compresslab.engine.models.model import CompressedModel
-from compresslab.engine.solvers.optimal_brain import Target, solve
-from compresslab.engine.solvers.rounding import round_to_nearest, unbiased
-from compresslab.engine.steps import solving
-from compresslab.engine.steps.context import StepContext
+from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.engine.steps.folding import Fold
+from compresslab.engine.steps.groups import Group, SolvedGroup
+from compresslab.engine.steps.solving import Rounding, rounded
 from compresslab.grids.grid import Grid
 from torch import Tensor
 
@@ -19,67 +18,35 @@ EXPONENTS = 20  # from 0, which scales nothing, to just below 1
 FAINTEST = 1e-4  # of the strongest channel: what a channel that is hardly active counts
 
 
-def quantize_scaled(
-    model: CompressedModel,
-    names: Sequence[str],
-    grid: Grid,
-    statistics: InputStatistics,
-    fold: Fold | None,
-    context: StepContext,
-    *,
-    dampening: float,
-    solved: bool,
-    searched: bool,
-    keep_strength: bool,
-) -> None:
-    """Round matrices that share an input, scaled where there is a fold; by the GPTQ solve where that is asked for.
-
-    Raises Unfactorable, Cancelled.
-    """
-    weight = statistics.aim(solving.stacked(model, names), dampening)
-    scales = torch.ones(weight.shape[1], device=weight.device)
-    if fold is not None:
-        scales = best_scales(weight, grid, statistics, fold, context)
-    scaled = _scaled(statistics, scales)
-    order = solving.order_of(scaled, active_first=True) if solved else None
-    factor = scaled.factor(dampening, order) if solved else None  # before anything is changed: it may fail
-    if fold is not None:
-        scales = fold.divide(model, scales)
-    weight = weight * scales
-    fitted = solving.fitted(weight, grid, scaled, searched=searched)
-    if factor is None:
-        stored = fitted.round(weight)
-    else:
-        earlier = solving.stacked_mask(model, names)
-        stored = solve([weight], factor, Target(fitted), context.check, earlier=earlier, order=order).quantized
-    if keep_strength:
-        stored = unbiased(weight, stored, solving.importance(scaled))
-    solving.put(model, names, stored)
+def awq(group: Group, rounding: Rounding, fold: Fold | None, model: CompressedModel) -> SolvedGroup:
+    """Matrices on a grid, scaled where there is a fold. Raises Unfactorable, Cancelled."""
+    statistics = group.statistics
+    weight = statistics.aim(group.weight, rounding.dampening)
+    if fold is None:
+        return SolvedGroup(stored=rounded(group, weight, statistics, rounding))
+    scales = best_scales(weight, rounding.grid, statistics, fold, group.check)
+    divided = fold.divided(model, scales)
+    stored = rounded(group, weight * divided.scales, _scaled(statistics, scales), rounding)
+    return SolvedGroup(stored=stored, others=divided.changed)
 
 
-def quantize_smoothed(
-    model: CompressedModel,
-    names: Sequence[str],
-    grid: Grid,
-    alpha: float,
-    statistics: InputStatistics,
-    fold: Fold | None,
-) -> None:
-    """Share the burden of strong inputs out where there is a fold, then round to nearest."""
-    scales = torch.ones_like(statistics.peaks)
-    if fold is not None:
-        largest = solving.stacked(model, names).abs().amax(0)
-        wanted = _positive(statistics.peaks) ** alpha / _positive(largest) ** (1 - alpha)
-        scales = fold.divide(model, fold.allowed(wanted))
-    for name in names:
-        model.quantize(name, round_to_nearest(model.weight(name) * scales, grid))
+def smoothquant(group: Group, grid: Grid, alpha: float, fold: Fold | None, model: CompressedModel) -> SolvedGroup:
+    """Matrices rounded to nearest, the burden of strong inputs shared out before where there is a fold."""
+    if fold is None:
+        return SolvedGroup(stored=round_to_nearest(group.weight, grid))
+    peaks, largest = group.statistics.peaks, group.weight.abs().amax(0)
+    wanted = _positive(peaks) ** alpha / _positive(largest) ** (1 - alpha)
+    divided = fold.divided(model, fold.allowed(wanted))
+    return SolvedGroup(stored=round_to_nearest(group.weight * divided.scales, grid), others=divided.changed)
 
 
-def best_scales(weight: Tensor, grid: Grid, statistics: InputStatistics, fold: Fold, context: StepContext) -> Tensor:
+def best_scales(
+    weight: Tensor, grid: Grid, statistics: InputStatistics, fold: Fold, check: Callable[[], None]
+) -> Tensor:
     """The scales [d] of all exponents tried with the least error of what the matrices [r, d] give."""
     least, best = float("inf"), torch.ones_like(statistics.norms)
     for step in range(EXPONENTS):
-        context.check()
+        check()
         scales = fold.allowed(_strengths(statistics.norms, step / EXPONENTS))
         lost = round_to_nearest(weight * scales, grid).dequantize() / scales - weight
         error = float(((lost @ statistics.hessian) * lost).sum())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from cachetools import LRUCache
 from compresslab.engine.job import Job
-from compresslab.engine.lru import get_or_make, lru_by_bytes
+from compresslab.engine.lru import lru_by_bytes
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.messages import Message
@@ -31,27 +31,25 @@ class Solutions:
         self._kept: LRUCache[Hashable, _Solution] = lru_by_bytes(4 * 2**30, share_of_memory=1 / 16)
         self._digests = WeakIdKeyDictionary()  # tensors are never changed in place: one that is known stays as it is
 
-    def solve(
-        self, model: CompressedModel, names: Sequence[str], key: Hashable, job: Job, make: Callable[[], None]
-    ) -> None:
-        """Let `make` change these matrices of the model, or change them as it did before. Notices are said again."""
-        fresh: list[bool] = []
+    def content(self, model: CompressedModel, names: Sequence[str]) -> Hashable:
+        """Of matrices as they are now."""
+        return tuple((name, self._digest(model.stored[name]), self._digest(model.masks.get(name))) for name in names)
 
-        def made() -> _Solution:
-            before = len(job.said)
-            make()
-            fresh.append(True)
-            masks = tuple(model.masks.get(name) for name in names)
-            return _Solution(tuple(model.stored[name] for name in names), masks, tuple(job.said[before:]))
-
-        content = tuple((name, self._digest(model.stored[name]), self._digest(model.masks.get(name))) for name in names)
-        solution = get_or_make(self._kept, (key, content), made)
-        if fresh:
-            return
+    def put_into(self, model: CompressedModel, names: Sequence[str], key: Hashable, job: Job) -> bool:
+        """Change these matrices as it was done before, and say what was said then; False where nothing is known."""
+        if key not in self._kept:
+            return False
+        solution = self._kept[key]
         for name, stored, mask in zip(names, solution.stored, solution.masks, strict=True):
             model.take_over(name, stored, mask)
         for said in solution.said:
             job.notice(said)
+        return True
+
+    def keep(self, model: CompressedModel, names: Sequence[str], key: Hashable, said: tuple[Message, ...]) -> None:
+        """Keep the matrices as they are now."""
+        stored, masks = tuple(model.stored[name] for name in names), tuple(model.masks.get(name) for name in names)
+        self._kept[key] = _Solution(stored, masks, said)
 
     def _digest(self, value: Tensor | QuantizedWeight | None) -> str:
         if isinstance(value, QuantizedWeight):

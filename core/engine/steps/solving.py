@@ -1,69 +1,106 @@
-"""Walking a model with the solver: matrices that share an input, and their settings, are solved in one go."""
+"""GPTQ's and SparseGPT's solve on a group of matrices, and rounding beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
-from typing import TypeVar
+from dataclasses import dataclass
 
-import torch
-from compresslab.engine.inputs.calibration import InputStatistics, Unfactorable
-from compresslab.engine.models.model import CompressedModel
-from compresslab.engine.solvers.optimal_brain import Solved, Target, solve
+from compresslab.engine.inputs.calibration import InputStatistics
+from compresslab.engine.solvers.least_squares import refine
+from compresslab.engine.solvers.optimal_brain import Target, solve
 from compresslab.engine.solvers.refit import pays, solve_and_refit
-from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight, round_to_nearest, unbiased
-from compresslab.engine.steps.context import StepContext
+from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight, unbiased
+from compresslab.engine.steps.groups import Group, SolvedGroup
 from compresslab.grids.grid import Grid
-from compresslab.recipes.layerwise import LayerMethod, Quantizer
 from torch import Tensor
 
-M = TypeVar("M", bound=LayerMethod)
 FAINT = 1e-4  # of the mean: what a channel that is never active counts in the search for scales
 
 
-def solve_groups(
-    model: CompressedModel,
-    chosen: Mapping[str, M],
-    context: StepContext,
-    solve_group: Callable[[Sequence[str], M, InputStatistics], None],
-    instead: Callable[[str, M], None],
-    beside: Callable[[Sequence[str]], Sequence[str]] = lambda group: (),
-) -> None:
-    """Call `solve_group` for all matrices that share an input and settings, in forward order.
+@dataclass(frozen=True)
+class Rounding:
+    """How matrices are put on a grid."""
 
-    It may change the weights named by `beside` as well. An input whose Hessian can't be factorised gets `instead`,
-    matrix by matrix, and the record says so.
+    grid: Grid
+    dampening: float  # fraction of the mean Hessian diagonal that is added to it
+    searched: bool  # the range of every group fitted to what errors count, or such that it reaches every weight
+    solved: bool = True  # the weights still free make up for the error; else each is rounded by itself
+    active_first: bool = True  # channels by descending Hessian diagonal (act-order), or as they are stored
+    refit: bool = False  # scales fitted to the codes as well, where that pays
+    keep_strength: bool = False  # every group's projection on the unrounded weights made one
+
+
+def gptq(group: Group, rounding: Rounding) -> SolvedGroup:
+    """Matrices on a grid, such that they give of the input what they gave. Raises Unfactorable, Cancelled."""
+    statistics = group.statistics
+    weight = statistics.aim(group.weight, rounding.dampening, _order(statistics, rounding))
+    return SolvedGroup(stored=rounded(group, weight, statistics, rounding))
+
+
+def rounded(group: Group, weight: Tensor, statistics: InputStatistics, rounding: Rounding) -> QuantizedWeight:
+    """`weight` [rows, d], which stands in for that of the group, on its grid. Raises Unfactorable, Cancelled."""
+    fitted = fit(weight, rounding.grid, statistics, searched=rounding.searched)
+    stored = _solved(group, weight, statistics, fitted, rounding) if rounding.solved else fitted.round(weight)
+    return unbiased(weight, stored, importance(statistics)) if rounding.keep_strength else stored
+
+
+def _solved(
+    group: Group, weight: Tensor, statistics: InputStatistics, fitted: Fitted, rounding: Rounding
+) -> QuantizedWeight:
+    order = _order(statistics, rounding)
+    factor, weights, target = statistics.factor(rounding.dampening, order), weight.split(group.rows), Target(fitted)
+    if not (rounding.refit and pays(target)):
+        return solve(weights, factor, target, group.check, earlier=group.earlier, order=order).quantized
+    hessian = statistics.hessian
+    return solve_and_refit(
+        weights, factor, fitted, hessian, rounding.dampening, group.check, earlier=group.earlier, order=order
+    ).quantized
+
+
+def _order(statistics: InputStatistics, rounding: Rounding) -> Tensor | None:
+    return order_of(statistics, active_first=rounding.active_first)
+
+
+def sparsegpt(
+    group: Group,
+    *,
+    sparsity: float,
+    pattern: tuple[int, int] | None,
+    grid: Grid | None,
+    dampening: float,
+    refinements: int,
+) -> SolvedGroup:
+    """Matrices with zeros, and on a grid where one is given; without one, refined by so many steps afterwards.
+
+    Raises Unfactorable, Cancelled.
     """
-    for names, statistics in context.with_statistics(model, list(chosen), drift=True):
-        for group, own in alike(names, chosen):
-            make = partial(_solve_or, solve_group, instead, group, own, statistics, context)
-            context.solve(model, [*group, *beside(group)], own, make)
+    statistics = group.statistics
+    weight = statistics.aim(group.weight, dampening)
+    fitted = None if grid is None else fit(weight, grid, statistics, searched=True)
+    target = Target(fitted, sparsity, pattern)
+    factor = statistics.factor(dampening)
+    solved = solve(weight.split(group.rows), factor, target, group.check, earlier=group.earlier)
+    mask = solved.mask if target.prunes else None
+    if solved.stored is not None:
+        return SolvedGroup(mask=mask, stored=solved.stored)
+    if mask is None or not refinements:
+        return SolvedGroup(weight=solved.weight, mask=mask)
+    return mended(group, mask, solved.weight, dampening=dampening, steps=refinements)
 
 
-def _solve_or(
-    solve_group: Callable[[Sequence[str], M, InputStatistics], None],
-    instead: Callable[[str, M], None],
-    group: Sequence[str],
-    own: M,
-    statistics: InputStatistics,
-    context: StepContext,
-) -> None:
-    try:
-        solve_group(group, own, statistics)
-    except Unfactorable:
-        context.job.notice("solve.no_factor", weights=group)
-        for name in group:
-            instead(name, own)
-
-
-def alike(names: Sequence[str], chosen: Mapping[str, M]) -> Iterator[tuple[list[str], M]]:
-    """Those of the same settings together."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(chosen[name].model_dump_json(), []).append(name)
-    for group in groups.values():
-        yield group, chosen[group[0]]
+def mended(group: Group, mask: Tensor, start: Tensor, *, dampening: float, steps: int) -> SolvedGroup:
+    """What remains of `start` [rows, d] makes up for what the mask takes away, by least squares. Raises Cancelled."""
+    statistics = group.statistics
+    weight = refine(
+        group.as_stored(start).masked_fill_(mask, 0),
+        group.weight,
+        mask,
+        statistics.hessian,
+        drift=statistics.drift,
+        dampening=dampening,
+        steps=steps,
+        check=group.check,
+    )
+    return SolvedGroup(weight=weight, mask=mask)
 
 
 def order_of(statistics: InputStatistics, *, active_first: bool) -> Tensor | None:
@@ -71,7 +108,7 @@ def order_of(statistics: InputStatistics, *, active_first: bool) -> Tensor | Non
     return statistics.hessian.diagonal().argsort(descending=True, stable=True) if active_first else None
 
 
-def fitted(weight: Tensor, grid: Grid, statistics: InputStatistics, *, searched: bool) -> Fitted:
+def fit(weight: Tensor, grid: Grid, statistics: InputStatistics, *, searched: bool) -> Fitted:
     """The grid of matrices [rows, d], fitted before anything is solved: so no order needs an index (static groups)."""
     return Fitted(grid, grid.search(weight, importance(statistics)) if searched else grid.fit(weight))
 
@@ -80,85 +117,3 @@ def importance(statistics: InputStatistics) -> Tensor:
     """What an error in a weight of each channel counts: [d], never zero."""
     active = statistics.hessian.diagonal()
     return active + FAINT * active.mean()
-
-
-def stacked(model: CompressedModel, names: Sequence[str]) -> Tensor:
-    """Matrices that share an input, one below the other: [rows, d]."""
-    return torch.cat([model.weight(name) for name in names])
-
-
-def stacked_mask(model: CompressedModel, names: Sequence[str]) -> Tensor | None:
-    """Earlier zeros of stacked matrices; None where there are none at all."""
-    if not any(name in model.masks for name in names):
-        return None
-    whole = [model.masks.get(name) for name in names]
-    shapes = [model.weights[name].shape for name in names]
-    device = model.device
-    return torch.cat(
-        [
-            torch.zeros(s, dtype=torch.bool, device=device) if m is None else m
-            for m, s in zip(whole, shapes, strict=True)
-        ]
-    )
-
-
-def put(model: CompressedModel, names: Sequence[str], stored: QuantizedWeight) -> None:
-    """Put stacked matrices on a grid into the model."""
-    begin = 0
-    for name in names:
-        rows = slice(begin, begin := begin + model.weights[name].shape[0])
-        model.quantize(name, stored.rows(rows))
-
-
-def take_over(model: CompressedModel, names: Sequence[str], solved: Solved, *, prunes: bool) -> None:
-    """Put a stacked solve into the model, matrix by matrix."""
-    begin = 0
-    for name in names:
-        rows = slice(begin, begin := begin + model.weights[name].shape[0])
-        if solved.mask is not None and prunes:
-            model.settle({name: solved.weight[rows]})
-            model.prune(name, solved.mask[rows])
-        elif solved.stored is None:
-            model.settle({name: solved.weight[rows]})
-        if solved.stored is not None:
-            model.quantize(name, solved.stored.rows(rows))
-
-
-def run(
-    model: CompressedModel,
-    names: Sequence[str],
-    weight: Tensor,
-    target: Target,
-    statistics: InputStatistics,
-    context: StepContext,
-    *,
-    dampening: float,
-    order: Tensor | None,
-    refit: bool = False,
-    keep_strength: bool = False,
-) -> None:
-    """Solve stacked matrices `weight` and put them into the model, with `refit` on scales that fit the codes as well.
-
-    Raises Unfactorable, Cancelled.
-    """
-    factor = statistics.factor(dampening, order)
-    weights = weight.split([model.weights[name].shape[0] for name in names])
-    earlier = stacked_mask(model, names)
-    if refit and target.fitted is not None and pays(target):
-        hessian, check = statistics.hessian, context.check
-        solved = solve_and_refit(
-            weights, factor, target.fitted, hessian, dampening, check, earlier=earlier, order=order
-        )
-    else:
-        solved = solve(weights, factor, target, context.check, earlier=earlier, order=order)
-    if keep_strength and solved.stored is not None:
-        solved = replace(solved, stored=unbiased(weight, solved.stored, importance(statistics)))
-    take_over(model, names, solved, prunes=target.prunes)
-
-
-def round_outside(model: CompressedModel, chosen: Mapping[str, Quantizer]) -> None:
-    """Word and output tables have no input that statistics were taken of: they are rounded to nearest."""
-    for name, own in chosen.items():
-        grid = own.grid_for(model.weights[name])
-        if grid is not None and model.weights[name].role != "linear":
-            model.quantize(name, round_to_nearest(model.weight(name), grid))
