@@ -16,7 +16,7 @@ import numpy as np
 from compresslab import Recipe
 from compresslab.engine.job import Job
 from compresslab.engine.measuring.context import MeasureContext
-from compresslab.engine.measuring.intervals import log_ratio
+from compresslab.engine.measuring.measurements import log_ratio
 from compresslab.engine.measuring.scores import Array, TokenScores
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session

@@ -9,7 +9,7 @@ import torch
 from compresslab.commands.main import main
 from compresslab.commands.recipe import parse_bytes
 from compresslab.engine.job import Job
-from compresslab.engine.measuring.intervals import log_ratio
+from compresslab.engine.measuring.measurements import log_ratio
 from compresslab.engine.measuring.scores import TokenScores
 from compresslab.engine.models.packing import WEIGHTS
 from compresslab.engine.progress import Tracker

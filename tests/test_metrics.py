@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from compresslab.data.texts import SEPARATOR, Question, evaluation_questions
-from compresslab.engine.measuring.intervals import accuracies, divergences, flips, log_ratio, median, perplexities
+from compresslab.engine.measuring.measurements import accuracies, divergences, flips, log_ratio, median, perplexities
 from compresslab.engine.measuring.scores import QuestionScores, Shared, TokenScores, encode_question
 from compresslab.engine.models.tokens import tokenize
 from compresslab.engine.session import Session

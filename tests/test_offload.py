@@ -3,10 +3,10 @@
 import pytest
 import torch
 from compresslab.engine.job import Job
-from compresslab.engine.measuring import ahead
+from compresslab.engine.measuring import reader
 from compresslab.engine.measuring.scores import log_probabilities
+from compresslab.engine.models.on_disk import OnDisk
 from compresslab.engine.models.packing import load_packed
-from compresslab.engine.models.shelf import Shelf
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.solvers.rounding import QuantizedWeight, round_to_nearest
@@ -87,7 +87,7 @@ def test_sequential_statistics_see_what_was_compressed(offload, tiny_recipe, fam
 
 @pytest.mark.parametrize("together", [1, 10**9])
 def test_scores_are_the_same_and_blocks_are_fetched_for_many_windows(offload, tiny_recipe, monkeypatch, together):
-    monkeypatch.setattr(ahead, "AHEAD_BYTES", together)
+    monkeypatch.setattr(reader, "AHEAD_BYTES", together)
     records = []
     for wanted in (False, True):
         offload(wanted)
@@ -139,7 +139,7 @@ def test_it_writes_the_same_text(offload, compress):
 
 
 def test_a_shelf_gives_back_what_was_put_in():
-    shelf = Shelf({}, torch.device("cpu"))
+    shelf = OnDisk({}, torch.device("cpu"))
     quantized = [round_to_nearest(torch.randn(4, 10), Affine(3, 4, symmetric)) for symmetric in (True, False)]
     values = {
         "half": torch.randn(3, 4).half(),
@@ -158,7 +158,7 @@ def test_a_shelf_gives_back_what_was_put_in():
 
 
 def test_files_go_when_nobody_needs_them():
-    shelf = Shelf({}, torch.device("cpu"))
+    shelf = OnDisk({}, torch.device("cpu"))
     shelf["one"] = torch.ones(3)
     twin = shelf.copy()
     shelf["one"] = torch.zeros(3)
@@ -172,7 +172,7 @@ def test_files_go_when_nobody_needs_them():
 def test_what_a_killed_process_left_is_taken_away():
     left = home() / "spilled" / "999999999"
     left.mkdir(parents=True)
-    Shelf({}, torch.device("cpu"))["one"] = torch.ones(3)
+    OnDisk({}, torch.device("cpu"))["one"] = torch.ones(3)
     assert not left.exists()
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from compresslab.engine.inputs.block_walk import sequential_statistics
 from compresslab.engine.inputs.calibration import InputStatistics, Sums
-from compresslab.engine.inputs.walk import sequential_statistics
 from compresslab.engine.job import Job
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
@@ -11,7 +11,7 @@ from compresslab.engine.solvers.least_squares import refine
 from compresslab.engine.solvers.optimal_brain import Target, solve
 from compresslab.engine.solvers.refit import least_loss_scales, solve_and_refit
 from compresslab.engine.solvers.rounding import Fitted, QuantizedWeight
-from compresslab.engine.steps.solving import importance, order_of
+from compresslab.engine.steps.gptq import importance, order_of
 from compresslab.grids.affine import Affine
 
 ROWS, COLUMNS, TOKENS = 12, 150, 2000

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 import pytest
 import torch
 from compresslab.commands.main import main
-from compresslab.engine.inputs import cache, calibration, walk
+from compresslab.engine.inputs import block_walk, cache, calibration
+from compresslab.engine.inputs.block_walk import baseline_statistics, sequential_statistics
 from compresslab.engine.inputs.calibration import InputStatistics, Sums, Unfactorable
 from compresslab.engine.inputs.disk import packed, unpacked
-from compresslab.engine.inputs.walk import baseline_statistics, sequential_statistics
 from compresslab.engine.job import Job
 from compresslab.engine.models.tokens import calibration_sequences
 from compresslab.engine.progress import Tracker
@@ -79,7 +79,7 @@ def assert_describes(statistics, rows):
 @pytest.fixture
 def uneven(monkeypatch):
     """Sequences that are longer than a sliding window and make batches of two sizes."""
-    monkeypatch.setattr(walk, "BATCH_TOKENS", 4 * 48)
+    monkeypatch.setattr(block_walk, "BATCH_TOKENS", 4 * 48)
     return torch.randint(0, 300, (10, 48), generator=torch.Generator().manual_seed(1))
 
 
@@ -410,15 +410,15 @@ def test_packing_is_exact():
 @pytest.fixture
 def solves(monkeypatch):
     """How many matrices the solver has worked on."""
-    from compresslab.engine.steps import solving
+    from compresslab.engine.steps import gptq
 
-    seen, gptq = [], solving.gptq
+    seen, solved = [], gptq.gptq
 
     def count(group, rounding):
         seen.extend(group.names)
-        return gptq(group, rounding)
+        return solved(group, rounding)
 
-    monkeypatch.setattr(solving, "gptq", count)
+    monkeypatch.setattr(gptq, "gptq", count)
     return seen
 
 
@@ -453,10 +453,10 @@ def test_other_weights_are_solved_anew(opened, solves, make_job):
 
 
 def test_mending_is_done_again_only_where_a_setting_changed(opened, monkeypatch, make_job):
-    from compresslab.engine.steps import solving
+    from compresslab.engine.steps import gptq
 
-    seen, refine = [], solving.refine
-    monkeypatch.setattr(solving, "refine", lambda *args, **kwargs: seen.append(1) or refine(*args, **kwargs))
+    seen, refine = [], gptq.refine
+    monkeypatch.setattr(gptq, "refine", lambda *args, **kwargs: seen.append(1) or refine(*args, **kwargs))
     session, counts, wanda = Session(), [], {"sparsity": 0.5, "mend": 2}
     for settings in (wanda, wanda | {"overrides": {"layers.1.mlp.*": {"sparsity": 0.6}}}):
         seen.clear()

@@ -8,7 +8,7 @@ from compresslab.engine.models.packing import load_packed
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.engine.steps.context import StepContext
-from compresslab.engine.steps.depth import block_influence, least_missed, loss_without
+from compresslab.engine.steps.layer_importance import block_influence, least_missed, loss_without
 from compresslab.engine.steps.surgery import Site
 from compresslab.engine.steps.unit_scores import first_order, worst_first
 from compresslab.errors import BadInput, Cancelled

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 from compresslab.engine.job import Job
-from compresslab.engine.measuring.timing import label as runtime_label
-from compresslab.engine.measuring.timing import timing_lock
+from compresslab.engine.measuring.timing import runtime_label, timing_lock
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import start_of_answer
 from compresslab.engine.models.tokens import start_token

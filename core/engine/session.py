@@ -30,7 +30,7 @@ from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.progress import Report, Tracker
 from compresslab.engine.runtimes.choosing import Runtimes
 from compresslab.engine.steps.context import StepContext
-from compresslab.engine.steps.solutions import Solutions
+from compresslab.engine.steps.solution_cache import Solutions
 from compresslab.errors import BadInput
 from compresslab.files.paths import run_folder
 from compresslab.messages import Message

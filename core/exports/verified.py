@@ -15,7 +15,7 @@ import torch
 from compresslab.engine import pipeline
 from compresslab.engine.job import Job
 from compresslab.engine.measuring.context import DRAFT_SHARE
-from compresslab.engine.measuring.intervals import divergences, perplexities
+from compresslab.engine.measuring.measurements import divergences, perplexities
 from compresslab.engine.measuring.scores import Array, TokenScores, compare
 from compresslab.engine.models.architecture import module_of
 from compresslab.engine.models.model import CompressedModel, effective

@@ -72,7 +72,7 @@ class PruneLayers(Method):
         return 1_000.0 + 8.0 * self.layers * SAMPLES * sequence_length
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
-        from compresslab.engine.steps.depth import least_missed, least_turning
+        from compresslab.engine.steps.layer_importance import least_missed, least_turning
 
         left = self.left(model.depth)
         if not self.layers:

@@ -75,8 +75,8 @@ class PruneSparsegpt(Pruner):
         from compresslab.engine.solvers.rounding import round_to_nearest
         from compresslab.engine.steps import pruning
         from compresslab.engine.steps.driver import solve_groups
+        from compresslab.engine.steps.gptq import sparsegpt
         from compresslab.engine.steps.groups import SolvedGroup
-        from compresslab.engine.steps.solving import sparsegpt
 
         def solve(group: Group, own: PruneSparsegpt) -> SolvedGroup:
             return sparsegpt(

@@ -53,8 +53,8 @@ class QuantizeAwq(GridQuantizer):
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         from compresslab.engine.steps.driver import round_outside, rounded_to_nearest, solve_groups
         from compresslab.engine.steps.folding import Folds
+        from compresslab.engine.steps.gptq import Rounding
         from compresslab.engine.steps.scaling import awq
-        from compresslab.engine.steps.solving import Rounding
 
         chosen = dict(model.chosen(self))
         folds = Folds(model, chosen)

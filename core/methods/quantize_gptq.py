@@ -48,7 +48,7 @@ class QuantizeGptq(GridQuantizer):
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         from compresslab.engine.steps.driver import round_outside, rounded_to_nearest, solve_groups
-        from compresslab.engine.steps.solving import Rounding, gptq
+        from compresslab.engine.steps.gptq import Rounding, gptq
 
         def solve(group: Group, own: QuantizeGptq) -> SolvedGroup:
             rounding = Rounding(

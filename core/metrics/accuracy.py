@@ -24,7 +24,7 @@ class Accuracy(Metric):
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
-        from compresslab.engine.measuring.intervals import accuracies
+        from compresslab.engine.measuring.measurements import accuracies
 
         for scores in context.question_scores():
             yield accuracies(scores)

@@ -29,7 +29,7 @@ class Agreement(Metric):
     }
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
-        from compresslab.engine.measuring.intervals import divergences, flips
+        from compresslab.engine.measuring.measurements import divergences, flips
 
         tokens: list[Measurement] = []
         for scores in context.token_scores():

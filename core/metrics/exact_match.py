@@ -27,7 +27,7 @@ class ExactMatch(Metric):
     in_draft: ClassVar[bool] = False
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
-        from compresslab.engine.measuring.intervals import accuracies, flips
+        from compresslab.engine.measuring.measurements import accuracies, flips
 
         for scores in context.answer_scores():
             yield accuracies(scores, "exact_match") + flips(scores)

@@ -24,7 +24,7 @@ class Perplexity(Metric):
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "seq2seq")
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
-        from compresslab.engine.measuring.intervals import perplexities
+        from compresslab.engine.measuring.measurements import perplexities
 
         for scores in context.token_scores():
             yield perplexities(scores)

@@ -17,14 +17,11 @@ from compresslab.models.facts import ModelFacts, read_facts
 from compresslab.profiles.sensitivity_store import fingerprint
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Event
-from pydantic import BaseModel, ConfigDict, ValidationError
+from compresslab.records.record import Record
+from pydantic import ValidationError
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MatrixProfile(_Data):
+class MatrixProfile(Record):
     """One matrix. Counts are of equally wide bins from `-reach` to `reach`, what lies beyond in the outermost."""
 
     name: str
@@ -41,7 +38,7 @@ class MatrixProfile(_Data):
         return self.zeros / max(1, self.zeros + sum(self.after))
 
 
-class LayerProfile(_Data):
+class LayerProfile(Record):
     model: str
     weights_hash: str  # of the compressed model that was looked at
     matrices: list[MatrixProfile]

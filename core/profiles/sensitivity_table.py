@@ -14,7 +14,7 @@ from typing import Any
 from compresslab.messages import Message
 from compresslab.models.weights import WeightPlan
 from compresslab.recipes.layerwise import LayerMethod, Pruner
-from pydantic import BaseModel, ConfigDict
+from compresslab.records.record import Record
 
 SMALLEST = 1e-9  # a loss below it is not told from none
 MOST_SPARSE = 0.99
@@ -24,11 +24,7 @@ NOT_OF_A_MATRIX = {"ignore", "overrides", "embedding_bits", "head_bits"}
 Place = tuple[float, ...]
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Column(_Data):
+class Column(Record):
     """One setting of one method. `variant` are the settings, beside its place, that differ from the defaults."""
 
     method: str
@@ -38,7 +34,7 @@ class Column(_Data):
     losses: dict[str, float]  # by matrix
 
 
-class Point(_Data):
+class Point(Record):
     """A whole model that was compressed and measured: what predictions are held against."""
 
     steps: list[dict[str, dict[str, Any]]]
@@ -47,7 +43,7 @@ class Point(_Data):
     divergence: float  # KL(baseline || compressed), nats a token
 
 
-class SensitivityTable(_Data):
+class SensitivityTable(Record):
     model: str
     about: dict[str, Any]  # the calibration and evaluation that it was measured with
     dataset: Message

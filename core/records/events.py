@@ -5,15 +5,12 @@ from typing import Annotated, Literal
 
 from compresslab.errors import RunFailed
 from compresslab.messages import Message
+from compresslab.records.record import Record
 from compresslab.records.results import Measurement
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 
-class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Progress(_Event):
+class Progress(Record):
     """How far a stage of the pipeline is; `seconds_left` is for the whole job, None while unknown."""
 
     kind: Literal["progress"] = "progress"
@@ -24,7 +21,7 @@ class Progress(_Event):
     seconds_left: float | None = None
 
 
-class Draft(_Event):
+class Draft(Record):
     """Measurements so far; they replace what an earlier draft said of the same metric and variant."""
 
     kind: Literal["draft"] = "draft"
@@ -32,14 +29,14 @@ class Draft(_Event):
     samples: int = 0  # tokens seen so far: the x axis of the converging chart
 
 
-class Measured(_Event):
+class Measured(Record):
     """Measurements that will not change any more."""
 
     kind: Literal["measured"] = "measured"
     measurements: list[Measurement]
 
 
-class Loss(_Event):
+class Loss(Record):
     """One point of a training curve."""
 
     kind: Literal["loss"] = "loss"
@@ -48,7 +45,7 @@ class Loss(_Event):
     loss: float
 
 
-class Token(_Event):
+class Token(Record):
     """Text that one pane has added. `index` counts tokens of that pane, `seconds` is since its start."""
 
     kind: Literal["token"] = "token"
@@ -61,7 +58,7 @@ class Token(_Event):
     alternatives: tuple[tuple[str, float], ...] = ()  # the likeliest tokens of that moment, with theirs
 
 
-class PaneStarted(_Event):
+class PaneStarted(Record):
     """A pane begins to write: which weights, by content hash."""
 
     kind: Literal["pane_started"] = "pane_started"
@@ -70,7 +67,7 @@ class PaneStarted(_Event):
     weights_hash: str
 
 
-class PaneDone(_Event):
+class PaneDone(Record):
     """A pane has finished writing, timed alone."""
 
     kind: Literal["pane_done"] = "pane_done"
@@ -84,7 +81,7 @@ class PaneDone(_Event):
     note: Message | None = None
 
 
-class Notice(_Event):
+class Notice(Record):
     """Something the reader must know: a fallback, a limit met, a choice made."""
 
     kind: Literal["notice"] = "notice"

@@ -4,7 +4,8 @@ from typing import Any, Literal, Self
 
 from compresslab.errors import RunFailed
 from compresslab.messages import Message
-from pydantic import BaseModel, ConfigDict, ValidationError
+from compresslab.records.record import Record
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Variant = Literal["baseline", "compressed"]
 Stage = Literal["estimate", "draft", "final"]
@@ -12,11 +13,7 @@ Direction = Literal["lower", "higher", "neutral"]
 Kernel = Literal["real", "simulated"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Measurement(_Record):
+class Measurement(Record):
     """One value with its unit and standard error.
 
     `change` is the paired difference to the baseline on the same tokens or questions, in the unit
@@ -44,7 +41,7 @@ class Measurement(_Record):
     by_kind: dict[str, float] | None = None
 
 
-class Hardware(_Record):
+class Hardware(Record):
     """The machine that measured."""
 
     device: str
@@ -57,12 +54,12 @@ class Hardware(_Record):
     versions: dict[str, str]
 
 
-class LossPoint(_Record):
+class LossPoint(Record):
     step: int
     loss: float
 
 
-class WeightReport(_Record):
+class WeightReport(Record):
     """What became of one weight matrix."""
 
     name: str
@@ -73,7 +70,7 @@ class WeightReport(_Record):
     sparsity: float = 0.0
 
 
-class ExportRecord(_Record):
+class ExportRecord(Record):
     """One format that a run was written in, and what its files answered when they were opened again."""
 
     format: str
@@ -92,7 +89,7 @@ class ExportRecord(_Record):
     relative_difference: float  # root mean square of the differences over that of the logits
     bound: float | None  # that `relative_difference` was held to; None where weights were rounded again
     quality: list[Measurement]  # through the files; changes are to the model in memory, on the same tokens
-    notes: list[Message] = []
+    notes: list[Message] = Field(default_factory=list)
     pushed_to: str | None = None
 
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 import psutil
 from compresslab.messages import Message
 from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.records.record import Record
 from compresslab.records.results import RunRecord, Stage
 from compresslab.store import JobRow, Store, WorkerRow
 from compresslab.store.runs import remove_folder
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 SILENT_SECONDS = 2.5  # a worker of this host beats every second: silent for so long, with its process gone, it is dead
 KILLED = Message("worker.crashed")
@@ -26,11 +27,7 @@ def new_run_id() -> str:
     return uuid.uuid4().hex[:10]
 
 
-class _Job(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RunJob(_Job):
+class RunJob(Record):
     """Compress and measure. `recipe` is plain data; `run_id` names the run before it exists.
 
     What a job of a `sweep` measures is kept, the draft too: it is a point of a chart.
@@ -43,35 +40,35 @@ class RunJob(_Job):
     sweep: int | None = None
 
 
-class GenerateJob(_Job):
+class GenerateJob(Record):
     """Write texts side by side."""
 
     kind: Literal["generate"] = "generate"
     request: GenerateRequest
 
 
-class WarmJob(_Job):
+class WarmJob(Record):
     """Load a baseline, so that the first job on it need not wait."""
 
     kind: Literal["warm"] = "warm"
     model: str
 
 
-class DownloadJob(_Job):
+class DownloadJob(Record):
     """Fetch a model of the Hub."""
 
     kind: Literal["download"] = "download"
     model: str
 
 
-class SensitivityJob(_Job):
+class SensitivityJob(Record):
     """Measure how sensitive the recipe's model is, with the recipe's texts."""
 
     kind: Literal["sensitivity"] = "sensitivity"
     recipe: dict[str, Any]
 
 
-class ProfileJob(_Job):
+class ProfileJob(Record):
     """Look at what the recipe makes of every matrix, at the weights of the run where there is one."""
 
     kind: Literal["profile"] = "profile"
@@ -79,7 +76,7 @@ class ProfileJob(_Job):
     run: str | None = None
 
 
-class ExportJob(_Job):
+class ExportJob(Record):
     """Write a finished run in a format that other programs load. `folder` is where it goes, `push` a Hub id."""
 
     kind: Literal["export"] = "export"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 from cachetools import LRUCache
+from compresslab.engine.inputs.block_walk import Tell, baseline_statistics
 from compresslab.engine.inputs.disk import Found, StatisticsStore
-from compresslab.engine.inputs.passes import whole_statistics
-from compresslab.engine.inputs.walk import Tell, baseline_statistics
+from compresslab.engine.inputs.whole_model import whole_statistics
 from compresslab.engine.job import Job
 from compresslab.engine.lru import get_or_make, lru_by_bytes
 from compresslab.engine.models.model import CompressedModel

@@ -61,17 +61,12 @@ class InputStatistics:
         arrays: Arrays | None = None,
         drift: Tensor | None = None,
     ) -> None:
-        if norms is None:
-            assert hessian is not None, "norms come from the Hessian where they are not given"
-            norms = hessian.diagonal().sqrt()
         self.tokens = tokens
         self.mean = mean  # [d]
         self.peaks = peaks  # [d], largest magnitude
-        self.norms = norms  # [d], root mean square of every channel
         self.arrays = arrays or Arrays({} if hessian is None else {HESSIAN: hessian})
-        self.drift = (
-            drift  # (X - X^)^T X^ / tokens, [d, d]: X the input as it was, X^ as it is; None: they are the same
-        )
+        self.norms = self.hessian.diagonal().sqrt() if norms is None else norms  # [d], root mean square
+        self.drift = drift  # (X - X^)^T X^ / tokens, [d, d]: X the input as it was, X^ as it is; None: the same
         self._say: Say | None = None
         self._unfactorable: set[str] = set()
 
@@ -178,6 +173,10 @@ class Sums:
         if meant is not None:
             drift = rows.new_zeros(rows.shape[1], rows.shape[1]) if self._drift is None else self._drift
             self._drift = drift.addmm_((_rows(meant) - rows).T, rows)
+
+    def hear(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Take in what a module reads: a hook before it."""
+        self.add(inputs[0])
 
     def statistics(self, group: Group, expected: int) -> InputStatistics:
         """Raises RunFailed where an input was not finite."""

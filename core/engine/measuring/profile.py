@@ -69,11 +69,9 @@ def _matrix(name: str, baseline: CompressedModel, compressed: CompressedModel) -
     shown = after if before is None else before
     bins = _Bins(max(float(shown.std()) * SPREAD, torch.finfo(torch.float32).tiny))
     stored = compressed.stored[name]
-    layer = compressed.weights[name].layer
-    assert layer is not None  # a matrix of a block
     return MatrixProfile(
         name=name,
-        layer=layer,
+        layer=compressed.layer_of(name),
         reach=bins.reach,
         before=[] if before is None else bins.counts(before),
         after=bins.counts(after[after != 0]),

@@ -16,7 +16,7 @@ import torch
 from cachetools import LRUCache
 from compresslab.data.texts import Question
 from compresslab.engine.lru import get_or_make
-from compresslab.engine.measuring.ahead import Reader
+from compresslab.engine.measuring.reader import Reader
 from compresslab.engine.models.architecture import logits_of
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import log_probabilities

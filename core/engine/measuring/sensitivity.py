@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from compresslab.engine.inputs.calibration import InputStatistics
 from compresslab.engine.job import Job, silent_job
 from compresslab.engine.measuring import context as measuring
-from compresslab.engine.measuring.intervals import log_ratio
+from compresslab.engine.measuring.measurements import log_ratio
 from compresslab.engine.measuring.scores import TokenScores, score_tokens
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tokens import label
@@ -147,12 +147,10 @@ class _Bench:
     def scores(self, model: CompressedModel, tokens: int) -> TokenScores:
         windows, key = self.windows(tokens)
         cache, check = self.session.scores, self.job.check
-        latest: TokenScores | None = None
         dataset = label(self.recipe.evaluation.text)
-        for scores in score_tokens(self.baseline, model, windows, len(windows), dataset, cache, key, check):
-            latest = scores
-        assert latest is not None  # there is one window at the least
-        return latest
+        scores = score_tokens(self.baseline, model, windows, len(windows), dataset, cache, key, check)
+        *_, last = scores  # there is one window at the least
+        return last
 
 
 def _only(baseline: CompressedModel, changed: CompressedModel, name: str) -> CompressedModel:

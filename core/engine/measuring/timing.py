@@ -13,7 +13,7 @@ import psutil
 import torch
 from compresslab.engine.job import Job
 from compresslab.engine.measuring.context import MeasureContext
-from compresslab.engine.measuring.intervals import median
+from compresslab.engine.measuring.measurements import median
 from compresslab.engine.models.device import synchronize
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import Speaker
@@ -190,7 +190,7 @@ def _speed(
         samples=len(values),
         sample_unit="rounds",
         kernel="real" if lane.runtime.real else "simulated",
-        runtime=label(lane.runtime),
+        runtime=runtime_label(lane.runtime),
         note=note,
     )
 
@@ -211,7 +211,7 @@ def _weights_held(lane: Lane) -> Measurement:
         value=lane.runtime.weight_bytes,
         unit="bytes",
         direction="lower",
-        runtime=label(lane.runtime),
+        runtime=runtime_label(lane.runtime),
         note=Message("timing.all_forms"),
     )
 
@@ -228,7 +228,7 @@ def _divergence(context: MeasureContext, lane: Lane) -> Measurement:
         direction="lower",
         samples=tokens,
         sample_unit="tokens",
-        runtime=label(lane.runtime),
+        runtime=runtime_label(lane.runtime),
         note=Message("timing.quality_torch"),
     )
 
@@ -250,11 +250,11 @@ def _bandwidth_share(lane: Lane, prompt_tokens: int) -> Measurement | None:
         direction="higher",
         samples=len(lane.decode),
         sample_unit="rounds",
-        runtime=label(lane.runtime),
+        runtime=runtime_label(lane.runtime),
         note=Message("timing.ceiling", token=size / 1e6, cache=cache / 1e6, bandwidth=plain / 1e9),
     )
 
 
-def label(runtime: Runtime) -> Message:
+def runtime_label(runtime: Runtime) -> Message:
     """Runtime and kernel, as records and panes name them."""
     return Message("runtime.label", runtime=runtime.name, kernel=runtime.kernel)

@@ -25,7 +25,7 @@ class _Call:
     kwargs: dict[str, Any]
 
 
-class Carried:
+class HiddenStates:
     """The hidden states of batches of tokens, [B, T] each, before one block or after the last one."""
 
     def __init__(self, model: CompressedModel, batches: Sequence[Tensor]) -> None:

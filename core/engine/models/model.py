@@ -64,6 +64,13 @@ class CompressedModel:
         """The token embedding, and lm_head where it is a matrix of its own."""
         return [name for name, weight in self.weights.items() if weight.role in ("embedding", "head")]
 
+    def layer_of(self, name: str) -> int:
+        """The block that a weight belongs to. Raises LookupError for one outside the blocks."""
+        layer = self.weights[name].layer
+        if layer is None:
+            raise LookupError(f"{name} is in no block")
+        return layer
+
     def chosen(self, method: LayerMethodT) -> list[tuple[str, LayerMethodT]]:
         """The matrices that a method is meant for, each with the settings that hold for it."""
         touched = (name for name, weight in self.weights.items() if method.touches(weight))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from compresslab.engine.models.architecture import module_of
 from compresslab.engine.models.device import Choice, return_freed_memory
 from compresslab.engine.models.model import CompressedModel, effective
-from compresslab.engine.models.shelf import FromCheckpoint, Shelf
+from compresslab.engine.models.on_disk import FromCheckpoint, OnDisk
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.errors import BadInput
 from compresslab.models.facts import ModelFacts, model_name
@@ -29,8 +29,8 @@ from torch import Tensor, nn
 class OffloadedModel(CompressedModel):
     """Weights and masks are on a shelf. A step that changes shapes or trains is not for it: the plan refuses that."""
 
-    stored: Shelf[Tensor | QuantizedWeight]
-    masks: Shelf[Tensor]
+    stored: OnDisk[Tensor | QuantizedWeight]
+    masks: OnDisk[Tensor]
     offloaded: ClassVar[bool] = True
     _resident: set[int] = field(default_factory=set)
     _hooks: list[Any] = field(default_factory=list)
@@ -129,14 +129,14 @@ class OffloadedModel(CompressedModel):
 
 def load_offloaded(folder: Path, facts: ModelFacts, config: Any, tokenizer: Any, choice: Choice) -> OffloadedModel:
     """The uncompressed model, its blocks on disk. Raises BadInput."""
-    stored = Shelf(_readers(folder, facts), choice.device)
+    stored = OnDisk(_readers(folder, facts), choice.device)
     outside = {weight.name: effective(stored[weight.name]) for weight in facts.weights if weight.layer is None}
     blocks = {weight.name: weight.shape for weight in facts.weights if weight.layer is not None}
     return OffloadedModel(
         facts=facts,
         weights={weight.name: weight for weight in facts.weights},
         stored=stored,
-        masks=Shelf({}, choice.device),
+        masks=OnDisk({}, choice.device),
         module=module_of(config, outside, choice.dtype, choice.device, hollow=blocks),
         tokenizer=tokenizer,
         device=choice.device,

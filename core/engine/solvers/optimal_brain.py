@@ -60,11 +60,11 @@ def solve(
     """Solve matrices [r_i, d] that share an input. `factor` is the upper Cholesky factor of the inverse Hessian, with
     its channels in `order`; `earlier` [rows, d] marks weights that are zero already. `check` may raise Cancelled.
     """
-    walk = _Walk(weights, factor, target, earlier, order)
+    state = _Solve(weights, factor, target, earlier, order)
     for first in range(0, len(factor), BLOCK):
         check()
-        walk.block(first, min(first + BLOCK, len(factor)))
-    return walk.solved()
+        state.block(first, min(first + BLOCK, len(factor)))
+    return state.solved()
 
 
 def relative_loss(weight: Tensor, changed: Tensor, hessian: Tensor) -> float:
@@ -74,7 +74,7 @@ def relative_loss(weight: Tensor, changed: Tensor, hessian: Tensor) -> float:
     return float(((lost @ hessian) * lost).sum()) / energy if energy > 0 else 0.0
 
 
-class _Walk:
+class _Solve:
     """The state of one solve."""
 
     def __init__(

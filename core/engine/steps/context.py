@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, TypeVar
 
+from compresslab.engine.inputs.block_walk import sequential_statistics
 from compresslab.engine.inputs.cache import Origin, StatisticsCache, identity
 from compresslab.engine.inputs.calibration import Group, InputStatistics
-from compresslab.engine.inputs.walk import sequential_statistics
 from compresslab.engine.job import Job
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tokens import label
-from compresslab.engine.steps.solutions import Solutions
+from compresslab.engine.steps.solution_cache import Solutions
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Loss
 from compresslab.records.results import LossPoint

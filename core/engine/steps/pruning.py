@@ -12,8 +12,8 @@ from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.masks import lowest_in_groups, lowest_in_rows, smallest, smallest_overall
 from compresslab.engine.steps.context import StepContext
 from compresslab.engine.steps.driver import Needs, solve_groups
+from compresslab.engine.steps.gptq import mended
 from compresslab.engine.steps.groups import Group, SolvedGroup
-from compresslab.engine.steps.solving import mended
 from compresslab.recipes.layerwise import Pruner
 from numpy.typing import NDArray
 from scipy.optimize import brentq

@@ -9,8 +9,8 @@ from compresslab.engine.inputs.calibration import InputStatistics
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.engine.steps.folding import Fold
+from compresslab.engine.steps.gptq import Rounding, rounded
 from compresslab.engine.steps.groups import Group, SolvedGroup
-from compresslab.engine.steps.solving import Rounding, rounded
 from compresslab.grids.grid import Grid
 from torch import Tensor
 

@@ -89,9 +89,8 @@ def _chosen(
     """The units that stay: int64, ascending."""
     if slopes is not None:
         return site.best(slopes)
-    if settings.importance == "magnitude":
+    if settings.importance == "magnitude" or statistics is None:
         return site.best(norm_products(model, site))
-    assert statistics is not None
     W, H = model.weight(site.weight), moments(model, site, statistics)
     if settings.importance == "activation":
         return site.best(energies(W, H, site))

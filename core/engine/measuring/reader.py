@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from compresslab.engine.models.blocks import Carried
+from compresslab.engine.models.blocks import HiddenStates
 from compresslab.engine.models.model import CompressedModel
 from torch import Tensor
 
@@ -29,16 +29,16 @@ class Reader:
     ) -> None:
         self._model, self._windows, self._spans = model, windows, list(spans)
         self._check, self._read = check, read
-        self._carried: dict[Span, tuple[Carried, int]] = {}
+        self._states: dict[Span, tuple[HiddenStates, int]] = {}
 
     def __call__(self, span: Span) -> Tensor:
         """As `read` gives them, to the bit: float32 [B, S-1, V]."""
         if not self._model.offloaded:
             return self._read(self._model, self._windows[slice(*span)].to(self._model.device))
-        if span not in self._carried:
-            self._carried = self._carry(list(self._next(span)))
-        carried, number = self._carried[span]
-        return torch.log_softmax(carried.logits(number)[:, :-1].float(), dim=-1)
+        if span not in self._states:
+            self._states = self._carried_through(list(self._next(span)))
+        states, number = self._states[span]
+        return torch.log_softmax(states.logits(number)[:, :-1].float(), dim=-1)
 
     def _next(self, span: Span) -> Iterator[Span]:
         """From this span on, as many as there is room for."""
@@ -50,11 +50,11 @@ class Reader:
                 return
             yield start, stop
 
-    def _carry(self, spans: Sequence[Span]) -> dict[Span, tuple[Carried, int]]:
-        carried = Carried(self._model, [self._windows[slice(*span)] for span in spans])
+    def _carried_through(self, spans: Sequence[Span]) -> dict[Span, tuple[HiddenStates, int]]:
+        states = HiddenStates(self._model, [self._windows[slice(*span)] for span in spans])
         for layer in range(self._model.depth):
             with self._model.resident(layer):
                 for number in range(len(spans)):
                     self._check()
-                    carried.step(layer, number)
-        return {span: (carried, number) for number, span in enumerate(spans)}
+                    states.step(layer, number)
+        return {span: (states, number) for number, span in enumerate(spans)}

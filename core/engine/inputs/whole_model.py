@@ -29,13 +29,9 @@ def whole_statistics(
     """Of all inputs at once, which are all held in memory until the last pass. Raises Cancelled where `tell` does."""
     sums = {group: Sums(hessian) for group in shared_inputs(model, names, sequences)}
     batches = sequences.split(max(1, BATCH_TOKENS // sequences.shape[1]))
-    with before_matrices(model, {group[0]: _adding(sum_) for group, sum_ in sums.items()}), torch.no_grad():
+    with before_matrices(model, {group[0]: sum_.hear for group, sum_ in sums.items()}), torch.no_grad():
         for number, batch in enumerate(batches):
             tell(number / len(batches))
             model.module.base_model(**inputs_of(model, batch.to(model.device)), use_cache=False)
     for group in list(sums):
         yield group, sums.pop(group).statistics(group, sequences.numel())
-
-
-def _adding(sums: Sums) -> Callable[..., None]:
-    return lambda _module, inputs: sums.add(inputs[0])

@@ -53,7 +53,7 @@ class Spilled:
         return QuantizedWeight(parts.pop("codes"), parts, self._grid)
 
 
-class Shelf(MutableMapping[str, V], Generic[V]):
+class OnDisk(MutableMapping[str, V], Generic[V]):
     """By name, as if they were in memory. What is put in is written to disk; what is taken out is read anew."""
 
     def __init__(self, read: Mapping[str, Callable[[], V]], device: torch.device) -> None:
@@ -77,9 +77,9 @@ class Shelf(MutableMapping[str, V], Generic[V]):
     def __contains__(self, name: object) -> bool:
         return name in self._read
 
-    def copy(self) -> Shelf[V]:
+    def copy(self) -> OnDisk[V]:
         """One of its own, on the same files."""
-        return Shelf(self._read, self._device)
+        return OnDisk(self._read, self._device)
 
 
 def _parts(value: Tensor | QuantizedWeight) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from compresslab.engine.inputs.calibration import (
     before_matrices,
     shared_inputs,
 )
-from compresslab.engine.models.blocks import Carried, Reached
+from compresslab.engine.models.blocks import HiddenStates, Reached
 from compresslab.engine.models.model import CompressedModel
 from torch import Tensor, nn
 
@@ -76,13 +76,11 @@ class Walk:
         self._model, self._beside, self._tell = model, beside, tell
         self._groups: dict[int, list[Group]] = {}
         for group in shared_inputs(model, names, sequences) if names else []:
-            layer = model.weights[group[0]].layer
-            assert layer is not None, "only matrices of blocks have statistics of their inputs"
-            self._groups.setdefault(layer, []).append(group)
+            self._groups.setdefault(model.layer_of(group[0]), []).append(group)
         tell(0.0)
         batches = sequences.split(max(1, BATCH_TOKENS // sequences.shape[1]))
-        self._carried = Carried(model, batches)
-        self._carried_beside = None if beside is None else Carried(beside, batches)
+        self._states = HiddenStates(model, batches)
+        self._states_beside = None if beside is None else HiddenStates(beside, batches)
         self._done = self._part = 0.0
 
     def layers(self) -> Iterator[tuple[int, list[Group]]]:
@@ -96,25 +94,25 @@ class Walk:
     def read(self, layer: int, group: Group, sums: Sums, place: int) -> None:
         """Add up what this group reads; the block is not run any further than there."""
         with self._resident(layer):
-            for number in range(len(self._carried)):
-                self._tell(self._done + self._part * (place + number / len(self._carried)))
-                inputs = _reached(self._model, self._carried, layer, number, group[0])
+            for number in range(len(self._states)):
+                self._tell(self._done + self._part * (place + number / len(self._states)))
+                inputs = _reached(self._model, self._states, layer, number, group[0])
                 meant = None
-                if self._beside is not None and self._carried_beside is not None:
-                    meant = _reached(self._beside, self._carried_beside, layer, number, group[0])
+                if self._beside is not None and self._states_beside is not None:
+                    meant = _reached(self._beside, self._states_beside, layer, number, group[0])
                 sums.add(inputs, meant)
 
     def step(self, layer: int, sums: dict[Group, Sums] | None = None) -> None:
         """Carry the hidden states through the block, adding up what its groups read on the way."""
         begun = 0 if sums else len(self._groups.get(layer, []))
         part = self._part * (len(self._groups.get(layer, [])) + 1 - begun)
-        watchers = {group[0]: _adding(sum_) for group, sum_ in (sums or {}).items()}
+        watchers = {group[0]: sum_.hear for group, sum_ in (sums or {}).items()}
         with self._resident(layer), before_matrices(self._model, watchers):
-            for number in range(len(self._carried)):
-                self._tell(self._done + self._part * begun + part * number / len(self._carried))
-                self._carried.step(layer, number)
-                if self._carried_beside is not None:
-                    self._carried_beside.step(layer, number)
+            for number in range(len(self._states)):
+                self._tell(self._done + self._part * begun + part * number / len(self._states))
+                self._states.step(layer, number)
+                if self._states_beside is not None:
+                    self._states_beside.step(layer, number)
 
     @contextmanager
     def _resident(self, layer: int) -> Iterator[None]:
@@ -123,7 +121,7 @@ class Walk:
             yield
 
 
-def _reached(model: CompressedModel, carried: Carried, layer: int, number: int, name: str) -> Tensor:
+def _reached(model: CompressedModel, states: HiddenStates, layer: int, number: int, name: str) -> Tensor:
     """What one matrix of a block reads of one batch: [B, T, d]."""
     read: list[Tensor] = []
 
@@ -132,9 +130,5 @@ def _reached(model: CompressedModel, carried: Carried, layer: int, number: int, 
         raise Reached
 
     with before_matrices(model, {name: watch}), suppress(Reached):
-        carried.run(layer, number)
+        states.run(layer, number)
     return read[0]
-
-
-def _adding(sums: Sums) -> Callable[..., None]:
-    return lambda _module, inputs: sums.add(inputs[0])
