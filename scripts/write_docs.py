@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.docs import commands, packed_file, records, settings, store
+from scripts.docs import commands, grids, messages, packed_file, records, rooms, settings, store
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES: dict[str, Callable[[], str]] = {
     "reference/methods.md": settings.methods,
     "reference/metrics.md": settings.metrics,
     "reference/texts.md": settings.texts,
+    "reference/grids.md": grids.grids,
     "reference/exports.md": settings.exports,
     "reference/commands.md": commands.commands,
     "reference/events.md": records.events,
     "reference/packed-file.md": packed_file.packed_file,
     "reference/store.md": store.store,
+    "pictures/rooms.svg": rooms.picture,
+    "reference/messages.md": messages.messages,
 }
 
 

@@ -1,17 +1,18 @@
-"""Writes the README's figures from `benchmarks/results/*.json`: no number in it is typed by hand.
+"""Writes docs/results.md, and the README's table, from `benchmarks/results/*.json`: no number is typed by hand.
 
-Run `python -m scripts.write_figures` after `make bench`; a test fails when the README says something else.
+Run `python -m scripts.write_figures` after `make bench`; a test fails where a page says something else.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "results.md"
 RESULTS = ROOT / "benchmarks" / "results"
 LANES = {  # of benchmarks.runtimes: what each is called
     "onnxruntime float32": "compresslab, float32",
@@ -28,39 +29,61 @@ Perplexity divided by that of the best of llm-compressor, GPTQModel and HQQ, whi
 calibration tokens, same evaluation, median of {seeds} seeds; below 1 is better. The first number is with statistics
 taken once, as for the sliders, the second with sequential ones. Part of what is won on symmetric grids of 2 bits is the
 grid, not the solver. A sweep of {settings} settings took {faster}."""
+LADDER = """\
+Held-out stories and questions of the bundled model; perplexity at context length 256; ± is one standard error.
+*Same words* is the share of tokens for which both models would choose the same next token."""
+HEAD = """\
+# Results
+
+Every number on this page is written by `python -m scripts.write_figures` from `benchmarks/results/`, which `make bench`
+measures on your machine. [What the numbers mean](numbers.md) explains the words.
+
+## What compression costs the bundled model
+
+![Perplexity and accuracy against size](pictures/ladder.png)
+"""
+SHOWN = (  # of the ladder's rungs: those that the README has room for
+    ["quantize_rtn.bits=8"],
+    ["quantize_rtn.bits=4"],
+    ["quantize_rtn.bits=3"],
+    ["quantize_rtn.bits=2"],
+    ["prune_magnitude.sparsity=0.3"],
+    ["prune_magnitude.sparsity=0.5"],
+    ["prune_magnitude.sparsity=0.3", "quantize_rtn.bits=4"],
+)
 BEGIN, END = "<!-- figures -->\n", "<!-- /figures -->"
 
 
-def block() -> str:
-    """The text between the two marks."""
-    parts = _ladder(_read("ladder")), _speed(_read("runtimes")), _peers(_read("peers"), _read("sweep"))
-    waiting = _waiting(_read("dashboard"), _read("jobs"))
-    return "\n".join([line for part in (*parts, waiting) for line in (*part, "")])
+def page() -> str:
+    """docs/results.md."""
+    parts = (
+        [HEAD, LADDER, "", *_ladder(_read("ladder"))],
+        _speed(_read("runtimes")),
+        _peers(_read("peers"), _read("sweep")),
+        _waiting(_read("dashboard"), _read("jobs")),
+    )
+    return "\n".join(line for part in parts for line in (*part, ""))
 
 
 def written(readme: str) -> str:
-    """The README with its figures brought up to date."""
+    """The README with its table brought up to date."""
     head, rest = readme.split(BEGIN, 1)
-    return head + BEGIN + block() + END + rest.split(END, 1)[1]
+    lines = [LADDER, "", *_ladder(_read("ladder"), SHOWN)]
+    return head + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END, 1)[1]
 
 
 def _read(name: str) -> dict[str, Any]:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def _ladder(results: dict[str, Any]) -> list[str]:
-    base = results["rungs"][0]["baseline"]
-    lines = [
-        "![Perplexity and accuracy against size](docs/pictures/ladder.png)",
-        "",
-        "Held-out stories and questions of the bundled model; perplexity at context 256; ± is one standard error.",
-        "*Same words* is the share of tokens for which both models would choose the same next token.",
-        "",
+def _ladder(results: dict[str, Any], shown: Sequence[list[str]] | None = None) -> list[str]:
+    rungs = [rung for rung in results["rungs"] if shown is None or rung["settings"] in shown]
+    return [
         "| recipe | size on disk | perplexity | accuracy | KL to the baseline | same words | flipped answers |",
         "|---|---:|---:|---:|---:|---:|---:|",
-        _row("baseline", base),
+        _row("baseline", results["rungs"][0]["baseline"]),
+        *(_row(_recipe(rung["settings"]), rung["compressed"]) for rung in rungs),
     ]
-    return lines + [_row(_recipe(rung["settings"]), rung["compressed"]) for rung in results["rungs"]]
 
 
 def _recipe(assignments: list[str]) -> str:
@@ -91,7 +114,7 @@ def _speed(results: dict[str, Any]) -> list[str]:
     """How many times as fast as transformers in float32: medians of the ratios of every round."""
     base, depths = results["speed"]["transformers float32"], ("16", "512")
     lines = [
-        "### How fast it runs",
+        "## How fast it runs",
         "",
         SPEED.format(**results),
         "",
@@ -118,7 +141,7 @@ def _peers(results: dict[str, Any], sweep: dict[str, Any]) -> list[str]:
         f"{peer['times_faster']:.0f} times as long with {name}" for name, peer in sweep["peers"].items()
     )
     lines = [
-        "### Beside other tools",
+        "## Beside other tools",
         "",
         PEERS.format(seeds=len(results["seeds"]), settings=sweep["settings"], faster=faster),
         "",
@@ -146,7 +169,12 @@ def _waiting(dashboard: dict[str, Any], jobs: dict[str, Any]) -> list[str]:
         ("first measured quality, warm worker", jobs["warm"]["first_measured"]),
         ("first measured quality, cold process", jobs["cold"]["first_measured"]),
     ]
-    lines = ["| waiting time | median | p75 | p95 | times measured |", "|---|---:|---:|---:|---:|"]
+    lines = [
+        "## How long you wait",
+        "",
+        "| waiting time | median | p75 | p95 | times measured |",
+        "|---|---:|---:|---:|---:|",
+    ]
     lines += [f"| {name} | {_ms(s['median'])} | {_ms(s['p75'])} | {_ms(s['p95'])} | {s['count']} |" for name, s in rows]
     memory = dashboard["memory_bytes"] / 1e6
     torch = "torch imported" if dashboard["torch_imported"] else "torch not imported"
@@ -159,4 +187,5 @@ def _ms(seconds: float) -> str:
 
 if __name__ == "__main__":
     README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")
-    print(README)
+    PAGE.write_text(page(), encoding="utf-8")
+    print(README, PAGE, sep="\n")

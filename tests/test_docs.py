@@ -10,6 +10,7 @@ from compresslab.recipes.plan import make_plan
 from compresslab.recipes.recipe import Recipe
 
 from scripts.write_docs import DOCS, PAGES
+from scripts.write_figures import page as results_page
 from scripts.write_figures import written
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,8 +33,8 @@ def test_every_example_fits_the_bundled_model(file):
     assert plan.recipe.steps
 
 
-def test_the_file_tree_of_the_readme_names_what_is_there():
-    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("<!-- tree -->")[1]
+def test_the_file_tree_names_what_is_there():
+    tree = (DOCS / "architecture.md").read_text(encoding="utf-8").split("<!-- tree -->")[1]
     folder = ""
     for line in re.findall(r"^( *)(\S+)", tree, re.M):
         indent, name = line
@@ -41,12 +42,17 @@ def test_the_file_tree_of_the_readme_names_what_is_there():
             continue
         folder = name if not indent else folder
         path = ROOT / name if not indent else ROOT / folder / name
-        assert path.exists(), f"README's file tree names {path.relative_to(ROOT)}, which is not there"
+        assert path.exists(), f"the file tree names {path.relative_to(ROOT)}, which is not there"
 
 
-def test_the_figures_of_the_readme_are_the_measured_ones():
+def test_the_figures_are_the_measured_ones():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme == written(readme), "run `python -m scripts.write_figures`"
+    assert (DOCS / "results.md").read_text(encoding="utf-8") == results_page(), "run `python -m scripts.write_figures`"
+
+
+def test_the_readme_is_short_enough_to_be_read():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
 
 
 def test_the_pictures_of_the_readme_are_there():

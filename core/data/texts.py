@@ -23,9 +23,9 @@ class Calibration(Settings):
 
     text: str = setting(
         "bundled",
-        label="Practice text",
-        plain="The text it learns from: the one that comes along, or a file of yours.",
-        help="bundled, the path of a UTF-8 text file, or hub:OWNER/NAME:CONFIG:SPLIT for a dataset of the Hub.",
+        label="Calibration text",
+        plain="The text that methods learn from: the bundled one, or a file of yours.",
+        help="bundled, the path of a UTF-8 text file, or hub:OWNER/NAME:CONFIG:SPLIT for a dataset on the Hub.",
     )
     samples: int = setting(
         512,
@@ -51,11 +51,12 @@ class Calibration(Settings):
     )
     statistics: Literal["baseline", "sequential"] = setting(
         "baseline",
-        label="What it looks at",
-        plain="Look once at the untouched model, which keeps sliders quick, or look anew after each layer: slower.",
+        label="Statistics",
+        plain="Measure the uncompressed model once, which keeps sliders fast, or measure again after each layer, "
+        "which is slower.",
         help="baseline: input statistics of the model before compression, measured once and used for every setting. "
-        "sequential: each layer sees the inputs that the layers compressed before it give, and what solves by least "
-        "squares makes up for what was lost there (GPTAQ, arXiv:2504.02692).",
+        "sequential: each layer sees the inputs that come from the layers compressed before it, and least-squares "
+        "solvers make up for what was lost there (GPTAQ, arXiv:2504.02692).",
         advanced=True,
     )
 
@@ -66,8 +67,8 @@ class Evaluation(Settings):
     text: str = setting(
         "bundled",
         label="Test text",
-        plain="The text it is tested on: the one that comes along, or a file of yours.",
-        help="bundled, the path of a UTF-8 text file, or hub:OWNER/NAME:CONFIG:SPLIT for a dataset of the Hub.",
+        plain="The text it is tested on: the bundled one, or a file of yours.",
+        help="bundled, the path of a UTF-8 text file, or hub:OWNER/NAME:CONFIG:SPLIT for a dataset on the Hub.",
     )
     context_length: int = setting(
         256,
@@ -86,15 +87,15 @@ class Evaluation(Settings):
         le=10_000_000,
         step=1024,
         unit="tokens",
-        label="Text at most",
+        label="Token limit",
         plain="Stop after this much text.",
-        help="Tokens scored at the most; a draft scores a quarter of them.",
+        help="The most tokens that are scored; a draft scores a quarter of them.",
         advanced=True,
     )
     questions: str = setting(
         "bundled",
         label="Questions",
-        plain="The questions it is asked: those that come along, or a file of yours.",
+        plain="The questions it is asked: the bundled ones, or a file of yours.",
         help="bundled, or the path of a JSONL file, one question a line: "
         '{"prompt": "...", "choices": ["...", "..."], "answer": 0, "kind": "..."}; kind is optional. A classifier '
         'needs {"text": "...", "label": "..."} (or "text_pair" as well), an encoder-decoder '
@@ -106,9 +107,9 @@ class Evaluation(Settings):
         le=100_000,
         step=10,
         unit="questions",
-        label="Questions at most",
+        label="Question limit",
         plain="Stop after this many questions.",
-        help="Questions asked at the most, in the file's order; a draft asks a quarter of them.",
+        help="The most questions that are asked, in the file's order; a draft asks a quarter of them.",
         advanced=True,
     )
 

@@ -42,7 +42,7 @@ class CompressedTensors(Format):
     name: ClassVar[str] = "compressed-tensors"
     place: ClassVar[int] = 30
     label: ClassVar[str] = "compressed-tensors checkpoint"
-    plain: ClassVar[str] = "Small files for servers: vLLM answers from the low bits as they are."
+    plain: ClassVar[str] = "Small files for servers: vLLM runs the low-bit weights directly."
     help: ClassVar[str] = (
         "The pack-quantized format of compressed-tensors: int32-packed codes with float16 scales and zero points, "
         "symmetric or not, per group or per row, widths mixed by config group. Embeddings are stored dense."
@@ -53,9 +53,10 @@ class CompressedTensors(Format):
     widths: Literal["kernel", "true"] = setting(
         "kernel",
         label="Widths",
-        plain="Store in the widths that fast programs know, or as small as can be.",
-        help="kernel: 2 and 3 bits are carried in 4, 5 to 7 in 8, value for value, for vLLM's kernels know 4 and 8. "
-        "true: every matrix at its own width; opens in transformers alone, with compressed-tensors 0.19 or newer.",
+        plain="Use the widths that fast kernels support, or the smallest possible.",
+        help="kernel: 2 and 3 bits are stored in 4, 5 to 7 in 8, value for value, because vLLM's kernels support 4 "
+        "and 8. true: every matrix at its own width; opens only in transformers, with compressed-tensors 0.19 or "
+        "newer.",
     )
 
     def refuses(self, contents: Contents) -> Message | None:

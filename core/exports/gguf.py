@@ -40,8 +40,8 @@ class Gguf(Format):
     label: ClassVar[str] = "GGUF file"
     plain: ClassVar[str] = "One file for laptops and phones: llama.cpp, Ollama and LM Studio open it."
     help: ClassVar[str] = (
-        "GGUF with Q4_0, Q5_0 and Q8_0 blocks that take the codes over as they are, scales repeated where groups are "
-        "larger than 32; other weights as they are stored or in float16."
+        "GGUF with Q4_0, Q5_0 and Q8_0 blocks that take over the codes unchanged; scales are repeated where groups "
+        "are larger than 32. Other weights as they are stored, or in float16."
     )
     opened_by: ClassVar[tuple[str, ...]] = ("llama.cpp",)
     weight_files: ClassVar[tuple[str, ...]] = ("*.gguf",)
@@ -50,14 +50,14 @@ class Gguf(Format):
     dense: Literal["checkpoint", "float16", "float32"] = setting(
         "checkpoint",
         label="What is not quantized",
-        plain="How finely the numbers are written down that were left as they are.",
-        help="The dtype of matrices that are on no grid; checkpoint is that of the baseline. Norms and biases are "
-        "float32 always, as llama.cpp wants them.",
+        plain="How finely the numbers that were not quantized are stored.",
+        help="The dtype of matrices that were not quantized; checkpoint means that of the baseline. Norms and "
+        "biases are always float32, as llama.cpp expects.",
     )
     asymmetric: Literal["exact", "small"] = setting(
         "exact",
-        label="Four bits off centre",
-        plain="Keep such weights to the digit, or save half a bit on each.",
+        label="Asymmetric 4-bit grids",
+        plain="Keep these weights exactly, or save half a bit on each.",
         help="Asymmetric 4-bit grids as Q5_0, exact; or as Q4_1, whose minimum is rounded to float16.",
         advanced=True,
     )

@@ -46,10 +46,11 @@ class Gptq(Format):
     name: ClassVar[str] = "gptq"
     place: ClassVar[int] = 40
     label: ClassVar[str] = "GPTQ checkpoint"
-    plain: ClassVar[str] = "The best known of the small formats: many programs and servers open it."
+    plain: ClassVar[str] = "The best known low-bit format: many programs and servers open it."
     help: ClassVar[str] = (
-        "The layout of AutoGPTQ and GPTQModel, 2, 3, 4 and 8 bits (5 to 7 are carried in 8, value for value), "
-        "symmetric or not. Matrices of other settings are exceptions under dynamic. Embeddings are stored dense."
+        "The layout of AutoGPTQ and GPTQModel in 2, 3, 4 and 8 bits (5 to 7 are stored in 8, value for value), "
+        "symmetric or not. Matrices with other settings are listed as exceptions under dynamic. Embeddings are "
+        "stored dense."
     )
     opened_by: ClassVar[tuple[str, ...]] = ("GPTQModel", "vLLM", "transformers")
     weight_files: ClassVar[tuple[str, ...]] = ("*.safetensors",)

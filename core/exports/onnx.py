@@ -40,11 +40,11 @@ class Onnx(Format):
     place: ClassVar[int] = 10
     label: ClassVar[str] = "ONNX graph"
     plain: ClassVar[str] = (
-        "Quick on an ordinary computer, with a small script that lets it speak: no torch, no compresslab."
+        "Fast on an ordinary computer, with a small script that writes text: it needs neither torch nor compresslab."
     )
     help: ClassVar[str] = (
-        "MatMulNBits and GroupQueryAttention of onnxruntime, written from the codes, never rounded again; "
-        "keys and values in place."
+        "MatMulNBits and GroupQueryAttention of onnxruntime, written from the codes without rounding again; the KV "
+        "cache is updated in place."
     )
     opened_by: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     weight_files: ClassVar[tuple[str, ...]] = ("*.onnx", "*.onnx.data")
@@ -52,8 +52,9 @@ class Onnx(Format):
 
     activations: Literal["int8", "float32"] = setting(
         "int8",
-        label="Inputs in",
-        plain="Fast rounds what flows into every multiplication to 8 bits; exact leaves it as it is, and takes longer.",
+        label="Activations",
+        plain="int8 rounds what flows into every multiplication and is fast; float32 leaves it unchanged and takes "
+        "longer.",
         help="accuracy_level of MatMulNBits: 4 multiplies int8 activations, 1 float32.",
     )
 

@@ -54,9 +54,9 @@ class Transformers(Format):
     dtype: Literal["checkpoint", "float32", "float16", "bfloat16"] = setting(
         "checkpoint",
         label="Stored as",
-        plain="How finely each number is written down. float32 keeps every digit and takes twice the room.",
-        help="The dtype of the stored weights; checkpoint is that of the baseline. float32 gives quantized weights "
-        "back to the bit, float16 and bfloat16 round them once more.",
+        plain="How finely each number is stored. float32 keeps every digit and takes twice the space.",
+        help="The dtype of the stored weights; checkpoint means that of the baseline. float32 reproduces quantized "
+        "weights to the bit; float16 and bfloat16 round them once more.",
     )
 
     def dequantizes(self, contents: Contents) -> Message | None:

@@ -22,7 +22,7 @@ class DistillLayers(Distiller):
     name: ClassVar[str] = "distill_layers"
     place: ClassVar[int] = 70
     title: ClassVar[str] = "Learn from the baseline's layers"
-    summary: ClassVar[str] = "Trains the smaller model to answer, and on the way there to think, as the baseline does."
+    summary: ClassVar[str] = "Trains the smaller model to match the baseline's answers, and its layers as well."
     phrase: ClassVar[str] = "{steps} steps distilled by layers"
     stage: ClassVar[str] = "Learning from the teacher's layers"
     paper: ClassVar[str] = "Jiao et al. 2019, arXiv:1909.10351"
@@ -34,7 +34,7 @@ class DistillLayers(Distiller):
         le=10.0,
         step=0.1,
         label="Weight of the layers",
-        plain="How much it counts that each layer says what the baseline's does.",
+        plain="How closely each layer has to match the baseline's.",
         help="Weight of the mean relative squared distance of hidden states after each block.",
     )
     attention_share: float = setting(
@@ -43,8 +43,9 @@ class DistillLayers(Distiller):
         le=10.0,
         step=0.1,
         label="Weight of the attention",
-        plain="How much it counts that it looks at the same words. Slower.",
-        help="Weight of the squared distance of attention maps, averaged over heads; needs plain attention.",
+        plain="How closely it has to look at the same words as the baseline. Slower.",
+        help="Weight of the squared distance of attention maps, averaged over heads; needs the eager attention "
+        "implementation.",
         advanced=True,
     )
 

@@ -33,8 +33,8 @@ class DistillLogits(Distiller):
         unit="tokens",
         label="Choices remembered",
         plain="How many of the teacher's choices are kept for each word. Fewer need less memory; 0 keeps none.",
-        help="The teacher's most likely tokens are cached with their probabilities, the others as one; 0: all of them, "
-        "computed in every step.",
+        help="The teacher's most likely tokens are cached with their probabilities, all others as one; 0 uses every "
+        "token and computes them anew in each step.",
         advanced=True,
     )
 

@@ -39,9 +39,7 @@ class PruneChannels(Method):
     place: ClassVar[int] = 20
     title: ClassVar[str] = "Make it narrower"
     kind: ClassVar[Kind] = "prune"
-    summary: ClassVar[str] = (
-        "Takes whole channels and attention heads out, so that every matrix gets smaller and faster."
-    )
+    summary: ClassVar[str] = "Removes whole channels and attention heads, so that every matrix gets smaller and faster."
     phrase: ClassVar[str] = "{mlp:.0%} narrower"
     stage: ClassVar[str] = "Making it narrower"
     paper: ClassVar[str] = "LLM-Pruner, arXiv:2305.11627; FLAP, arXiv:2312.11983; ZipLM, arXiv:2302.04089"
@@ -54,7 +52,7 @@ class PruneChannels(Method):
         le=0.95,
         step=0.05,
         label="Channels removed",
-        plain="How much narrower the thinking part of each floor becomes. It really is smaller and faster then.",
+        plain="How much narrower the inner part of each layer becomes. The model really gets smaller and faster.",
         help="Fraction of the MLP channels of every block that are removed with their rows and columns.",
     )
     heads: float = setting(
@@ -63,22 +61,23 @@ class PruneChannels(Method):
         le=0.95,
         step=0.05,
         label="Heads removed",
-        plain="How many of the pointers that look back at earlier words go. Each one missed is felt.",
+        plain="How many of the pointers that look back at earlier words are removed. Losing many shows quickly.",
         help="Fraction of the attention heads of every block; the nearest count that keeps the ratio of query to "
-        "key/value heads whole. Families whose head count hangs on the hidden size refuse it.",
+        "key/value heads whole. Families whose head count depends on the hidden size refuse it.",
         advanced=True,
     )
     importance: Importance = setting(
         "reconstruction",
-        label="What counts",
+        label="Ranked by",
         plain="How it decides which parts matter least.",
-        help="reconstruction: one by one, what the others can best make good. activation: energy of a unit's "
-        "contribution on the calibration text. taylor: first-order loss change. magnitude: weight norms alone.",
+        help="reconstruction: one by one, those that the others can best compensate for. activation: energy of a "
+        "unit's contribution on the calibration text. taylor: first-order loss change. magnitude: weight norms "
+        "alone.",
         advanced=True,
     )
     repair: bool = setting(
         True,
-        label="Mend what remains",
+        label="Repair",
         plain="Let the remaining parts take over what the removed ones did, as well as they can.",
         help="Least-squares update of the output matrices (and their biases) on the calibration statistics.",
         advanced=True,
@@ -88,7 +87,7 @@ class PruneChannels(Method):
         ge=0.0001,
         le=1.0,
         label="Dampening",
-        plain="How cautiously it mends.",
+        plain="How cautiously it repairs.",
         help="Fraction of the mean diagonal of the Hessian that is added to it before it is inverted.",
         advanced=True,
     )
@@ -99,7 +98,7 @@ class PruneChannels(Method):
         offered=(1, 8, 16, 32, 64),
         unit="channels",
         label="Multiple of",
-        plain="Round widths are read faster by the machine.",
+        plain="Widths that are multiples of this run faster.",
         help="The channels kept are a multiple of this, where one fits.",
         advanced=True,
     )

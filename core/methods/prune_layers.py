@@ -30,9 +30,9 @@ class PruneLayers(Method):
     place: ClassVar[int] = 10
     title: ClassVar[str] = "Make it shallower"
     kind: ClassVar[Kind] = "prune"
-    summary: ClassVar[str] = "Takes whole floors out of the network, those that change least."
-    phrase: ClassVar[str] = "{layers} of its layers out"
-    stage: ClassVar[str] = "Taking layers out"
+    summary: ClassVar[str] = "Removes whole layers, those that matter least."
+    phrase: ClassVar[str] = "{layers} of its layers removed"
+    stage: ClassVar[str] = "Removing layers"
     paper: ClassVar[str] = "ShortGPT, arXiv:2403.03853; SLEB, arXiv:2402.09025"
     tasks: ClassVar[tuple[Task, ...]] = ("causal",)
     renews: ClassVar[bool] = True
@@ -44,13 +44,13 @@ class PruneLayers(Method):
         step=1,
         unit="layers",
         label="Layers removed",
-        plain="How many floors of the network are taken out. Each one makes it smaller and faster, and is missed.",
+        plain="How many layers are removed. Each one makes the model smaller and faster, and costs quality.",
         help="Decoder blocks that are removed; the others keep their order.",
     )
     importance: Literal["block influence", "measured loss"] = setting(
         "measured loss",
-        label="What counts",
-        plain="How it finds the floors that matter least: by how little they change, or by trying.",
+        label="Ranked by",
+        plain="How it finds the layers that matter least: by how little they change, or by trying.",
         help="block influence: one pass, 1 - cosine of a block's input and output. measured loss: the loss on "
         f"{SAMPLES} calibration samples without the block, measured again after every removal.",
         advanced=True,

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 class PruneSparsegpt(Pruner):
     name: ClassVar[str] = "prune_sparsegpt"
     place: ClassVar[int] = 50
-    title: ClassVar[str] = "Prune and make up for it (SparseGPT)"
+    title: ClassVar[str] = "Prune and compensate (SparseGPT)"
     kind: ClassVar[Kind] = "prune"
     summary: ClassVar[str] = "Sets weights to zero and lets the others make up for the loss."
-    stage: ClassVar[str] = "Pruning and making up for it"
+    stage: ClassVar[str] = "Pruning and compensating"
     paper: ClassVar[str] = "Frantar & Alistarh 2023, arXiv:2301.00774"
 
     mend: int = mending(6)
@@ -38,7 +38,7 @@ class PruneSparsegpt(Pruner):
         0,
         unit="bit",
         label="Round as well",
-        plain="Write what remains in fewer bits in the same go, so that one mends the other.",
+        plain="Store what remains in fewer bits in the same pass, so that each step makes up for the other.",
         help="Bits of the weights that remain, rounded in the same pass; 0 rounds nothing.",
         advanced=True,
     )
@@ -49,7 +49,8 @@ class PruneSparsegpt(Pruner):
         offered=(0, 32, 64, 128),
         unit="weights",
         label="Group size",
-        plain="How many neighbouring weights share one ruler. Smaller groups are truer and cost a little space.",
+        plain="How many neighbouring weights share one scale. Smaller groups are more accurate and take a little "
+        "more space.",
         help="Weights of a row that share one float16 scale when rounding as well; 0 is one scale per row.",
         advanced=True,
     )

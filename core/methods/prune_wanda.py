@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class PruneWanda(Pruner):
     name: ClassVar[str] = "prune_wanda"
     place: ClassVar[int] = 40
-    title: ClassVar[str] = "Prune what does least (Wanda)"
+    title: ClassVar[str] = "Prune what matters least (Wanda)"
     kind: ClassVar[Kind] = "prune"
     summary: ClassVar[str] = "Sets the weights that matter least on real text to zero."
     paper: ClassVar[str] = "Sun et al. 2023, arXiv:2306.11695"

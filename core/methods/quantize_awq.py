@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class QuantizeAwq(GridQuantizer):
     name: ClassVar[str] = "quantize_awq"
     place: ClassVar[int] = 110
-    title: ClassVar[str] = "Round with care for what is used (AWQ)"
+    title: ClassVar[str] = "Protect what is used most (AWQ)"
     kind: ClassVar[Kind] = "quantize"
-    summary: ClassVar[str] = "Rounds, with a finer hand where the model listens most."
-    stage: ClassVar[str] = "Rounding with care for what is used"
+    summary: ClassVar[str] = "Rounds weights, more finely where they are used most."
+    stage: ClassVar[str] = "Protecting what is used most"
     paper: ClassVar[str] = "Lin et al. 2023, arXiv:2306.00978"
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
     renews: ClassVar[bool] = True  # inputs are scaled afterwards, and the weights that read them the other way
@@ -45,8 +45,9 @@ class QuantizeAwq(GridQuantizer):
         ge=1e-4,
         le=1.0,
         label="Dampening",
-        plain="How cautious the making up is. More is safer where there is little text.",
-        help="Fraction of the mean Hessian diagonal that is added to it; for rounding gptq or sequential statistics.",
+        plain="How cautiously errors are compensated for. Higher is safer when there is little text.",
+        help="Fraction of the mean Hessian diagonal that is added to the diagonal; used with rounding gptq or "
+        "sequential statistics.",
         advanced=True,
     )
 

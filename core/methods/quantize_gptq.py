@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 class QuantizeGptq(GridQuantizer):
     name: ClassVar[str] = "quantize_gptq"
     place: ClassVar[int] = 100
-    title: ClassVar[str] = "Round and make up for it (GPTQ)"
+    title: ClassVar[str] = "Round and compensate (GPTQ)"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Rounds weight by weight and lets the others make up for the error."
-    stage: ClassVar[str] = "Rounding and making up for it"
+    stage: ClassVar[str] = "Rounding and compensating"
     paper: ClassVar[str] = "Frantar et al. 2022, arXiv:2210.17323"
 
     order: Literal["stored", "active"] = setting(
         "active",
         label="Order",
-        plain="Begin with the inputs that are used most, or go from first to last.",
+        plain="Start with the inputs that are used most, or go from first to last.",
         help="active: channels by descending Hessian diagonal (act-order), groups staying in place. stored: as is.",
         advanced=True,
     )
@@ -41,8 +41,8 @@ class QuantizeGptq(GridQuantizer):
         ge=1e-4,
         le=1.0,
         label="Dampening",
-        plain="How cautious the making up is. More is safer where there is little text.",
-        help="Fraction of the mean Hessian diagonal that is added to it.",
+        plain="How cautiously errors are compensated for. Higher is safer when there is little text.",
+        help="Fraction of the mean Hessian diagonal that is added to the diagonal.",
         advanced=True,
     )
 

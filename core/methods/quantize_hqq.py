@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 class QuantizeHqq(GridQuantizer):
     name: ClassVar[str] = "quantize_hqq"
     place: ClassVar[int] = 90
-    title: ClassVar[str] = "Round on a ruler that fits (HQQ)"
+    title: ClassVar[str] = "Quantize with a fitted scale (HQQ)"
     kind: ClassVar[Kind] = "quantize"
-    summary: ClassVar[str] = "Fits the ruler to most of the weights, without reading any text."
-    stage: ClassVar[str] = "Fitting the rulers"
+    summary: ClassVar[str] = "Fits the scale to most of the weights, without reading any text."
+    stage: ClassVar[str] = "Fitting the scales"
     paper: ClassVar[str] = "Badri & Shaji 2023, mobiusml.github.io/hqq_blog"
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 class QuantizeSmooth(Quantizer):
     name: ClassVar[str] = "quantize_smooth"
     place: ClassVar[int] = 120
-    title: ClassVar[str] = "Round weights and thoughts (SmoothQuant)"
+    title: ClassVar[str] = "Quantize weights and activations (SmoothQuant)"
     kind: ClassVar[Kind] = "quantize"
     summary: ClassVar[str] = "Rounds the numbers that flow through the model as well, so that chips can multiply them."
-    phrase: ClassVar[str] = "{bits} bit, {activation_bits} bit flowing"
-    stage: ClassVar[str] = "Rounding weights and what flows"
+    phrase: ClassVar[str] = "{bits} bit, {activation_bits} bit activations"
+    stage: ClassVar[str] = "Quantizing weights and activations"
     paper: ClassVar[str] = "Xiao et al. 2022, arXiv:2211.10438"
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
     renews: ClassVar[bool] = True  # inputs are scaled afterwards, and the weights that read them the other way
@@ -40,7 +40,7 @@ class QuantizeSmooth(Quantizer):
         step=1,
         unit="bit",
         label="Bit width",
-        plain="How finely each number is written down. Fewer bits are smaller and coarser.",
+        plain="How finely each number is stored. Fewer bits are smaller and coarser.",
         help="Bits per weight code; scales (and zero points) come on top.",
     )
     group_size: int = setting(
@@ -50,7 +50,8 @@ class QuantizeSmooth(Quantizer):
         offered=(0, 32, 64, 128),
         unit="weights",
         label="Group size",
-        plain="How many neighbouring weights share one ruler. Smaller groups are truer and cost a little space.",
+        plain="How many neighbouring weights share one scale. Smaller groups are more accurate and take a little "
+        "more space.",
         help="0 is one float16 scale per row, which is what integer matmuls take.",
         advanced=True,
     )
@@ -60,8 +61,8 @@ class QuantizeSmooth(Quantizer):
         le=8,
         step=1,
         unit="bit",
-        label="Bits of what flows",
-        plain="How finely the numbers are written that go from floor to floor.",
+        label="Activation bits",
+        plain="How finely the numbers that pass from layer to layer are stored.",
         help="Bits of the inputs of the matrices, symmetric, one scale per token taken as it comes (dynamic).",
         advanced=True,
     )
@@ -70,8 +71,8 @@ class QuantizeSmooth(Quantizer):
         ge=0.0,
         le=1.0,
         step=0.05,
-        label="Share of the burden",
-        plain="How much of what is hard to round the weights take over from the thoughts.",
+        label="Balance",
+        plain="How much of the difficulty is moved from the activations to the weights.",
         help="Migration strength: s = max|X|^alpha / max|W|^(1 - alpha) per input channel.",
         advanced=True,
     )

@@ -17,7 +17,7 @@ class Accuracy(Metric):
     name: ClassVar[str] = "accuracy"
     place: ClassVar[int] = 20
     title: ClassVar[str] = "Accuracy"
-    summary: ClassVar[str] = "How many questions it answers rightly, and how many answers changed."
+    summary: ClassVar[str] = "How many questions it answers correctly, and how many answers changed."
     values: ClassVar[Mapping[str, str]] = {
         "accuracy": "Accuracy",
     }

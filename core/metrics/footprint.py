@@ -18,7 +18,7 @@ class Footprint(Metric):
     name: ClassVar[str] = "footprint"
     place: ClassVar[int] = 60
     title: ClassVar[str] = "Size"
-    summary: ClassVar[str] = "How much room it takes, on disk and in memory."
+    summary: ClassVar[str] = "How much space it takes, on disk and in memory."
     values: ClassVar[Mapping[str, str]] = {
         "size_on_disk_bytes": "Size on disk",
         "weight_memory_bytes": "Weights in memory, in torch",

@@ -42,7 +42,7 @@ class Speed(Metric):
         step=1,
         unit="times",
         label="Repeats",
-        plain="How often each model is timed; more makes the numbers surer.",
+        plain="How often each model is timed; more makes the numbers more certain.",
         help="Timed rounds after one that is not counted; baseline and compressed take turns.",
         advanced=True,
     )
@@ -53,7 +53,7 @@ class Speed(Metric):
         step=8,
         unit="tokens",
         label="Prompt length",
-        plain="How long the text is that it reads first.",
+        plain="How long the text that it reads first is.",
         help="Tokens of the prefill.",
         advanced=True,
     )

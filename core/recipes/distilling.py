@@ -27,7 +27,7 @@ class Distiller(Method):
         step=10,
         unit="steps",
         label="Training steps",
-        plain="How long the small model practises. Longer helps more and takes more time.",
+        plain="How long the small model practises. Longer is better, and slower.",
         help="Optimizer steps of AdamW.",
     )
     temperature: float = setting(
@@ -36,7 +36,7 @@ class Distiller(Method):
         le=10.0,
         step=0.5,
         label="Temperature",
-        plain="How much the teacher's second thoughts count beside its first choice.",
+        plain="How much the teacher's less likely choices count beside its first one.",
         help="Both distributions are softened by it; the loss is scaled by its square.",
     )
     kd_weight: float = setting(
@@ -45,7 +45,7 @@ class Distiller(Method):
         le=1.0,
         step=0.05,
         label="Teacher's share",
-        plain="Learn from the teacher's opinion (1) or from the text itself (0).",
+        plain="Learn from the teacher (1) or from the text itself (0).",
         help="Weight of the distillation loss against the next-token loss on the text.",
     )
     learning_rate: float = setting(
@@ -60,7 +60,7 @@ class Distiller(Method):
     schedule: Literal["cosine", "linear", "constant"] = setting(
         "cosine",
         label="Schedule",
-        plain="Whether the corrections grow smaller towards the end.",
+        plain="Whether corrections get smaller towards the end.",
         help="Learning rate after a linear warm-up over a tenth of the steps.",
         advanced=True,
     )
@@ -87,8 +87,8 @@ class Distiller(Method):
     )
     train: Literal["all", "low rank", "norms"] = setting(
         "all",
-        label="What learns",
-        plain="Every weight, a thin layer of changes on top of them, or only the balance between layers.",
+        label="What is trained",
+        plain="Every weight, a small set of changes on top of them, or only the balance between layers.",
         help="all: every weight. low rank: an update of the given rank for each matrix, merged at the end (LoRA, "
         "arXiv:2106.09685). norms: norms and biases.",
         advanced=True,
@@ -99,14 +99,14 @@ class Distiller(Method):
         le=256,
         step=1,
         label="Rank",
-        plain="How thick that thin layer is.",
+        plain="How large that set of changes is.",
         help="Rank of the low-rank update.",
         advanced=True,
     )
     text: Literal["calibration", "teacher"] = setting(
         "calibration",
         label="Text",
-        plain="Learn from the practice text, or from what the original writes itself.",
+        plain="Learn from the calibration text, or from text that the baseline writes itself.",
         help="calibration: the recipe's. teacher: as many sequences, sampled from the baseline with the recipe's seed.",
         advanced=True,
     )
@@ -117,7 +117,7 @@ class Distiller(Method):
         step=1,
         unit="layers",
         label="Layers to keep",
-        plain="Build the student from fewer of the model's floors. 0 keeps them all.",
+        plain="Build the student from fewer of the model's layers. 0 keeps them all.",
         help="Decoder blocks of the student, taken evenly spaced from first to last; 0 keeps every block.",
     )
 

@@ -16,7 +16,7 @@ class Decoding(Settings):
     strategy: Literal["greedy", "sample", "beam"] = setting(
         "greedy",
         label="Choosing words",
-        plain="Always the likeliest word, a little luck, or several drafts at once of which the best is kept.",
+        plain="Always the likeliest word, a little chance, or several drafts of which the best is kept.",
         help="greedy: argmax. sample: temperature and top-p. beam: beam search with the number of beams below.",
     )
     max_new_tokens: int = setting(
@@ -26,16 +26,16 @@ class Decoding(Settings):
         step=8,
         unit="tokens",
         label="Answer length",
-        plain="How long the answer may become.",
-        help="New tokens at the most; generation also ends at the end-of-text token.",
+        plain="How long the answer may get.",
+        help="The most new tokens; generation also ends at the end-of-text token.",
     )
     sampling_temperature: float = setting(
         0.8,
         ge=0.1,
         le=2.0,
         step=0.1,
-        label="Daring",
-        plain="Low is careful, high is daring.",
+        label="Creativity",
+        plain="Low is cautious, high is adventurous.",
         help="Logits are divided by it before sampling. Used by 'sample' only.",
     )
     top_p: float = setting(
@@ -65,7 +65,7 @@ class Decoding(Settings):
         le=MOST_SEED,
         step=1,
         label="Seed",
-        plain="The same seed gives the same luck.",
+        plain="The same seed gives the same result.",
         help="Every pane starts its own generator from it.",
         advanced=True,
     )

@@ -71,7 +71,7 @@ class LayerMethod(Method):
         return self._with(name, values) if values else self
 
     def unmatched(self, weights: tuple[WeightPlan, ...]) -> str | None:
-        """A pattern that names no weight matrix of the model: most likely a slip of the pen."""
+        """A pattern that names no weight matrix of the model: probably a typo."""
         names = [w.name for w in weights if w.role != "other"]
         patterns = (*self.ignore, *self.overrides)
         return next((p for p in patterns if not any(matches(p, name) for name in names)), None)
@@ -100,9 +100,10 @@ def mending(default: int) -> Any:
         le=50,
         step=1,
         unit="steps",
-        label="Mending",
-        plain="Let the weights that remain make up for those that are gone. 0 leaves them as they are.",
-        help="Steps of conjugate gradients towards the least-squares weights under the mask, on the inputs' Hessian.",
+        label="Repair",
+        plain="Let the remaining weights make up for those that were removed. 0 leaves them as they are.",
+        help="Conjugate-gradient steps towards the least-squares weights under the mask, using the Hessian of the "
+        "inputs.",
         advanced=True,
     )
 
@@ -120,22 +121,23 @@ class Pruner(LayerMethod):
         le=0.95,
         step=0.05,
         label="Pruning rate",
-        plain="How much of the network is switched off. A little is hardly felt; too much and it forgets.",
+        plain="How much of the network is switched off. A little hardly matters; too much and it forgets.",
         help="Fraction of the weights in the linear layers of all blocks that are set to zero.",
     )
     n_of_m: str = setting(
         "",
         label="N:M pattern",
-        plain="Keep so many of every few neighbours, such as 2:4, which some chips run faster. Empty: no pattern.",
-        help="At most N weights that are not zero in every M along a row, such as 2:4; takes the place of sparsity.",
+        plain="Keep a fixed number of every few neighbouring weights, such as 2 of 4 (2:4), which some chips run "
+        "faster. Empty: no pattern.",
+        help="At most N non-zero weights in every M along a row, such as 2:4; replaces sparsity.",
         advanced=True,
     )
     ratios: Literal["uniform", "global", "outliers"] = setting(
         "uniform",
-        label="Share of each layer",
-        plain="Take the same share from every layer, let the whole model compete, or spare the layers that stand out.",
-        help="uniform: each matrix reaches the sparsity by itself. global: one threshold for all. "
-        "outliers: blocks with more outlying weights keep more (OWL, arXiv:2310.05175).",
+        label="Sparsity by layer",
+        plain="Remove the same share from every layer, let all layers compete, or spare the layers that stand out.",
+        help="uniform: every matrix has this sparsity. global: one threshold for the whole model. outliers: blocks "
+        "with more outlier weights keep more of them (OWL, arXiv:2310.05175).",
         advanced=True,
     )
 
@@ -145,8 +147,8 @@ class Pruner(LayerMethod):
         ge=1e-4,
         le=1.0,
         label="Dampening",
-        plain="How cautious the making up is. More is safer where there is little text.",
-        help="Fraction of the mean Hessian diagonal that is added to it.",
+        plain="How cautiously errors are compensated for. Higher is safer when there is little text.",
+        help="Fraction of the mean Hessian diagonal that is added to the diagonal.",
         advanced=True,
     )
 
@@ -197,10 +199,11 @@ def searching() -> Any:
     """The setting of quantizers that fit their grid to what its errors count."""
     return setting(
         True,
-        label="Search for the ruler",
-        plain="Try several rulers for every group and keep the best, instead of one that reaches every weight.",
-        help="Scales of least error (to the power 2.5), weighted by the Hessian's diagonal, instead of the full range. "
-        "GPTQ at 2 bits fits them to its codes by least squares and solves again, three times.",
+        label="Search for the best scale",
+        plain="Try several scales for every group and keep the best, instead of one that covers every weight.",
+        help="Chooses the scales of least error (to the power 2.5), weighted by the Hessian diagonal, instead of "
+        "covering the full range. At 2 bits, GPTQ refits them to its codes by least squares and solves again, three "
+        "times.",
         advanced=True,
     )
 
@@ -209,10 +212,10 @@ def keeping_strength() -> Any:
     """The setting that gives rounded weights back the strength that clipping took."""
     return setting(
         False,
-        label="Keep the strength",
-        plain="Rounding makes weights a little weaker on the whole. Give every group its strength back; worth a try.",
-        help="Rescales each group after rounding so that its projection on the unrounded weights, weighted by the "
-        "Hessian's diagonal, is one. Won on the bundled model, lost on another at 2 and 3 bits.",
+        label="Restore magnitude",
+        plain="Rounding makes weights slightly smaller overall. Scale every group back up; worth a try.",
+        help="Rescales each group after rounding so that its projection onto the unrounded weights, weighted by the "
+        "Hessian diagonal, is one. Better on the bundled model, worse on another at 2 and 3 bits.",
         advanced=True,
     )
 
@@ -230,7 +233,7 @@ class Quantizer(LayerMethod):
         step=1,
         unit="bit",
         label="Bit width",
-        plain="How finely each number is written down. Fewer bits are smaller and coarser.",
+        plain="How finely each number is stored. Fewer bits are smaller and coarser.",
         help="Bits per weight code; scales (and zero points) come on top.",
     )
     group_size: int = setting(
@@ -240,7 +243,8 @@ class Quantizer(LayerMethod):
         offered=(0, 32, 64, 128),
         unit="weights",
         label="Group size",
-        plain="How many neighbouring weights share one ruler. Smaller groups are truer and cost a little space.",
+        plain="How many neighbouring weights share one scale. Smaller groups are more accurate and take a little "
+        "more space.",
         help="Weights of a row that share one float16 scale; 0 is one scale per row. "
         "The last group of a row may be shorter.",
         advanced=True,
@@ -248,7 +252,7 @@ class Quantizer(LayerMethod):
     symmetric: bool = setting(
         True,
         label="Symmetric grid",
-        plain="Keep the ruler centred on zero.",
+        plain="Centre the scale on zero.",
         help="Symmetric: levels from -(2^(b-1)) to 2^(b-1)-1 around zero. Otherwise an integer zero point per group.",
         advanced=True,
     )
@@ -257,15 +261,16 @@ class Quantizer(LayerMethod):
         unit="bit",
         label="Word table",
         plain="Also shrink the table that turns words into numbers: smaller, and a little riskier.",
-        help="Bits of the token embedding (and of lm_head where the two are tied), rounded to nearest; 0 leaves it.",
+        help="Bits of the token embedding (and of lm_head where the two are tied), rounded to nearest; 0 leaves it "
+        "unchanged.",
         advanced=True,
     )
     head_bits: BITS_OR_NONE = setting(
         0,
         unit="bit",
         label="Output table",
-        plain="Also shrink the table that turns numbers back into words, where the model has one of its own.",
-        help="Bits of lm_head where it is a matrix of its own, rounded to nearest; 0 leaves it.",
+        plain="Also shrink the table that turns numbers back into words, if the model has a separate one.",
+        help="Bits of lm_head where it is a separate matrix, rounded to nearest; 0 leaves it unchanged.",
         advanced=True,
     )
 

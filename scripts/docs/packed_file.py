@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import chain, repeat
 
 from compresslab.grids.affine import Affine
@@ -19,23 +20,24 @@ A final run keeps its weights as `{packed_layout.PACKED}` in the folder of the r
 file: eight bytes with the length of the header as a little-endian integer, the header as JSON filled up with spaces
 to a multiple of eight, then the tensors, ordered by dtype and then by name. Any safetensors reader opens it; what the
 codes mean stands in the header's `__metadata__`."""
+W = WeightPlan("W", (96, 128), "F16", "linear")
 FORMS = {
-    "untouched": WeightPlan("W", (96, 128), "F16", "linear"),
-    "half of it zero": WeightPlan("W", (96, 128), "F16", "linear", nonzero=6144),
-    "4 bits, groups of 64, symmetric": WeightPlan("W", (96, 128), "F16", "linear", grid=Affine(4, 64, True)),
-    "3 bits, groups of 64, asymmetric": WeightPlan("W", (96, 128), "F16", "linear", grid=Affine(3, 64, False)),
-    "4 bits and half of it zero": WeightPlan("W", (96, 128), "F16", "linear", grid=Affine(4, 64, True), nonzero=6144),
-    "NormalFloat, groups of 64": WeightPlan("W", (96, 128), "F16", "linear", grid=Nf4(64)),
+    "untouched": W,
+    "half of it zero": replace(W, nonzero=6144),
+    "4 bits, groups of 64, symmetric": replace(W, grid=Affine(4, 64, True)),
+    "3 bits, groups of 64, asymmetric": replace(W, grid=Affine(3, 64, False)),
+    "NF4, groups of 64": replace(W, grid=Nf4(group_size=64)),
+    "4 bits, groups of 64, half of it zero": replace(W, grid=Affine(4, 64, True), nonzero=6144),
 }
 VALUES = """
-On an affine grid, which the header gives as `[bits, group_size, symmetric]`, the value of a weight is
-`(code − zero_point) · scale`, in float32; where it is symmetric, the zero point is the middle of the codes,
-`2^(bits − 1)`, and is not stored. Any other grid stands there by its name and its fields: on `nf4` the value is
-`level[code] · scale`, with the sixteen levels of [arXiv:2305.14314](https://arxiv.org/abs/2305.14314), appendix E.
+The value of a weight is `point(code) · scale`, in float32, and each [grid](grids.md) says which point a code stands
+for. On an affine grid, which the header gives as `[bits, group_size, symmetric]`, it is `code − zero_point`; if the
+grid is symmetric, the zero point is the middle of the codes, `2^(bits − 1)`, and is not stored. Any other grid stands
+in the header by its name and fields.
 
 Codes fill bytes from the lowest bit up: code *i* of *b* bits is bits *b·i* to *b·i + b − 1* of the stream. A mask is
-one bit a weight in the same order, row by row, 1 where the weight is kept; codes and values are then those of the kept
-weights alone. A mask is written only where that makes the weight smaller."""
+one bit a weight in the same order, row by row, 1 where the weight is kept; codes and values are then those of the
+kept weights alone. A mask is written only where that makes the weight smaller."""
 
 
 def packed_file() -> str:

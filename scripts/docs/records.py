@@ -12,9 +12,9 @@ from scripts.docs.markdown import annotated, code, docstring, page, table
 
 ABOUT = """
 While a job works it reports events, as plain data: `Workspace.run(recipe, report=...)` passes them to a function of
-yours, `Workspace.events(job, after)` reads those of a job in the queue, and the store keeps each as one JSON object.
-`kind` says which one it is. Fields without a default are always there; a field that is `None` is left out of the
-JSON."""
+yours, `Workspace.jobs.events(job, after)` reads those of a job in the queue, and the store keeps each as one JSON
+object. `kind` says which one it is. Fields without a default are always there; a field that is `None` is left out of
+the JSON."""
 RECORDS = (results.RunRecord, results.RunSummary, results.RunNumbers)
 PARTS = (results.Measurement, results.Hardware, results.WeightReport, results.LossPoint, results.ExportRecord)
 
