@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.docs import commands, grids, messages, packed_file, records, rooms, settings, store
+from scripts.docs import commands, families, grids, messages, packed_file, records, rooms, settings, store
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES: dict[str, Callable[[], str]] = {
@@ -17,6 +17,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/texts.md": settings.texts,
     "reference/grids.md": grids.grids,
     "reference/exports.md": settings.exports,
+    "reference/families.md": families.families,
     "reference/commands.md": commands.commands,
     "reference/events.md": records.events,
     "reference/packed-file.md": packed_file.packed_file,
