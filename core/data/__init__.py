@@ -1,1 +1,1 @@
-"""Texts, questions and labelled examples, one reader each."""
+"""Texts, questions and labelled examples, bundled or brought, one reader each. Imports models, and what is below."""

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING
 
+from compresslab.exports.format import Contents
 from compresslab.grids.affine import Affine
+from compresslab.messages import Message
+from compresslab.models.weights import WeightPlan
 
 if TYPE_CHECKING:
     from compresslab.engine.solvers.rounding import QuantizedWeight
@@ -25,6 +28,25 @@ class Carried:
     scales: Tensor  # float16 [rows, groups]
     zeros: Tensor  # uint8 [rows, groups]
     grid: Affine
+
+
+def nothing_packed(contents: Contents) -> Message | None:
+    """The refusal where no matrix would be stored as codes."""
+    if any(packs(weight) for weight in contents.layout):
+        return None
+    others = {w.grid.name for w in contents.quantized if w.grid is not None and w.affine is None}
+    return Message("export.not_affine", grid=min(others)) if others else Message("export.not_quantized")
+
+
+def packs(weight: WeightPlan) -> bool:
+    """Whether the matrix is stored as codes: embeddings are looked up in, and no reader unpacks those everywhere."""
+    return weight.affine is not None and weight.role in ("linear", "head")
+
+
+def packed_grid(weight: WeightPlan) -> Affine:
+    """Of a weight that is stored as codes."""
+    assert weight.affine is not None
+    return weight.affine
 
 
 def carrier(grid: Affine, columns: int, widths: tuple[int, ...]) -> Affine:

@@ -17,9 +17,9 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from compresslab.exports.carried import carrier
+from compresslab.exports.carried import carrier, nothing_packed, packed_grid, packs
+from compresslab.exports.dense import ENTRY_BYTES, ROUNDING
 from compresslab.exports.format import Contents, Format, Reopened, written_dense
-from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
 from compresslab.exports.vllm import parted
 from compresslab.grids.affine import Affine
 from compresslab.messages import Message
@@ -171,25 +171,6 @@ class CompressedTensors(Format):
             "kv_cache_scheme": None,
             "global_compression_ratio": None,
         }
-
-
-def nothing_packed(contents: Contents) -> Message | None:
-    """The refusal where no matrix would be stored as codes."""
-    if any(packs(weight) for weight in contents.layout):
-        return None
-    others = {w.grid.name for w in contents.quantized if w.grid is not None and w.affine is None}
-    return Message("export.not_affine", grid=min(others)) if others else Message("export.not_quantized")
-
-
-def packs(weight: WeightPlan) -> bool:
-    """Whether the matrix is stored as codes: embeddings are looked up in, and no reader unpacks those everywhere."""
-    return weight.affine is not None and weight.role in ("linear", "head")
-
-
-def packed_grid(weight: WeightPlan) -> Affine:
-    """Of a weight that is stored as codes."""
-    assert weight.affine is not None
-    return weight.affine
 
 
 def _group(grid: Affine, names: list[str]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compresslab.exports import gguf_family, gguf_tokenizer
+from compresslab.exports.dense import ROUNDING, STORED
 from compresslab.exports.format import Contents, Format, Reopened
 from compresslab.exports.gguf_blocks import BLOCK, FINEST, KINDS, WITH_MINIMUM, holds
-from compresslab.exports.transformers import ROUNDING, STORED
 from compresslab.messages import Message, plain
 from compresslab.models.packed_layout import BITS
 from compresslab.models.weights import WeightPlan

@@ -21,10 +21,9 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from compresslab.exports.carried import Carried, carrier
-from compresslab.exports.compressed_tensors import nothing_packed, packed_grid, packs
+from compresslab.exports.carried import Carried, carrier, nothing_packed, packed_grid, packs
+from compresslab.exports.dense import ENTRY_BYTES, ROUNDING
 from compresslab.exports.format import Contents, Format, Reopened, written_dense
-from compresslab.exports.transformers import ENTRY_BYTES, ROUNDING
 from compresslab.exports.vllm import parted, wholes
 from compresslab.grids.affine import Affine
 from compresslab.messages import Message, plain

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.errors import BadInput
+from compresslab.exports.dense import ENTRY_BYTES, ROUNDING, STORED
 from compresslab.exports.format import Contents, Format, Reopened, written_dense
 from compresslab.messages import Message, plain
 from compresslab.models.anatomy import Task
@@ -25,14 +26,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHTS = "model.safetensors"
-STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-ROUNDING = {"F32": 1e-4, "F16": 5e-3, "BF16": 4e-2}  # of logits, by the dtype in which weights are stored
 CLASSES: dict[Task, str] = {
     "causal": "AutoModelForCausalLM",
     "classification": "AutoModelForSequenceClassification",
     "seq2seq": "AutoModelForSeq2SeqLM",
 }
-ENTRY_BYTES = 120  # of a tensor in the header
 
 
 class Transformers(Format):

@@ -1,1 +1,1 @@
-"""Where things lie on disk, and how they are read and written."""
+"""Where things lie on disk, and how they are read and written: whole, or not at all. Imports errors alone."""

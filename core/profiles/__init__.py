@@ -1,1 +1,4 @@
-"""What is measured once for each model: sensitivity, layers, statistics."""
+"""What is measured once for each model and kept: sensitivity, layers, statistics. No torch.
+
+Imports recipes and what is below.
+"""

@@ -1,1 +1,1 @@
-"""What layers are given: calibration statistics, taken once and kept."""
+"""What layers are given: statistics of their inputs, taken once from a text and kept. Imports engine.models."""

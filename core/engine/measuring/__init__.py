@@ -1,1 +1,1 @@
-"""Scores, intervals, speed, memory."""
+"""Scores with their errors, answers, speed, memory, sensitivity. Imports every other room of the engine."""

@@ -1,1 +1,4 @@
-"""Models as torch holds them: load, offload, pack."""
+"""Models as torch holds them: loaded, offloaded, packed, run block by block.
+
+Imports engine.solvers for weights on grids.
+"""

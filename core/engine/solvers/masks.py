@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from compresslab.models.weights import zeroed_in_row
 from torch import Tensor
 
 GONE = -1.0  # below every score: what was zeroed before is counted first
@@ -31,9 +30,8 @@ def smallest_overall(
     return {name: piece.view(scores[name].shape) for name, piece in zip(scores, pieces, strict=True)}
 
 
-def lowest_in_rows(scores: Tensor, sparsity: float, earlier: Tensor | None = None) -> Tensor:
-    """In every row the floor(sparsity * columns) lowest scores, as Wanda counts them."""
-    count = zeroed_in_row(scores.shape[1], sparsity)
+def lowest_in_rows(scores: Tensor, count: int, earlier: Tensor | None = None) -> Tensor:
+    """In every row so many of the lowest scores."""
     chosen = _ranked(scores, earlier).sort(dim=1, stable=True).indices[:, :count]
     return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, chosen, True)
 

@@ -1,1 +1,4 @@
-"""What the methods share."""
+"""What methods share: the driver around every solve, scores, folds, surgery, training.
+
+Imports engine.inputs and below.
+"""

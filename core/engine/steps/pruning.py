@@ -14,6 +14,7 @@ from compresslab.engine.steps.context import StepContext
 from compresslab.engine.steps.driver import Needs, solve_groups
 from compresslab.engine.steps.gptq import mended
 from compresslab.engine.steps.groups import Group, SolvedGroup
+from compresslab.models.weights import zeroed_in_row
 from compresslab.recipes.layerwise import Pruner
 from numpy.typing import NDArray
 from scipy.optimize import brentq
@@ -86,7 +87,9 @@ def mask_of(score: Tensor, method: Pruner, earlier: Tensor | None) -> Tensor:
     """What goes of one matrix."""
     if method.pattern is not None:
         return lowest_in_groups(score, *method.pattern, earlier)
-    return (lowest_in_rows if method.by_row else smallest)(score, method.sparsity, earlier)
+    if method.by_row:
+        return lowest_in_rows(score, zeroed_in_row(score.shape[1], method.sparsity), earlier)
+    return smallest(score, method.sparsity, earlier)
 
 
 def shares(model: CompressedModel, method: P, context: StepContext, score: Score, *, inputs: bool) -> dict[str, P]:
