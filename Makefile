@@ -42,5 +42,8 @@ docs: setup ## build the documentation into build/site and run every example in 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_docs_site.py $(ARGS)
 
+lowest: ## run all tests that need no browser with the oldest packages that pyproject.toml allows
+	$(PYTHON) -m scripts.lowest $(ARGS)
+
 bench: setup ## time and measure the product on this machine
 	$(BIN)/python -m benchmarks.run $(ARGS)
