@@ -124,6 +124,8 @@ def _parsed(url: str) -> URL:
         raise BadInput("store.unknown_kind", kind=parsed.get_backend_name())
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise BadInput("store.in_memory")
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")  # SQLAlchemy 2.0 would take psycopg2, 2.1 takes this
     return parsed
 
 
