@@ -34,9 +34,8 @@ steps: [{quantize_rtn: {bits: 4}}]
 metrics: [perplexity]
 evaluation: {max_tokens: 4096}
 """
-SMALL = (
-    "quantize_rtn,bits=3;evaluation,max_tokens=8192,max_questions=8;speed,repeats=1,new_tokens=4;recipe,runtime=torch"
-)
+SMALL = "quantize_rtn,bits=3;evaluation,max_tokens=8192,max_questions=24;speed,repeats=2,new_tokens=8"
+SMALL += ";recipe,runtime=torch"
 TYPED = """
 import compresslab
 reveal_type(compresslab.evaluate(compresslab.quantize("storyteller", bits=4)))
