@@ -10,7 +10,7 @@ from compresslab.engine.solvers.half_quadratic import half_quadratic
 from compresslab.engine.solvers.optimal_brain import Target, relative_loss, solve
 from compresslab.engine.solvers.refit import least_loss_scales
 from compresslab.engine.solvers.rounding import Fitted, round_to_nearest
-from compresslab.engine.steps.solving import importance, order_of
+from compresslab.engine.steps.gptq import importance, order_of
 from compresslab.errors import BadInput
 from compresslab.exports.format import why_not
 from compresslab.exports.registry import FORMATS

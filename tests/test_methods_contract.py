@@ -43,6 +43,7 @@ STEPS = {
     ],
     "quantize_gptq": [
         {"quantize_gptq": {"bits": 3, "group_size": 16}},
+        {"quantize_gptq": {"grid": "nf4", "group_size": 16}},
         {"quantize_gptq": {"bits": 4, "group_size": 0, "symmetric": False, "order": "stored", "embedding_bits": 4}},
     ],
     "quantize_awq": [

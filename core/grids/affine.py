@@ -96,7 +96,7 @@ class Affine(Grid):
         return exact.round_().add_(self._zeros(parameters)).clamp_(0, self.top).to(torch.uint8)
 
     def points(self, codes: Tensor, parameters: Parameters) -> Tensor:
-        return codes.float() - self._zero_of_each(parameters, codes.shape[1])
+        return codes.float().sub_(self._zero_of_each(parameters, codes.shape[1]))
 
     def zero_codes(self, parameters: Parameters) -> Tensor:
         import torch

@@ -161,7 +161,7 @@ class Grid(ABC):
 
     @abstractmethod
     def points(self, codes: Tensor, parameters: Parameters) -> Tensor:
-        """float32 [rows, columns], in units of the scale, of codes of that shape."""
+        """A new tensor, float32 [rows, columns], in units of the scale, of codes of that shape."""
 
     @abstractmethod
     def zero_codes(self, parameters: Parameters) -> Tensor:
@@ -182,7 +182,7 @@ class Grid(ABC):
 
     def value(self, codes: Tensor, parameters: Parameters) -> Tensor:
         """The weight that the codes stand for: float32 [rows, columns]."""
-        return self.points(codes, parameters) * self.spread(self.scales(parameters), codes.shape[1])
+        return self.points(codes, parameters).mul_(self.spread(self.scales(parameters), codes.shape[1]))
 
     def in_groups(self, weight: Tensor) -> Tensor:
         """[rows, groups, size]; a short last group is filled up with zeros, which move no grid."""

@@ -171,5 +171,6 @@ class _Solve:
         mask = self._upright(self._zeroed) if self._zeroes else None
         if self._target.fitted is None:
             return Solved(self._upright(self._weight.masked_fill_(self._zeroed, 0)), None, mask, self._loss)
-        stored = self._target.fitted.at(self._upright(self._points))
-        return Solved(stored.dequantize(), stored, mask, self._loss)
+        points, fitted = self._upright(self._points), self._target.fitted
+        weight = points * fitted.grid.spread(fitted.grid.scales(fitted.parameters), points.shape[1])
+        return Solved(weight, fitted.at(points), mask, self._loss)

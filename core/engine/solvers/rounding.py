@@ -26,7 +26,7 @@ class Fitted:
         return QuantizedWeight(self.grid.round(weight, self.parameters), self.parameters, self.grid)
 
     def at(self, points: Tensor) -> QuantizedWeight:
-        """The weights that lie at these points of the grid, float32 [rows, columns] in units of the scale."""
+        """The weights at these points, float32 [rows, columns] in units of the scale, which may be overwritten."""
         codes = self.grid.codes(self.grid.in_groups(points), self.parameters)
         codes = codes.flatten(1)[:, : points.shape[1]].contiguous()
         return QuantizedWeight(codes, self.parameters, self.grid)
