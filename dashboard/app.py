@@ -7,11 +7,13 @@ import importlib
 from pathlib import Path
 
 import streamlit as st
-from compresslab_dashboard import sign_in, state
-from compresslab_dashboard.app_pages import compare, explore, history, layers, models, present, studio
+from compresslab_dashboard.pages import compare, explore, history, layers, models, present, studio
+from compresslab_dashboard.session import state
+from compresslab_dashboard.shell import sign_in
 
-STYLES = tuple(Path(__file__).with_name(f"{name}.css") for name in ("style", "pages", "compare"))
-OF_LANGUAGE = {"zh": Path(__file__).with_name("streamlit_zh.css")}  # for what Streamlit says in English alone
+HERE = Path(__file__).with_name("styles")
+STYLES = tuple(HERE / f"{name}.css" for name in ("style", "pages", "compare"))
+OF_LANGUAGE = {"zh": HERE / "streamlit_zh.css"}  # for what Streamlit says in English alone
 SIDEBAR_WIDTH = 320  # pixels
 
 

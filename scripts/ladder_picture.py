@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from compresslab_dashboard.chart_style import BASELINE, COMPRESSED, FURTHER
+from compresslab_dashboard.charts.style import BASELINE, COMPRESSED, FURTHER
 from plotly.subplots import make_subplots
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "ladder.json"

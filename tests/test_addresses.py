@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from compresslab_dashboard.url_number import url_number
+from compresslab_dashboard.session.url_number import url_number
 from streamlit.testing.v1 import AppTest
 
 from tests.patience import PATIENCE
@@ -44,4 +44,4 @@ def test_nonsense_in_an_address_breaks_no_page(own_home: object, page: str, nons
 def draw(page: str) -> None:
     import importlib
 
-    importlib.import_module(f"compresslab_dashboard.app_pages.{page}").page()
+    importlib.import_module(f"compresslab_dashboard.pages.{page}").page()

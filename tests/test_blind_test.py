@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from compresslab.store.votes import Tally
 from compresslab.workspace import Workspace
-from compresslab_dashboard.blind_test import BUTTONS, Turn, choice_of, shuffled
+from compresslab_dashboard.answers.blind_test import BUTTONS, Turn, choice_of, shuffled
 from streamlit.testing.v1 import AppTest
 
 
@@ -31,9 +31,9 @@ def app(own_home: Any) -> AppTest:
 
 def draw() -> None:
     import streamlit as st
-    from compresslab_dashboard import state
-    from compresslab_dashboard.ballot import ballot
-    from compresslab_dashboard.blind_test import Pair
+    from compresslab_dashboard.answers.ballot import ballot
+    from compresslab_dashboard.answers.blind_test import Pair
+    from compresslab_dashboard.session import state
 
     pair = Pair("aaaa1111", "small0001", "One day")
     ballot(st.session_state["turn"], pair, [0, 1], state.words(), key="test", said="compare.blind")

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 from compresslab.planning.estimate import Estimate
 from compresslab.records.results import Hardware, LossPoint, Measurement, RunRecord
-from compresslab_dashboard import chart_style, charts
+from compresslab_dashboard.charts import figures, style
 from compresslab_dashboard.components import static, window
-from compresslab_dashboard.job_view import DraftPoint
+from compresslab_dashboard.jobs.job_view import DraftPoint
+from compresslab_dashboard.results.verdict import make_verdict, verdict_html
 from compresslab_dashboard.texts import LANGUAGES, Words, words_of
-from compresslab_dashboard.verdict import make_verdict, verdict_html
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -102,7 +102,7 @@ def record(run_id: str, model: str, measurements: list[Measurement]) -> RunRecor
 
 def test_quality_streams_the_paired_change_over_tokens_seen() -> None:
     drafts = [DraftPoint(256, perplexity(9.0, None)), DraftPoint(512, perplexity(6.0, 1.25))]
-    chart = charts.quality_stream(drafts, [], WORDS, stream="7", total=2048)
+    chart = figures.quality_stream(drafts, [], WORDS, stream="7", total=2048)
     (line,) = chart.lines
     assert (line.x, line.y, line.error) == ((256, 512), (9.0, 6.0), (None, 1.25))
     assert line.light and chart.reference == 0 and chart.x_end == 2048
@@ -111,39 +111,39 @@ def test_quality_streams_the_paired_change_over_tokens_seen() -> None:
 
 def test_quality_ends_solid_on_the_final_number() -> None:
     final = perplexity(5.0, 0.2, samples=4096, stage="final")
-    (line,) = charts.quality_stream([DraftPoint(512, perplexity(6.0))], final, WORDS).lines
+    (line,) = figures.quality_stream([DraftPoint(512, perplexity(6.0))], final, WORDS).lines
     assert (line.x, line.y, line.light) == ((512, 4096), (6.0, 5.0), False)
 
 
 def test_a_stored_run_shows_its_final_number_without_drafts() -> None:
-    (line,) = charts.quality_stream([], perplexity(5.0, samples=4096, stage="final"), WORDS).lines
+    (line,) = figures.quality_stream([], perplexity(5.0, samples=4096, stage="final"), WORDS).lines
     assert line.y == (5.0,)
 
 
 def test_a_ruined_model_still_has_a_finite_drawing() -> None:
-    (line,) = charts.quality_stream([DraftPoint(256, perplexity(1e300))], [], WORDS).lines
+    (line,) = figures.quality_stream([DraftPoint(256, perplexity(1e300))], [], WORDS).lines
     assert all(math.isfinite(y) for y in line.y)
 
 
 def test_only_the_rest_travels_and_keeps_its_place() -> None:
     losses = [LossPoint(step=i, loss=1 / i) for i in range(1, 101)]
-    whole = charts.loss_stream(losses, WORDS, total=200)
+    whole = figures.loss_stream(losses, WORDS, total=200)
     rest = whole.since([90]).lines[0]
     assert (rest.start, rest.x) == (90, whole.lines[0].x[90:])
     assert "100" in whole.description
 
 
 def test_before_anything_is_measured_the_charts_say_how_to_fill_them() -> None:
-    assert charts.quality_stream([], [], WORDS).description == WORDS("chart.quality.empty")
-    assert charts.loss_stream([], WORDS).description == WORDS("chart.loss.empty")
+    assert figures.quality_stream([], [], WORDS).description == WORDS("chart.quality.empty")
+    assert figures.loss_stream([], WORDS).description == WORDS("chart.loss.empty")
 
 
 # -- finished charts -------------------------------------------------------------------------------------------
 
 
 def test_longer_is_faster_also_for_the_time_to_first_token() -> None:
-    assert [pace.ratio for pace in charts.paces(speeds(2.0))] == [2.0, 2.0, 2.0]
-    figure = charts.speed_chart(speeds(2.0), WORDS)
+    assert [pace.ratio for pace in figures.paces(speeds(2.0))] == [2.0, 2.0, 2.0]
+    figure = figures.speed_chart(speeds(2.0), WORDS)
     compressed, baseline = figure.data
     assert list(compressed.x) == [2.0] * 3 and list(baseline.x) == [1.0] * 3
     assert [text.strip() for text in compressed.text] == ["10.0", "12,000", "600"]  # ms, tokens/s, tokens/s
@@ -152,28 +152,28 @@ def test_longer_is_faster_also_for_the_time_to_first_token() -> None:
 
 @pytest.mark.parametrize(("kernel", "hatched"), [("real", False), ("simulated", True)])
 def test_a_simulated_kernel_is_hatched_and_said(kernel: str, hatched: bool) -> None:
-    figure = charts.speed_chart(speeds(0.9, kernel), WORDS)
+    figure = figures.speed_chart(speeds(0.9, kernel), WORDS)
     assert bool(figure.data[0].marker.pattern.shape) is hatched
     assert (WORDS("kernel.simulated") in figure.layout.title.text) is hatched
 
 
 def test_an_estimate_is_an_outline_and_a_written_size_is_solid() -> None:
     transparent = "rgba(0,0,0,0)"
-    assert charts.size_chart(estimate(), WORDS).data[0].marker.color == transparent
-    assert charts.size_chart(sizes(), WORDS).data[0].marker.color == chart_style.COMPRESSED
-    assert "16.0" in charts.describe_size(sizes(), WORDS)
+    assert figures.size_chart(estimate(), WORDS).data[0].marker.color == transparent
+    assert figures.size_chart(sizes(), WORDS).data[0].marker.color == style.COMPRESSED
+    assert "16.0" in figures.describe_size(sizes(), WORDS)
 
 
 def test_kinds_name_the_one_that_lost_most_and_show_every_name_as_it_is() -> None:
-    figure = charts.accuracy_by_kind_chart(accuracies(), WORDS)
-    assert "colour" in charts.describe_kinds(accuracies(), WORDS)
+    figure = figures.accuracy_by_kind_chart(accuracies(), WORDS)
+    assert "colour" in figures.describe_kinds(accuracies(), WORDS)
     assert all("<" not in text for text in figure.layout.yaxis.ticktext)
     assert list(figure.layout.yaxis.tickvals)[-1] == "colour"  # drawn upwards: the largest loss on top
 
 
 def test_history_holds_a_point_for_every_measured_run() -> None:
     runs = [record(f"r{i}", "a" if i % 2 else EVIL, perplexity(10.0, stage="final") + sizes()) for i in range(5)]
-    figure = charts.history_scatter([*runs, record("bare", "a", [])], WORDS)
+    figure = figures.history_scatter([*runs, record("bare", "a", [])], WORDS)
     assert sorted(run for trace in figure.data for run in trace.customdata) == [f"r{i}" for i in range(5)]
     assert figure.data[0].x[0] == 25.0 and figure.data[0].y[0] == pytest.approx(1.1)
     assert figure.data[0].marker.symbol != figure.data[1].marker.symbol
@@ -182,10 +182,10 @@ def test_history_holds_a_point_for_every_measured_run() -> None:
 
 def test_charts_of_nothing_are_drawn_too() -> None:
     for figure in (
-        charts.speed_chart([], WORDS),
-        charts.accuracy_by_kind_chart([], WORDS),
-        charts.size_chart([], WORDS),
-        charts.history_scatter([], WORDS),
+        figures.speed_chart([], WORDS),
+        figures.accuracy_by_kind_chart([], WORDS),
+        figures.size_chart([], WORDS),
+        figures.history_scatter([], WORDS),
     ):
         assert figure.to_json()
 
@@ -257,19 +257,19 @@ def test_every_word_is_there(language: str) -> None:
     for kernel in ("real", "simulated"):
         for measured in ([], everything(), perplexity(-4.0), speeds(0.5, kernel), speeds(1.0)):
             verdict_html(make_verdict(estimate(), measured, words), words)
-            charts.describe_speed(measured, words)
-            charts.speed_chart(measured, words)
-    charts.describe_history([], words)
-    charts.accuracy_by_kind_chart(accuracies(), words)
+            figures.describe_speed(measured, words)
+            figures.speed_chart(measured, words)
+    figures.describe_history([], words)
+    figures.accuracy_by_kind_chart(accuracies(), words)
 
 
 # -- one grammar of colours, and what is served ----------------------------------------------------------------
 
 
 def test_style_sheets_and_scripts_use_the_colours_of_the_charts() -> None:
-    for name in ("style.css", "components/text_panes.css"):
+    for name in ("styles/style.css", "components/text_panes.css"):
         text = (ROOT / "dashboard" / name).read_text(encoding="utf-8")
-        assert chart_style.BASELINE in text and chart_style.COMPRESSED in text
+        assert style.BASELINE in text and style.COMPRESSED in text
 
 
 def luminance(color: str) -> float:
@@ -292,7 +292,7 @@ def theme_colors(section: str) -> dict[str, str]:
 @pytest.mark.parametrize("theme", ["theme.light", "theme.dark"])
 def test_both_themes_can_be_read(theme: str) -> None:
     colors = theme_colors(theme)
-    for color in (chart_style.BASELINE, chart_style.COMPRESSED, *chart_style.FURTHER):
+    for color in (style.BASELINE, style.COMPRESSED, *style.FURTHER):
         assert contrast(color, colors["backgroundColor"]) >= 3
     for text in ("textColor", "linkColor"):
         assert contrast(colors[text], colors["backgroundColor"]) >= 4.5

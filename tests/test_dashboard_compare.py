@@ -13,9 +13,8 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import PaneDone, PaneStarted, Token, to_json
 from compresslab.records.results import Measurement, RunRecord
 from compresslab.workspace import Workspace
-from compresslab_dashboard.app_pages.compare import chip_colors
-from compresslab_dashboard.chart_style import BASELINE as GREY
-from compresslab_dashboard.chart_style import COMPRESSED, FURTHER
+from compresslab_dashboard.charts.style import BASELINE as GREY
+from compresslab_dashboard.charts.style import COMPRESSED, FURTHER
 from compresslab_dashboard.compare.answers import differing_letters
 from compresslab_dashboard.compare.blind import rounds_of
 from compresslab_dashboard.compare.comparing import Comparing
@@ -23,8 +22,9 @@ from compresslab_dashboard.compare.measures import numbers_frame, rows_of, table
 from compresslab_dashboard.compare.members import Member, baseline_name, members_of
 from compresslab_dashboard.compare.prompt_set import MOST_PROMPTS, answers_frame, decoded, read_prompts
 from compresslab_dashboard.compare.recipes import difference
-from compresslab_dashboard.csv_text import csv_bytes
-from compresslab_dashboard.job_view import JobView, PaneText
+from compresslab_dashboard.jobs.job_view import JobView, PaneText
+from compresslab_dashboard.pages.compare import chip_colors
+from compresslab_dashboard.results.csv_text import csv_bytes
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
@@ -69,9 +69,9 @@ def compare(**params: str) -> AppTest:
 
 def draw() -> None:
     import streamlit as st
-    from compresslab_dashboard import state
-    from compresslab_dashboard.app_pages import compare as page
-    from compresslab_dashboard.app_pages import studio
+    from compresslab_dashboard.pages import compare as page
+    from compresslab_dashboard.pages import studio
+    from compresslab_dashboard.session import state
 
     state.keep_pages({"studio": st.Page(studio.page, url_path="studio")})
     page.page()

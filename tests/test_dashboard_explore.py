@@ -11,11 +11,10 @@ from compresslab.recipes.sweep import Sweep
 from compresslab.work import jobs
 from compresslab.work.jobs import RunJob
 from compresslab.workspace import Workspace
-from compresslab_dashboard import formats
 from compresslab_dashboard.explore import foreseen
 from compresslab_dashboard.explore.axes import choices, first_axes, scene_axis, typed, value_text
 from compresslab_dashboard.explore.exploring import MOST_COMPARED, Exploring
-from compresslab_dashboard.texts import LANGUAGES, words_of
+from compresslab_dashboard.texts import LANGUAGES, formats, words_of
 from streamlit.testing.v1 import AppTest
 
 from tests.explore_scenes import EVIL, GPTQ, record
@@ -81,7 +80,7 @@ def test_typed_values_are_numbers_in_order() -> None:
 
 
 def draw_explore() -> None:
-    from compresslab_dashboard.app_pages import explore
+    from compresslab_dashboard.pages import explore
 
     explore.page()
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from compresslab.records.results import RunRecord, WeightReport
 from compresslab.workspace import Workspace
-from compresslab_dashboard.chart_style import COMPRESSED, FURTHER, tint
+from compresslab_dashboard.charts.style import COMPRESSED, FURTHER, tint
 from compresslab_dashboard.explore import charts, sentences
 from compresslab_dashboard.explore.dots import Dot, front, known_measures, run_dots
 from compresslab_dashboard.explore.parallel import parallel

@@ -15,7 +15,7 @@ from compresslab.records.events import Progress, to_json
 from compresslab.records.results import ExportRecord, Measurement, RunRecord
 from compresslab.work.exporting import CARD, folder_name
 from compresslab.workspace import Workspace
-from compresslab_dashboard import exported
+from compresslab_dashboard.results import exported
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
@@ -49,7 +49,7 @@ def record(ran: tuple[Path, RunRecord], home: Path) -> RunRecord:
 def opened(record: RunRecord, page: str = "studio", **params: str) -> AppTest:
     """The Studio with the finished run on the screen."""
     app = AppTest.from_file(str(APP), default_timeout=PATIENCE)
-    from compresslab_dashboard.sketch import to_short
+    from compresslab_dashboard.recipe.sketch import to_short
 
     recipe = Recipe.from_dict(record.recipe)
     given = {"model": recipe.model, "recipe": to_short(recipe), "run": record.run_id, "live": "off"} | params

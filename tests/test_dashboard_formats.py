@@ -4,8 +4,8 @@ import math
 
 import pytest
 from compresslab.records.results import Measurement
-from compresslab_dashboard import formats
-from compresslab_dashboard.formats import THIN
+from compresslab_dashboard.texts import formats
+from compresslab_dashboard.texts.formats import THIN
 
 
 def tidy(text: str) -> str:

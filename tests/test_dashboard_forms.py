@@ -15,8 +15,8 @@ from compresslab.recipes.method import METHODS
 from compresslab.recipes.metric import METRICS
 from compresslab.recipes.recipe import TEXTS, Recipe
 from compresslab.settings import Control, Settings
-from compresslab_dashboard.forms import places, scale, slider_format
-from compresslab_dashboard.sketch import Sketch, from_short, to_short
+from compresslab_dashboard.recipe.forms import places, scale, slider_format
+from compresslab_dashboard.recipe.sketch import Sketch, from_short, to_short
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
@@ -70,7 +70,7 @@ def test_shares_are_read_in_percent_and_others_with_their_unit() -> None:
 
 def draw(owner: str, values: dict, limits: dict) -> None:  # type: ignore[type-arg]  # its text runs alone
     import streamlit as st
-    from compresslab_dashboard.forms import form
+    from compresslab_dashboard.recipe.forms import form
     from compresslab_dashboard.texts import words_of
 
     from tests.test_dashboard_forms import OWNERS

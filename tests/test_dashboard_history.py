@@ -15,8 +15,8 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import RunRecord
 from compresslab.store.runs import Annotation
 from compresslab.workspace import Workspace
-from compresslab_dashboard.csv_text import csv_bytes
-from compresslab_dashboard.history_rows import change_text, everything, matching, runs_table
+from compresslab_dashboard.results.csv_text import csv_bytes
+from compresslab_dashboard.results.tables import change_text, everything, matching, runs_table
 from compresslab_dashboard.texts import words_of
 from sqlalchemy import Engine, event
 from streamlit.testing.v1 import AppTest
@@ -41,7 +41,7 @@ def history(**params: str) -> AppTest:
 
 
 def draw_history() -> None:
-    from compresslab_dashboard.app_pages import history
+    from compresslab_dashboard.pages import history
 
     history.page()
 

@@ -15,12 +15,12 @@ from compresslab.recipes.layerwise import LayerMethod
 from compresslab.recipes.recipe import Recipe
 from compresslab.work.jobs import ProfileJob, parse
 from compresslab.workspace import Workspace
+from compresslab_dashboard.editing.fit import budgets
 from compresslab_dashboard.layers import charts, exceptions
 from compresslab_dashboard.layers.exceptions import ALONE, AS_STEP
 from compresslab_dashboard.layers.looking import Scope
 from compresslab_dashboard.layers.readings import cells, layer_bytes, most_and_least, sensitivity
-from compresslab_dashboard.sketch import from_short
-from compresslab_dashboard.studio.fit import budgets
+from compresslab_dashboard.recipe.sketch import from_short
 from compresslab_dashboard.texts import LANGUAGES, words_of
 from streamlit.testing.v1 import AppTest
 
@@ -43,7 +43,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 def draw_layers() -> None:
     """The page by itself: AppTest can't go to a page of a navigation."""
-    from compresslab_dashboard.app_pages import layers
+    from compresslab_dashboard.pages import layers
 
     layers.page()
 

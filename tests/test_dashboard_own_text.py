@@ -10,7 +10,7 @@ from tests.patience import PATIENCE
 
 def draw() -> None:
     import streamlit as st
-    from compresslab_dashboard import state
+    from compresslab_dashboard.session import state
     from compresslab_dashboard.studio.own_text import own_text
 
     own_text(state.workspace().models.facts("storyteller"), state.words())

@@ -8,7 +8,8 @@ import pytest
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import RunRecord, RunSummary
 from compresslab.workspace import Workspace
-from compresslab_dashboard import live, state
+from compresslab_dashboard.jobs import live
+from compresslab_dashboard.session import state
 from pydantic import BaseModel
 from streamlit.testing.v1 import AppTest
 

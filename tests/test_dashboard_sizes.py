@@ -14,11 +14,10 @@ from compresslab.profiles.sensitivity_table import Point, SensitivityTable, colu
 from compresslab.recipes.layerwise import Quantizer
 from compresslab.recipes.recipe import Recipe
 from compresslab.workspace import Workspace
-from compresslab_dashboard import formats
-from compresslab_dashboard.sketch import Sketch, from_short
-from compresslab_dashboard.studio.fit import budgets, stop_for
-from compresslab_dashboard.texts import words_of
-from compresslab_dashboard.verdict import make_verdict
+from compresslab_dashboard.editing.fit import budgets, stop_for
+from compresslab_dashboard.recipe.sketch import Sketch, from_short
+from compresslab_dashboard.results.verdict import make_verdict
+from compresslab_dashboard.texts import formats, words_of
 
 from tests.test_dashboard_charts import accuracies, estimate, perplexity
 from tests.test_dashboard_pages import healthy, opened, param, said, visible

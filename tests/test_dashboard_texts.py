@@ -16,7 +16,7 @@ from compresslab.recipes.metric import METRICS
 from compresslab.recipes.recipe import TEXTS
 from compresslab.settings import Control, Settings
 from compresslab_dashboard import texts
-from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.recipe.words import steps_text
 from compresslab_dashboard.texts import LANGUAGES, Words, escaped, words_of
 
 OWNERS: dict[str, type[Settings]] = {**METHODS, **METRICS, **FORMATS, **TEXTS, "decoding": Decoding}

@@ -12,8 +12,8 @@ from compresslab.methods.quantize_gptq import QuantizeGptq
 from compresslab.planning.presets import TELLS
 from compresslab.recipes.recipe import Recipe
 from compresslab.workspace import Workspace
-from compresslab_dashboard.recipe_code import as_command, as_python
-from compresslab_dashboard.sketch import Sketch
+from compresslab_dashboard.recipe.code import as_command, as_python
+from compresslab_dashboard.recipe.sketch import Sketch
 
 from tests.test_dashboard_pages import healthy, opened, param, said
 from tests.test_dashboard_sizes import save_table

@@ -17,8 +17,8 @@ from compresslab.records.events import PaneDone, PaneStarted, to_json
 from compresslab.records.results import LossPoint, RunRecord
 from compresslab.workspace import Workspace
 from compresslab_dashboard import report
+from compresslab_dashboard.answers.word_diff import Piece, differing
 from compresslab_dashboard.texts import LANGUAGES, words_of
-from compresslab_dashboard.word_diff import Piece, differing
 from playwright.sync_api import Page, expect
 
 from tests.test_dashboard_pages import measured, record

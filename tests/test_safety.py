@@ -190,7 +190,7 @@ def test_a_server_open_to_others_has_its_folders_closed(monkeypatch, tmp_path, f
 
 def draw_with_sign_in() -> None:
     import streamlit as st
-    from compresslab_dashboard import sign_in
+    from compresslab_dashboard.shell import sign_in
     from compresslab_dashboard.texts import words_of
 
     sign_in.required(words_of("en"))

@@ -14,7 +14,7 @@ from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 from compresslab.recipes.recipe import Recipe
-from compresslab_dashboard.sketch import from_short
+from compresslab_dashboard.recipe.sketch import from_short
 from playwright.sync_api import Browser, WebSocket
 from streamlit.proto.BackMsg_pb2 import BackMsg  # noqa: TID251 - to hear what the browser says
 from streamlit.proto.ClientState_pb2 import ClientState  # noqa: TID251

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 import streamlit as st
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.store import JobRow
-from compresslab_dashboard import live, state
-from compresslab_dashboard.chart_style import BASELINE as GREY
-from compresslab_dashboard.chart_style import COMPRESSED, FURTHER
+from compresslab_dashboard.answers.panes import pane_facts, pane_state
+from compresslab_dashboard.answers.prompt_row import prompt_row
+from compresslab_dashboard.answers.word_diff import differing
+from compresslab_dashboard.charts.style import BASELINE as GREY
+from compresslab_dashboard.charts.style import COMPRESSED, FURTHER
 from compresslab_dashboard.compare.asking import ask, job_of
 from compresslab_dashboard.compare.members import Member
 from compresslab_dashboard.components.text_panes import PaneView, text_panes
-from compresslab_dashboard.job_view import PaneText
-from compresslab_dashboard.prompt_row import prompt_row
-from compresslab_dashboard.studio.progress import queue_text
-from compresslab_dashboard.studio.side_by_side import pane_facts, pane_state
+from compresslab_dashboard.jobs import live
+from compresslab_dashboard.jobs.job_view import PaneText
+from compresslab_dashboard.jobs.progress import queue_text
+from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words, escaped
-from compresslab_dashboard.word_diff import differing
 
 HEIGHTS = {2: 500, 3: 500}  # pixels, by the number of panes
 HEIGHT = 260  # of more than those: two rows

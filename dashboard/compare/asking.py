@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.store import JobRow
-from compresslab_dashboard import live, state
 from compresslab_dashboard.compare.members import Member
+from compresslab_dashboard.jobs import live
+from compresslab_dashboard.session import state
 
 
 def ask(members: Sequence[Member], prompts: Sequence[str], *, batch: bool = False) -> None:

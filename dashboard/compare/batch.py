@@ -9,7 +9,6 @@ from compresslab.data.texts import example_prompts
 from compresslab.errors import BadInput
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.store import JobRow
-from compresslab_dashboard import live, state
 from compresslab_dashboard.compare.asking import ask, job_of
 from compresslab_dashboard.compare.members import Member
 from compresslab_dashboard.compare.prompt_set import (
@@ -22,8 +21,10 @@ from compresslab_dashboard.compare.prompt_set import (
     read_prompts,
     written,
 )
-from compresslab_dashboard.csv_text import csv_bytes
-from compresslab_dashboard.studio.progress import queue_text
+from compresslab_dashboard.jobs import live
+from compresslab_dashboard.jobs.progress import queue_text
+from compresslab_dashboard.results.csv_text import csv_bytes
+from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words, escaped
 
 SOURCES = ("bundled", "pasted", "uploaded")

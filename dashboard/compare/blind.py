@@ -12,10 +12,10 @@ import pandas as pd
 import streamlit as st
 from compresslab.store.recorded_answers import RecordedAnswer
 from compresslab.store.votes import Tally
-from compresslab_dashboard import state
-from compresslab_dashboard.ballot import ballot
-from compresslab_dashboard.blind_test import ENOUGH, Pair, shuffled
+from compresslab_dashboard.answers.ballot import ballot
+from compresslab_dashboard.answers.blind_test import ENOUGH, Pair, shuffled
 from compresslab_dashboard.compare.members import Member
+from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from compresslab_dashboard.blind_test import Turn
-from compresslab_dashboard.url_number import url_number
+from compresslab_dashboard.answers.blind_test import Turn
+from compresslab_dashboard.session.url_number import url_number
 
 View = Literal["answers", "numbers", "recipes", "prompts", "blind"]
 VIEWS: tuple[View, ...] = get_args(View)

@@ -9,10 +9,9 @@ from html import escape
 import pandas as pd
 from compresslab.records.results import Measurement
 from compresslab.records.wilson import NORMAL_95
-from compresslab_dashboard import formats
 from compresslab_dashboard.compare.members import Member, unlike
-from compresslab_dashboard.history_rows import change_text
-from compresslab_dashboard.texts import Words
+from compresslab_dashboard.results.tables import change_text
+from compresslab_dashboard.texts import Words, formats
 
 TIMED = ("s", "tokens/s")  # units that say something of a machine too
 

@@ -10,10 +10,10 @@ from compresslab.messages import Message
 from compresslab.recipes.generation_request import Pane
 from compresslab.records.results import Measurement, RunSummary, Variant
 from compresslab.workspace import Workspace
-from compresslab_dashboard.chart_style import BASELINE as GREY
-from compresslab_dashboard.chart_style import COMPRESSED, FURTHER
+from compresslab_dashboard.charts.style import BASELINE as GREY
+from compresslab_dashboard.charts.style import COMPRESSED, FURTHER
 from compresslab_dashboard.compare.comparing import BASELINE
-from compresslab_dashboard.recipe_words import model_text, steps_text
+from compresslab_dashboard.recipe.words import model_text, steps_text
 from compresslab_dashboard.texts import Words
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
-from compresslab_dashboard.charts import StreamChart
+from compresslab_dashboard.charts.figures import StreamChart
 from compresslab_dashboard.components import static
 from compresslab_dashboard.components.window import first_to_send
 

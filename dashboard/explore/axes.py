@@ -13,8 +13,8 @@ from compresslab.recipes.metric import METRICS
 from compresslab.recipes.recipe import TEXTS, Recipe
 from compresslab.recipes.sweep import KINDS, Axis, Value
 from compresslab.settings import Control, Settings
-from compresslab_dashboard import forms
 from compresslab_dashboard.explore.scene import SceneAxis
+from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.texts import Words
 
 SEED = "seed"

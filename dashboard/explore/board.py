@@ -12,9 +12,7 @@ from compresslab.errors import CompresslabError
 from compresslab.recipes.sweep import Sweep
 from compresslab.records.results import RunNumbers
 from compresslab.store.sweeps import PointRow, SweepRow
-from compresslab_dashboard import live, state, urls
 from compresslab_dashboard.components.stream_chart import figure_chart
-from compresslab_dashboard.csv_text import csv_bytes
 from compresslab_dashboard.explore import charts, point, sentences
 from compresslab_dashboard.explore.axes import scene_axis
 from compresslab_dashboard.explore.dots import Dot, known_measures, run_dots, sweep_dots
@@ -27,6 +25,9 @@ from compresslab_dashboard.explore.readings import Reading, Readings
 from compresslab_dashboard.explore.scene import Scene, SceneAxis, dot_text
 from compresslab_dashboard.explore.sweep_bar import OPEN, base_of, source_row, status
 from compresslab_dashboard.explore.table import points_table
+from compresslab_dashboard.jobs import live
+from compresslab_dashboard.results.csv_text import csv_bytes
+from compresslab_dashboard.session import state, urls
 from compresslab_dashboard.texts import Words, escaped
 from streamlit.delta_generator import DeltaGenerator
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
-from compresslab_dashboard.chart_style import BASELINE, COMPRESSED, error_bars, plain, styled, tint
+from compresslab_dashboard.charts.style import BASELINE, COMPRESSED, error_bars, plain, styled, tint
 from compresslab_dashboard.explore.dots import Dot, measured
 from compresslab_dashboard.explore.readings import MEASURES
 from compresslab_dashboard.explore.scene import Scene, axis_suffix, dot_text, number_text, on_axis, told

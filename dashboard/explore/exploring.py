@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from compresslab.messages import Message
 from compresslab.recipes.sweep import SweepStage, Value
 from compresslab_dashboard.explore.readings import MEASURES
-from compresslab_dashboard.url_number import url_number
+from compresslab_dashboard.session.url_number import url_number
 
 RUNS = "runs"  # in place of a sweep: all final runs of the model
 MOST_COMPARED = 6

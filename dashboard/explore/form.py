@@ -8,12 +8,12 @@ import streamlit as st
 from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.recipe import Recipe
 from compresslab.recipes.sweep import MOST_AXES, Axis, Sweep, SweepStage
-from compresslab_dashboard import formats, state, urls
 from compresslab_dashboard.explore.axes import Choice, axis_text, choices, first_axes, typed, value_text
 from compresslab_dashboard.explore.exploring import Plan
-from compresslab_dashboard.one_of import one_of
-from compresslab_dashboard.recipe_words import steps_text
-from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.recipe.words import steps_text
+from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.texts import Words, escaped, formats
+from compresslab_dashboard.widgets.one_of import one_of
 
 NONE = ""
 MOST_PLANS = 50  # remembered

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
-from compresslab_dashboard.chart_style import BASELINE, COMPRESSED, plain, styled
+from compresslab_dashboard.charts.style import BASELINE, COMPRESSED, plain, styled
 from compresslab_dashboard.explore.charts import hover_text
 from compresslab_dashboard.explore.dots import Dot
 from compresslab_dashboard.explore.readings import MEASURES

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
-from compresslab_dashboard.chart_style import BASELINE, COMPRESSED, FURTHER, SYMBOLS, plain, styled
+from compresslab_dashboard.charts.style import BASELINE, COMPRESSED, FURTHER, SYMBOLS, plain, styled
 from compresslab_dashboard.explore.charts import baseline, give_room, marks, quality_axis
 from compresslab_dashboard.explore.dots import Dot
 from compresslab_dashboard.explore.scene import Scene, SceneAxis, axis_suffix, on_axis

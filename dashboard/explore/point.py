@@ -6,11 +6,11 @@ import streamlit as st
 from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.recipe import Recipe
 from compresslab.store.sweeps import SweepRow
-from compresslab_dashboard import state, urls
 from compresslab_dashboard.explore.dots import Dot
 from compresslab_dashboard.explore.readings import MEASURES
 from compresslab_dashboard.explore.scene import Scene, dot_text, told
-from compresslab_dashboard.sketch import Sketch
+from compresslab_dashboard.recipe.sketch import Sketch
+from compresslab_dashboard.session import state, urls
 from compresslab_dashboard.texts import Words, escaped
 
 

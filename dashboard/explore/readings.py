@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from compresslab.records.results import Measurement, RunNumbers
-from compresslab_dashboard import charts
+from compresslab_dashboard.charts import figures
 
 MOST_KEPT = 5000  # readings; a record of the same run is a hundred times as large
 Number = tuple[float, float]  # value, standard error (0 where there is none)
@@ -67,7 +67,7 @@ def _pace(name: str) -> Callable[[RunNumbers], Number | None]:
     """Times the baseline's speed."""
 
     def read(record: RunNumbers) -> Number | None:
-        found = next((pace for pace in charts.paces(record.measurements) if pace.name == name), None)
+        found = next((pace for pace in figures.paces(record.measurements) if pace.name == name), None)
         return None if found is None else (found.ratio, found.ratio_error)
 
     return read
@@ -106,7 +106,7 @@ def reading(record: RunNumbers) -> Reading:
 
 
 def _simulated(measurements: Sequence[Measurement]) -> frozenset[str]:
-    return frozenset(pace.name for pace in charts.paces(measurements) if pace.compressed.kernel == "simulated")
+    return frozenset(pace.name for pace in figures.paces(measurements) if pace.compressed.kernel == "simulated")
 
 
 class Readings:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from compresslab.recipes.sweep import Value
-from compresslab_dashboard import formats
 from compresslab_dashboard.explore.dots import Dot, front, measured
 from compresslab_dashboard.explore.readings import MEASURES, Number
-from compresslab_dashboard.recipe_words import steps_text
-from compresslab_dashboard.texts import Words
+from compresslab_dashboard.recipe.words import steps_text
+from compresslab_dashboard.texts import Words, formats
 
 FACTOR = 10.0  # from here on a perplexity is told as times the baseline's
 

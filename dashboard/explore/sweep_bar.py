@@ -9,12 +9,12 @@ from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.recipe import Recipe
 from compresslab.recipes.sweep import Sweep
 from compresslab.store.sweeps import SweepRow
-from compresslab_dashboard import formats, state
 from compresslab_dashboard.explore import sentences
 from compresslab_dashboard.explore.axes import scene_axis
 from compresslab_dashboard.explore.exploring import RUNS
 from compresslab_dashboard.explore.scene import Scene
-from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.session import state
+from compresslab_dashboard.texts import Words, escaped, formats
 
 OPEN = ("queued", "running")
 LEFT = ("waiting", "stopped", "failed")

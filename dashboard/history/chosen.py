@@ -10,12 +10,12 @@ from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import RunRecord, RunSummary
 from compresslab.store.runs import Annotation
-from compresslab_dashboard import state, urls
-from compresslab_dashboard.exported import exports_table
-from compresslab_dashboard.history_rows import machine_table, measurements_table, stages_table
-from compresslab_dashboard.recipe_words import model_text, steps_text
-from compresslab_dashboard.report_button import report_button
-from compresslab_dashboard.state import State
+from compresslab_dashboard.recipe.words import model_text, steps_text
+from compresslab_dashboard.report.button import report_button
+from compresslab_dashboard.results.exported import exports_table
+from compresslab_dashboard.results.tables import machine_table, measurements_table, stages_table
+from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session.state import State
 from compresslab_dashboard.texts import Words, escaped
 
 MOST_COMPARED = 6

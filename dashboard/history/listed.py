@@ -9,12 +9,13 @@ import pandas as pd
 import streamlit as st
 from compresslab.records.results import RunSummary
 from compresslab.store.runs import Annotation
-from compresslab_dashboard import charts, formats, state
-from compresslab_dashboard.csv_text import csv_bytes
-from compresslab_dashboard.history_rows import everything
-from compresslab_dashboard.recipe_words import steps_text
-from compresslab_dashboard.state import State
-from compresslab_dashboard.texts import Words
+from compresslab_dashboard.charts import figures
+from compresslab_dashboard.recipe.words import steps_text
+from compresslab_dashboard.results.csv_text import csv_bytes
+from compresslab_dashboard.results.tables import everything
+from compresslab_dashboard.session import state
+from compresslab_dashboard.session.state import State
+from compresslab_dashboard.texts import Words, formats
 
 LISTED_DATE = "MM-DD HH:mm"
 TABLE_HEIGHT = 380
@@ -101,7 +102,7 @@ def _take_rows(key: str, run_ids: Sequence[str]) -> None:
 
 
 def _scatter(session: State, records: Sequence[RunSummary], words: Words, height: int) -> None:
-    figure = charts.history_scatter(records, words, label=lambda record: steps_text(record.recipe, words))
+    figure = figures.history_scatter(records, words, label=lambda record: steps_text(record.recipe, words))
     key = f"runs_chart.{session.deletions}"
     st.plotly_chart(
         figure,
@@ -111,7 +112,7 @@ def _scatter(session: State, records: Sequence[RunSummary], words: Words, height
         selection_mode="points",
         config={"displayModeBar": False},
         theme=None,  # style.css colours text and grid
-        alt=charts.describe_history(records, words),
+        alt=figures.describe_history(records, words),
     )
 
 

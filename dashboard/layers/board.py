@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import streamlit as st
-from compresslab_dashboard import state
 from compresslab_dashboard.components.stream_chart import figure_chart
 from compresslab_dashboard.layers import charts
 from compresslab_dashboard.layers.readings import layer_bytes
 from compresslab_dashboard.layers.sensitivity_card import sensitivity_card
 from compresslab_dashboard.layers.shown import Shown
+from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words
 
 MAP_HEIGHT, BYTES_HEIGHT = 400, 200  # pixels

@@ -11,10 +11,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 from compresslab.profiles.layer_profile import LayerProfile, MatrixProfile
-from compresslab_dashboard import formats
-from compresslab_dashboard.chart_style import BASELINE, COMPRESSED, key_line, plain, styled
+from compresslab_dashboard.charts.style import BASELINE, COMPRESSED, key_line, plain, styled
 from compresslab_dashboard.layers.readings import Cell, LayerBytes, Sensitivity, harshest, most_and_least
-from compresslab_dashboard.texts import Words
+from compresslab_dashboard.texts import Words, formats
 
 LEAST, MOST = "rgba(217,96,28,0.04)", "rgba(217,96,28,0.72)"
 COLORS = [[0.0, LEAST], [1.0, MOST]]

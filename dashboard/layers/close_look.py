@@ -7,12 +7,12 @@ from compresslab.errors import CompresslabError
 from compresslab.profiles.layer_profile import LayerProfile
 from compresslab.recipes.recipe import Recipe
 from compresslab.store import JobRow
-from compresslab_dashboard import live, state
 from compresslab_dashboard.components.stream_chart import figure_chart
+from compresslab_dashboard.jobs import actions, live
+from compresslab_dashboard.jobs.progress import fraction, progress_text
 from compresslab_dashboard.layers import charts
 from compresslab_dashboard.layers.shown import Shown
-from compresslab_dashboard.studio import actions
-from compresslab_dashboard.studio.progress import fraction, progress_text
+from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words, escaped
 
 CHART_HEIGHT = 230  # pixels

@@ -5,13 +5,13 @@ from __future__ import annotations
 import streamlit as st
 from compresslab.errors import BadInput
 from compresslab.recipes.layerwise import LayerMethod
-from compresslab_dashboard import state, urls
 from compresslab_dashboard.layers import exceptions
 from compresslab_dashboard.layers.looking import SCOPES
 from compresslab_dashboard.layers.shown import Shown
-from compresslab_dashboard.one_of import one_of
-from compresslab_dashboard.sketch import Block
+from compresslab_dashboard.recipe.sketch import Block
+from compresslab_dashboard.session import state, urls
 from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.widgets.one_of import one_of
 
 
 def editor(shown: Shown, words: Words) -> None:

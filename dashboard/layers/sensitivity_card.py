@@ -6,17 +6,17 @@ import streamlit as st
 from compresslab.profiles.sensitivity_table import SensitivityTable
 from compresslab.recipes.layerwise import LayerMethod
 from compresslab.recipes.method import METHODS, Kind
-from compresslab_dashboard import state
 from compresslab_dashboard.components.stream_chart import figure_chart
+from compresslab_dashboard.editing.fit import measure_first
 from compresslab_dashboard.layers import charts, exceptions
 from compresslab_dashboard.layers.editor import give
 from compresslab_dashboard.layers.looking import ROWS
 from compresslab_dashboard.layers.readings import sensitivity
 from compresslab_dashboard.layers.shown import Shown
-from compresslab_dashboard.one_of import one_of
-from compresslab_dashboard.sketch import USUAL
-from compresslab_dashboard.studio.fit import measure_first
+from compresslab_dashboard.recipe.sketch import USUAL
+from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.widgets.one_of import one_of
 
 HEIGHT = 252  # pixels
 KINDS: tuple[Kind, ...] = ("quantize", "prune")

@@ -8,9 +8,9 @@ from compresslab.errors import BadInput
 from compresslab.recipes.layerwise import LayerMethod
 from compresslab.recipes.plan import Plan
 from compresslab.recipes.recipe import Recipe
-from compresslab_dashboard import state
 from compresslab_dashboard.layers.readings import Cell, cells
-from compresslab_dashboard.state import State
+from compresslab_dashboard.session import state
+from compresslab_dashboard.session.state import State
 
 
 @dataclass(frozen=True)

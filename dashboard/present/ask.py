@@ -8,13 +8,15 @@ import streamlit as st
 from compresslab.errors import CompresslabError
 from compresslab.recipes.generation_request import GenerateRequest, Pane
 from compresslab.store import JobRow
-from compresslab_dashboard import formats, frame, live, state
 from compresslab_dashboard.components.text_panes import PaneState, PaneView, text_panes
-from compresslab_dashboard.job_view import PaneText
+from compresslab_dashboard.jobs import live
+from compresslab_dashboard.jobs.job_view import PaneText
 from compresslab_dashboard.present.ladder import ANSWER, pane_of
 from compresslab_dashboard.present.prepared import Prepared
 from compresslab_dashboard.present.view import Showing
-from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.session import state
+from compresslab_dashboard.shell import frame
+from compresslab_dashboard.texts import Words, escaped, formats
 
 LONGEST = 2000  # letters of a question
 HEIGHT = 330

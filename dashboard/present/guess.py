@@ -7,12 +7,12 @@ from html import escape
 
 import streamlit as st
 from compresslab.store.votes import Tally
-from compresslab_dashboard import state
-from compresslab_dashboard.ballot import ballot
-from compresslab_dashboard.blind_test import ENOUGH, Pair, shuffled
-from compresslab_dashboard.components.stage import Prompt
+from compresslab_dashboard.answers.ballot import ballot
+from compresslab_dashboard.answers.blind_test import ENOUGH, Pair, shuffled
 from compresslab_dashboard.present.prepared import Prepared
+from compresslab_dashboard.present.stage import Prompt
 from compresslab_dashboard.present.view import Showing
+from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compresslab.records.results import RunSummary
-from compresslab_dashboard import formats
-from compresslab_dashboard.charts import Pace, disk_bytes, paces
+from compresslab_dashboard.charts.figures import Pace, disk_bytes, paces
 from compresslab_dashboard.present.sizes import Size
-from compresslab_dashboard.texts import Words
-from compresslab_dashboard.verdict import clear_speed, same_speed
+from compresslab_dashboard.results.verdict import clear_speed, same_speed
+from compresslab_dashboard.texts import Words, formats
 
 EXACTLY, NEARLY = 0.03, 0.12  # how far from a half, a third, ... a size may be to be called that, or about that
 LARGEST_PART = 10

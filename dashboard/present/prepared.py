@@ -10,14 +10,14 @@ from compresslab.errors import CompresslabError
 from compresslab.models.source import BUNDLED
 from compresslab.records.results import RunSummary
 from compresslab.workspace import Workspace
-from compresslab_dashboard.components.stage import Prompt
+from compresslab_dashboard.answers.word_diff import Piece, differing
 from compresslab_dashboard.present import ladder
 from compresslab_dashboard.present.ladder import Written
 from compresslab_dashboard.present.plain import Plain, plain, untouched
 from compresslab_dashboard.present.sizes import Size, models_with_sizes, sizes_of
+from compresslab_dashboard.present.stage import Prompt
 from compresslab_dashboard.present.view import BASELINE, Showing
 from compresslab_dashboard.texts import Words
-from compresslab_dashboard.word_diff import Piece, differing
 
 MOST_RUNS = 2000
 HARDLY_WORSE = 5.0  # percent of quality: where a first look at the page begins

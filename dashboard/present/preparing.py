@@ -10,11 +10,13 @@ from compresslab.data.texts import example_prompts
 from compresslab.errors import CompresslabError
 from compresslab.records.events import Progress
 from compresslab.store import JobRow
-from compresslab_dashboard import formats, frame, live, state
+from compresslab_dashboard.jobs import live
 from compresslab_dashboard.present import ladder
 from compresslab_dashboard.present.prepared import Prepared, writes
 from compresslab_dashboard.present.view import Showing
-from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.session import state
+from compresslab_dashboard.shell import frame
+from compresslab_dashboard.texts import Words, escaped, formats
 from streamlit.delta_generator import DeltaGenerator
 
 FEW = 3  # sizes: a slider with fewer shows little

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from compresslab.records.results import RunSummary
-from compresslab_dashboard.charts import disk_bytes
+from compresslab_dashboard.charts.figures import disk_bytes
 
 MOST_SIZES = 7
 NEARLY_WHOLE = 0.97  # of the baseline's bytes: nobody sees a difference from there on

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import streamlit as st
-from compresslab_dashboard import state
-from compresslab_dashboard.components.stage import Part
 from compresslab_dashboard.present.prepared import Prepared
+from compresslab_dashboard.present.stage import Part
 from compresslab_dashboard.present.view import Showing
+from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words
 
 

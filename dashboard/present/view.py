@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from compresslab_dashboard.blind_test import Turn
+from compresslab_dashboard.answers.blind_test import Turn
 
 Mode = Literal["read", "ask", "guess"]
 MODES: tuple[Mode, ...] = get_args(Mode)

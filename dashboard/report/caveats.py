@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from compresslab.messages import Message
 from compresslab.records.results import RunRecord
-from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.recipe.words import steps_text
 from compresslab_dashboard.texts import Words
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 from compresslab.records.results import Measurement, RunRecord
-from compresslab_dashboard import charts, formats
-from compresslab_dashboard.chart_style import (
+from compresslab_dashboard.charts import figures
+from compresslab_dashboard.charts.style import (
     BASELINE,
     COMPRESSED,
     FURTHER,
@@ -19,8 +19,8 @@ from compresslab_dashboard.chart_style import (
     spaced,
     styled,
 )
-from compresslab_dashboard.recipe_words import steps_text
-from compresslab_dashboard.texts import Words
+from compresslab_dashboard.recipe.words import steps_text
+from compresslab_dashboard.texts import Words, formats
 
 HEIGHT, ROW_HEIGHT = 260, 34  # pixels
 COMPARED = ("size_on_disk_bytes", "perplexity", "accuracy", "decode_tokens_per_second")
@@ -47,18 +47,18 @@ def charts_of(records: Sequence[RunRecord], words: Words) -> list[Drawn]:
 def _of_one(record: RunRecord, words: Words) -> list[Drawn]:
     found = record.measurements
     drawn = []
-    if all(charts.disk_bytes(found)):
+    if all(figures.disk_bytes(found)):
         drawn.append(
-            Drawn("size", words("verdict.size"), charts.size_chart(found, words), charts.describe_size(found, words))
+            Drawn("size", words("verdict.size"), figures.size_chart(found, words), figures.describe_size(found, words))
         )
-    if charts.paces(found):
-        figure, described = charts.speed_chart(found, words), charts.describe_speed(found, words)
+    if figures.paces(found):
+        figure, described = figures.speed_chart(found, words), figures.describe_speed(found, words)
         drawn.append(Drawn("speed", words("panel.speed"), figure, described))
-    if charts.kinds(found):
-        figure, described = charts.accuracy_by_kind_chart(found, words), charts.describe_kinds(found, words)
+    if figures.kinds(found):
+        figure, described = figures.accuracy_by_kind_chart(found, words), figures.describe_kinds(found, words)
         drawn.append(Drawn("kinds", words("panel.accuracy"), figure, described))
     if record.losses:
-        described = charts.describe_loss(record.losses, words)
+        described = figures.describe_loss(record.losses, words)
         drawn.append(Drawn("loss", words("panel.loss"), _loss(record, words), described))
     return drawn
 
@@ -81,7 +81,7 @@ def _overview(records: Sequence[RunRecord], words: Words) -> Drawn | None:
     """Size against quality, a point a run, each against its own baseline; None where none has a perplexity."""
     figure = go.Figure()
     for place, record in enumerate(records):
-        (before, after), found = charts.disk_bytes(record.measurements), record.find("perplexity")
+        (before, after), found = figures.disk_bytes(record.measurements), record.find("perplexity")
         if before and found is not None and found.change is not None:
             name = plain(run_name(place, record, words))
             figure.add_scatter(
@@ -98,7 +98,7 @@ def _overview(records: Sequence[RunRecord], words: Words) -> Drawn | None:
     figure.add_hline(y=1, line={"color": BASELINE, "width": 1, "dash": "dot"})
     figure.update_xaxes(title_text=words("chart.history.x"), ticksuffix=" %", rangemode="tozero")
     figure.update_yaxes(title_text=words("chart.history.y"), ticksuffix="×", type="log", nticks=6)
-    described = charts.describe_history(records, words)
+    described = figures.describe_history(records, words)
     return Drawn("overview", words("report.chart.overview"), styled(figure), described, height=HEIGHT + 60)
 
 

@@ -24,7 +24,10 @@ addEventListener("beforeprint", () => resize((wide) => (wide ? 620 : 290)));
 addEventListener("afterprint", () => resize(() => null));
 """
 HERE = Path(__file__).resolve().parent
-STYLES = (HERE.parent / "style.css", HERE / "report.css")  # the dashboard's own, then what a sheet of paper needs
+STYLES = (
+    HERE.parent / "styles" / "style.css",
+    HERE / "report.css",
+)  # the dashboard's own, then what a sheet of paper needs
 
 
 def report_html(records: Sequence[RunRecord], answers: Sequence[RecordedAnswer], words: Words) -> str:

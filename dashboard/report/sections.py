@@ -10,14 +10,13 @@ import pandas as pd
 import yaml
 from compresslab.records.results import RunRecord
 from compresslab.store.recorded_answers import RecordedAnswer
-from compresslab_dashboard import formats
-from compresslab_dashboard.chart_style import BASELINE
-from compresslab_dashboard.history_rows import machine_table, measurements_table, stages_table
-from compresslab_dashboard.recipe_words import steps_text
+from compresslab_dashboard.answers.word_diff import differing
+from compresslab_dashboard.charts.style import BASELINE
+from compresslab_dashboard.recipe.words import steps_text
 from compresslab_dashboard.report.figures import color_of, run_name
-from compresslab_dashboard.texts import Words
-from compresslab_dashboard.verdict import make_verdict, verdict_html
-from compresslab_dashboard.word_diff import differing
+from compresslab_dashboard.results.tables import machine_table, measurements_table, stages_table
+from compresslab_dashboard.results.verdict import make_verdict, verdict_html
+from compresslab_dashboard.texts import Words, formats
 
 MOST_TEXTS = 8
 

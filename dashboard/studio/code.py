@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 from compresslab.recipes.recipe import Recipe
-from compresslab_dashboard.recipe_code import as_command, as_python
-from compresslab_dashboard.section import section
+from compresslab_dashboard.recipe.code import as_command, as_python
 from compresslab_dashboard.texts import Words
+from compresslab_dashboard.widgets.section import section
 
 HEIGHT = 240  # pixels
 

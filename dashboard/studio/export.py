@@ -10,11 +10,13 @@ from compresslab.messages import Message
 from compresslab.records.results import ExportRecord, RunRecord
 from compresslab.store import JobRow
 from compresslab.work.exporting import Offer, card_of
-from compresslab_dashboard import exported, formats, forms, live, state
-from compresslab_dashboard.state import State
-from compresslab_dashboard.studio import actions
-from compresslab_dashboard.studio.progress import fraction, progress_text
-from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.jobs import actions, live
+from compresslab_dashboard.jobs.progress import fraction, progress_text
+from compresslab_dashboard.recipe import forms
+from compresslab_dashboard.results import exported
+from compresslab_dashboard.session import state
+from compresslab_dashboard.session.state import State
+from compresslab_dashboard.texts import Words, escaped, formats
 
 WIDTHS = [5, 4, 3]  # of a line: what it is, how large, what to do
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 from compresslab.errors import CompresslabError
-from compresslab_dashboard import formats, state
-from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.session import state
+from compresslab_dashboard.texts import Words, escaped, formats
 
 
 def kept(words: Words) -> None:

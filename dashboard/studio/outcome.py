@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from compresslab.errors import BadInput, CompresslabError
+from compresslab.errors import BadInput
 from compresslab.messages import Message
-from compresslab.planning.estimate import NO_TABLE, Estimate
+from compresslab.planning.estimate import Estimate
 from compresslab.records.results import Measurement, RunRecord, Stage
-from compresslab_dashboard import state
-from compresslab_dashboard.job_view import DraftPoint, JobView
-from compresslab_dashboard.state import State
+from compresslab_dashboard.editing.estimate import estimate_of
+from compresslab_dashboard.jobs.job_view import DraftPoint, JobView
+from compresslab_dashboard.session import state
+from compresslab_dashboard.session.state import State
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,6 @@ def outcome_of(session: State) -> Outcome:
     job = _job_of(session, wanted)
     view = session.view(job) if job is not None else JobView()
     return Outcome(estimate, problem, _record(session, wanted), view, stream=str(job or session.run or ""))
-
-
-def estimate_of(session: State) -> tuple[Estimate | None, Message | None]:
-    """Computed once for each recipe, and once more when the model has been measured, which anyone may do meanwhile."""
-    recipe = session.recipe
-    known = session.estimates.get(recipe.content_hash)
-    try:
-        if known is None or (known.why_not == NO_TABLE and state.workspace().sensitivity.find(recipe) is not None):
-            known = session.estimates[recipe.content_hash] = state.workspace().estimate(recipe)
-    except CompresslabError as error:
-        return None, None if state.is_remote(recipe.model) else error.message
-    return known, None
 
 
 def _job_of(session: State, wanted: str) -> int | None:

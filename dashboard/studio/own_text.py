@@ -7,8 +7,8 @@ from compresslab.data.own_texts import SUFFIXES, OwnText, Purpose, keep, underst
 from compresslab.data.texts import LARGEST_TEXT
 from compresslab.errors import CompresslabError
 from compresslab.models.facts import ModelFacts
-from compresslab_dashboard import formats, state
-from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.session import state
+from compresslab_dashboard.texts import Words, escaped, formats
 
 PURPOSES: tuple[Purpose, ...] = ("calibration", "evaluation", "questions")
 PASTED = {"calibration": "pasted.txt", "evaluation": "pasted.txt", "questions": "pasted.jsonl"}

@@ -7,11 +7,11 @@ from typing import get_args
 import streamlit as st
 from compresslab.errors import CompresslabError
 from compresslab.planning.presets import TELLS, Goal, Preset
-from compresslab_dashboard import formats, state
-from compresslab_dashboard.recipe_words import steps_text
-from compresslab_dashboard.sketch import Sketch
-from compresslab_dashboard.studio import actions
-from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.jobs import actions
+from compresslab_dashboard.recipe.sketch import Sketch
+from compresslab_dashboard.recipe.words import steps_text
+from compresslab_dashboard.session import state
+from compresslab_dashboard.texts import Words, escaped, formats
 
 GOALS: tuple[Goal, ...] = get_args(Goal)
 NEEDS_TABLE: tuple[Goal, ...] = ("smallest",)

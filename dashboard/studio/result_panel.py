@@ -8,15 +8,16 @@ import plotly.graph_objects as go
 import streamlit as st
 from compresslab.recipes.recipe import Recipe
 from compresslab.store import JobRow
-from compresslab_dashboard import charts, formats, live, state
+from compresslab_dashboard.charts import figures
 from compresslab_dashboard.components.stream_chart import figure_chart, stream_chart
-from compresslab_dashboard.report_button import report_button
-from compresslab_dashboard.state import State
-from compresslab_dashboard.studio import actions
+from compresslab_dashboard.jobs import actions, live
+from compresslab_dashboard.jobs.progress import fraction, queue_text, run_text
+from compresslab_dashboard.report.button import report_button
+from compresslab_dashboard.results.verdict import make_verdict, verdict_html
+from compresslab_dashboard.session import state
+from compresslab_dashboard.session.state import State
 from compresslab_dashboard.studio.outcome import Outcome, outcome_of
-from compresslab_dashboard.studio.progress import fraction, queue_text, run_text
-from compresslab_dashboard.texts import Words, escaped
-from compresslab_dashboard.verdict import make_verdict, verdict_html
+from compresslab_dashboard.texts import Words, escaped, formats
 
 CHART_HEIGHT = 176
 CARD_HEIGHT = 236  # with its heading and border
@@ -123,11 +124,11 @@ def _charts(recipe: Recipe, outcome: Outcome, words: Words) -> None:
         with next(columns), _card("loss", words):
             _loss(outcome, words)
     with next(columns), _card("accuracy", words):
-        rows = charts.kinds(outcome.measurements)
-        _figure("accuracy", bool(rows), charts.accuracy_by_kind_chart, charts.describe_kinds, outcome, words)
+        rows = figures.kinds(outcome.measurements)
+        _figure("accuracy", bool(rows), figures.accuracy_by_kind_chart, figures.describe_kinds, outcome, words)
     with next(columns), _card("speed", words):
-        timed = charts.paces(outcome.measurements)
-        _figure("speed", bool(timed), charts.speed_chart, charts.describe_speed, outcome, words)
+        timed = figures.paces(outcome.measurements)
+        _figure("speed", bool(timed), figures.speed_chart, figures.describe_speed, outcome, words)
 
 
 def _card(name: str, words: Words) -> st.delta_generator.DeltaGenerator:
@@ -137,7 +138,7 @@ def _card(name: str, words: Words) -> st.delta_generator.DeltaGenerator:
 
 
 def _quality(outcome: Outcome, words: Words) -> None:
-    chart = charts.quality_stream(
+    chart = figures.quality_stream(
         outcome.drafts,
         outcome.measurements,
         words,
@@ -149,7 +150,7 @@ def _quality(outcome: Outcome, words: Words) -> None:
 def _loss(outcome: Outcome, words: Words) -> None:
     losses = outcome.record.losses if outcome.record else outcome.view.losses
     total = outcome.view.loss_total or None
-    chart = charts.loss_stream(losses, words, stream=f"{outcome.stream}.{words.language}", total=total)
+    chart = figures.loss_stream(losses, words, stream=f"{outcome.stream}.{words.language}", total=total)
     stream_chart("loss_chart", chart, CHART_HEIGHT)
 
 

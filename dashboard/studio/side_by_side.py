@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 import streamlit as st
-from compresslab.errors import CompresslabError
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.store import JobRow
-from compresslab_dashboard import formats, live, state
-from compresslab_dashboard.components.text_panes import PaneState, PaneView, text_panes
-from compresslab_dashboard.job_view import PaneText
-from compresslab_dashboard.prompt_row import prompt_row
-from compresslab_dashboard.state import State
-from compresslab_dashboard.studio import actions
-from compresslab_dashboard.studio.progress import queue_text
+from compresslab_dashboard.answers.panes import pane_facts, pane_state, writes
+from compresslab_dashboard.answers.prompt_row import prompt_row
+from compresslab_dashboard.components.text_panes import PaneView, text_panes
+from compresslab_dashboard.jobs import actions, live
+from compresslab_dashboard.jobs.job_view import PaneText
+from compresslab_dashboard.jobs.progress import queue_text
+from compresslab_dashboard.session import state
+from compresslab_dashboard.session.state import State
 from compresslab_dashboard.texts import Words, escaped
 
 ROLES: tuple[Literal["baseline"], Literal["compressed"]] = ("baseline", "compressed")
@@ -30,14 +30,6 @@ def side_by_side() -> None:
     prompt_row("", actions.generate, words, help=words("texts.generate.help"))
     every = live.pace(_watched(session), live.TEXT_POLL_SECONDS)
     st.fragment(_panes, run_every=every, key="panes")(every)
-
-
-def writes(model: str) -> bool:
-    """Whether the model writes text; one that is still to be fetched is taken for one."""
-    try:
-        return state.workspace().models.facts(model).task != "classification"
-    except CompresslabError:
-        return True
 
 
 # -- the answers -----------------------------------------------------------------------------------------------
@@ -91,27 +83,6 @@ def _view(place: int, pane: PaneText, job: JobRow, words: Words) -> PaneView:
         simulated=pane.done is not None and pane.done.kernel == "simulated",
         stream=str(job.id),
     )
-
-
-def pane_state(pane: PaneText, job: JobRow) -> PaneState:
-    if pane.done is not None:
-        return "done"
-    if job.over:
-        return "failed"
-    return "writing" if pane.started else "waiting"
-
-
-def pane_facts(pane: PaneText, words: Words) -> tuple[str, ...]:
-    """Own speed and time to first token, timed alone."""
-    if pane.done is None:
-        return ()
-    done = pane.done
-    rate = done.decode_tokens_per_second
-    speed = [] if rate is None else [formats.rate(rate, words.language)]
-    first = words("pane.ttft", time=formats.duration(done.ttft_seconds, words.language))
-    kernel = [words("kernel.simulated")] if done.kernel == "simulated" else []
-    runtime = [words.said(done.runtime)] if done.runtime else []
-    return (*speed, first, formats.tokens(done.tokens, words.language), *kernel, *runtime)
 
 
 def _status(session: State, job: JobRow | None, words: Words) -> str:

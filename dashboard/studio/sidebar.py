@@ -13,18 +13,21 @@ from compresslab.models.facts import ModelFacts
 from compresslab.recipes.metric import Metric
 from compresslab.recipes.recipe import DEVICES, RUNTIMES, Recipe
 from compresslab.settings import MOST_SEED
-from compresslab_dashboard import forms, state
-from compresslab_dashboard.formats import file_size, parameters
-from compresslab_dashboard.quick_button import quick_button
-from compresslab_dashboard.section import section
-from compresslab_dashboard.studio import actions, presets
+from compresslab_dashboard.editing.fit import fit_to_size
+from compresslab_dashboard.editing.head import recipe_head
+from compresslab_dashboard.editing.room import model_name, room_line
+from compresslab_dashboard.jobs import actions
+from compresslab_dashboard.recipe import forms
+from compresslab_dashboard.session import state
+from compresslab_dashboard.studio import presets
 from compresslab_dashboard.studio.code import recipe_code
-from compresslab_dashboard.studio.fit import fit_to_size
 from compresslab_dashboard.studio.kept import kept
 from compresslab_dashboard.studio.own_text import own_text
-from compresslab_dashboard.studio.room import model_name, room_line
-from compresslab_dashboard.studio.steps import recipe_head, stack
+from compresslab_dashboard.studio.steps import stack
 from compresslab_dashboard.texts import Words, escaped
+from compresslab_dashboard.texts.formats import file_size, parameters
+from compresslab_dashboard.widgets.quick_button import quick_button
+from compresslab_dashboard.widgets.section import section
 
 
 def sidebar() -> None:

@@ -9,40 +9,11 @@ from compresslab.exports.registry import FORMATS
 from compresslab.models.facts import ModelFacts
 from compresslab.recipes.method import METHODS, Kind
 from compresslab.recipes.metric import METRICS
-from compresslab_dashboard import forms, state
-from compresslab_dashboard.sketch import KINDS, Block
+from compresslab_dashboard.recipe import forms
+from compresslab_dashboard.recipe.sketch import KINDS, Block
+from compresslab_dashboard.session import state
 from compresslab_dashboard.studio.presets import presets
 from compresslab_dashboard.texts import Words, escaped
-from streamlit.delta_generator import DeltaGenerator
-
-
-def recipe_head(head: DeltaGenerator, words: Words) -> None:
-    session = state.current()
-    head.markdown(f"**{words('recipe')}**", width="stretch")
-    head.button(
-        words("recipe.undo"),
-        key="undo",
-        help=words("recipe.undo.help"),
-        disabled=not session.undo,
-        on_click=state.undo,
-        type="tertiary",
-    )
-    head.button(
-        words("recipe.redo"),
-        key="redo",
-        help=words("recipe.redo.help"),
-        disabled=not session.redo,
-        on_click=state.redo,
-        type="tertiary",
-    )
-    head.button(
-        words("recipe.baseline"),
-        key="to_baseline",
-        help=words("recipe.baseline.help"),
-        disabled=not session.recipe.steps,
-        on_click=state.to_baseline,
-        type="tertiary",
-    )
 
 
 def stack(words: Words, facts: ModelFacts | None) -> None:

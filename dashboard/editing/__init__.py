@@ -1,0 +1,1 @@
+"""What pages that edit the recipe in hand have in common."""

@@ -1,0 +1,1 @@
+"""Jobs as a session sees them: asked for, watched, stopped."""

@@ -1,0 +1,135 @@
+"""What the Studio's buttons do: submit, stop, write texts. Each is one quick write to the store."""
+
+from __future__ import annotations
+
+from compresslab.errors import BadInput, CompresslabError
+from compresslab.recipes.generation_request import GenerateRequest, Pane
+from compresslab_dashboard.jobs import live
+from compresslab_dashboard.session import state
+from compresslab_dashboard.session.state import State
+
+
+def compress() -> None:
+    """Submit the recipe in full. The session's draft gives way: its numbers come with the run."""
+    session = state.current()
+    session.problem = ""
+    try:
+        job = state.workspace().submit(session.recipe, stage="final", owner=session.owner)
+    except CompresslabError as error:
+        session.problem = error.message
+        return
+    stop_draft(session)
+    session.job = job
+    session.recipes[job] = session.recipe.content_hash
+
+
+def export(run_id: str, name: str) -> None:
+    """Have a finished run written in a format, with the settings chosen for it."""
+    session = state.current()
+    session.unwritten.pop((run_id, name), None)
+    try:
+        chosen = session.export_settings
+        (job,) = state.workspace().exports.submit(run_id, name, settings=chosen, owner=session.owner)
+    except CompresslabError as error:
+        session.unwritten[run_id, name] = error.message
+        return
+    session.exports[run_id, name] = job
+
+
+def measure_sensitivity() -> None:
+    """Have the model measured once, so that estimates of quality and fits to a size are possible."""
+    session = state.current()
+    session.problem = ""
+    try:
+        session.measuring = state.workspace().sensitivity.submit(session.recipe, owner=session.owner)
+    except CompresslabError as error:
+        session.problem = error.message
+
+
+def stop(job_id: int) -> None:
+    session = state.current()
+    session.stopping.add(job_id)
+    try:
+        state.workspace().jobs.cancel(job_id)
+    except CompresslabError as error:
+        session.problem = error.message
+
+
+def stop_draft(session: State) -> None:
+    if session.draft is not None and live.is_open(session, session.draft):
+        state.workspace().jobs.cancel(session.draft)
+    session.draft = None
+
+
+def draft_if_due(session: State) -> None:
+    """In live mode a recipe without a number gets a draft; the store ends this session's earlier one."""
+    recipe = session.recipe
+    wanted = recipe.content_hash
+    if not session.live or not recipe.steps or wanted in session.finals or wanted in session.tried:
+        return
+    if session.recipes.get(session.job or 0) == wanted:
+        return
+    session.tried.add(wanted)
+    try:
+        state.workspace().models.facts(recipe.model)  # a model that is still to be downloaded waits for Compress
+        session.draft = state.workspace().submit(recipe, stage="draft", owner=session.owner, live=True)
+    except CompresslabError:
+        return  # the estimate says the same sentence
+    session.recipes[session.draft] = wanted
+
+
+def generate() -> None:
+    """Have the baseline and the compressed model write from the prompt, one after the other."""
+    session = state.current()
+    session.problem = ""
+    if not session.prompt.strip():
+        session.problem = state.words()("texts.empty_prompt")
+        return
+    recipe = session.recipe
+    words = state.words()
+    panes = (
+        Pane(label=words("pane.baseline"), source="baseline", model=recipe.model),
+        _compressed_pane(session, words("pane.compressed")),
+    )
+    request = GenerateRequest(
+        prompt=session.prompt,
+        panes=panes,
+        decoding=session.decoding,
+        device=recipe.device,
+        dtype=recipe.dtype,
+        runtime=recipe.runtime,
+    )
+    try:
+        session.texts = state.workspace().texts.submit(request, owner=session.owner)
+    except CompresslabError as error:
+        session.problem = error.message
+        return
+    session.texts_of = recipe.content_hash
+
+
+def follow(session: State) -> None:
+    """In live mode the answers follow the recipe, once they have been asked for and its numbers are there."""
+    wanted = session.recipe.content_hash
+    asked_for = session.texts is not None and session.texts_of not in ("", wanted)
+    if not session.live or not asked_for or live.is_open(session, session.texts) or not session.prompt.strip():
+        return
+    mine = [session.ended.get(job) for job, recipe in session.recipes.items() if recipe == wanted]
+    measured = wanted in session.finals or any(job is not None and job.state == "done" for job in mine)
+    if measured or not session.recipe.steps:
+        generate()
+
+
+def _compressed_pane(session: State, label: str) -> Pane:
+    """The saved weights where the recipe has been run in full, else the recipe, compressed on the spot."""
+    recipe = session.recipe
+    final = session.finals.get(recipe.content_hash)
+    if final is not None and _is_kept(final[0]):
+        return Pane(label=label, source="run", model=recipe.model, run_id=final[0])
+    return Pane(label=label, source="recipe", model=recipe.model, recipe=recipe.to_dict())
+
+
+def _is_kept(run_id: str) -> bool:
+    try:
+        return state.workspace().runs.find(run_id).saved_to is not None
+    except BadInput:
+        return False

@@ -1,0 +1,82 @@
+"""Watching jobs: lossless cursors over their events, and what the session remembers when one has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compresslab.errors import BadInput
+from compresslab.store import JobRow
+from compresslab_dashboard.session import state
+from compresslab_dashboard.session.state import State
+
+POLL_SECONDS = 0.2  # verdict, progress and charts
+TEXT_POLL_SECONDS = 0.1  # words that appear one by one
+SLOW_POLL_SECONDS = 1.0  # what takes minutes, or waits for others
+
+
+def watched(session: State) -> list[int]:
+    """Runs that are still under way: the final one and the live draft."""
+    return [job for job in (session.job, session.draft) if job is not None and is_open(session, job)]
+
+
+def is_open(session: State, job_id: int | None) -> bool:
+    return job_id is not None and job_id not in session.ended
+
+
+def pace(jobs: Sequence[int], seconds: float) -> float | None:
+    """How often to look at these jobs: never without any, seldom while others are done before them.
+
+    Ten people who wait behind one job would look fifty times a second, and nothing would have changed.
+    """
+    if not jobs:
+        return None
+    place = state.workspace().jobs.queue_place
+    return SLOW_POLL_SECONDS if all(place(job) for job in jobs) else seconds
+
+
+def turn_has_come(jobs: Sequence[int], every: float | None, seconds: float) -> bool:
+    """They were looked at seldom, and no other work is before them now."""
+    return every == SLOW_POLL_SECONDS and pace(jobs, seconds) == seconds
+
+
+def catch_up(session: State) -> None:
+    """Before anything is drawn: jobs of the URL may have ended, or belong to the recipe on the screen."""
+    for job_id in (session.job, session.draft, session.texts):
+        if job_id is not None and is_open(session, job_id):
+            pull(job_id)
+
+
+def pull(job_id: int) -> JobRow | None:
+    """Take in what the job has reported since; None where the store does not know it.
+
+    The row is read before the events: when it says that the job is over, no event is missing.
+    """
+    session = state.current()
+    jobs = state.workspace().jobs
+    try:
+        job = jobs.find(job_id)
+    except BadInput:
+        session.ended[job_id] = None
+        return None
+    view = session.view(job_id)
+    view.feed(jobs.events(job_id, view.cursor))
+    if job.kind == "run":
+        session.recipes.setdefault(job_id, state.hash_of(job))
+    if job.over:
+        _settle(session, job)
+    return job
+
+
+def _settle(session: State, job: JobRow) -> None:
+    if job.id in session.ended:
+        return
+    session.ended[job.id] = job
+    session.stopping.discard(job.id)
+    if job.kind == "export":
+        session.records.pop(job.payload["run"]["run_id"], None)  # it tells of the export now
+    if job.stage == "final" and job.state == "done" and job.run_id:
+        recipe = session.recipes[job.id]
+        session.finals[recipe] = (job.run_id, job.id)
+        if recipe == session.recipe.content_hash:
+            session.run = job.run_id
+            session.job = None

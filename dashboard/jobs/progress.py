@@ -1,0 +1,38 @@
+"""How far a job is, in words and as a share."""
+
+from __future__ import annotations
+
+from compresslab.store import JobRow
+from compresslab_dashboard.recipe.words import steps_text
+from compresslab_dashboard.session import state
+from compresslab_dashboard.session.state import State
+from compresslab_dashboard.texts import Words, formats
+
+
+def fraction(session: State, job: JobRow) -> float:
+    progress = session.view(job.id).progress
+    return min(1.0, max(0.0, progress.fraction)) if progress else 0.0
+
+
+def run_text(session: State, job: JobRow, words: Words) -> str:
+    """As `progress_text`, the recipe first where another one is on the screen."""
+    text = progress_text(session, job, words)
+    if session.recipes.get(job.id) == session.recipe.content_hash:
+        return text
+    return f"{steps_text(job.payload['recipe'], words)}: {text}"
+
+
+def progress_text(session: State, job: JobRow, words: Words) -> str:
+    """Stage in plain words and time left."""
+    progress = session.view(job.id).progress
+    if job.state == "queued":
+        return queue_text(job.id, words)
+    if progress is None:
+        return words("job.starting")
+    left = formats.seconds_left(progress.seconds_left, words.language)
+    return " · ".join(filter(None, [words.stage(progress.stage), left]))
+
+
+def queue_text(job_id: int, words: Words) -> str:
+    before = state.workspace().jobs.queue_place(job_id)
+    return words("job.queued", before=before) if before else words("job.queued.next")

@@ -1,0 +1,27 @@
+"""Explore: a grid over a few settings, drawn while it is measured; each point leads to the Studio."""
+
+from __future__ import annotations
+
+import streamlit as st
+from compresslab_dashboard.explore.board import board
+from compresslab_dashboard.explore.form import form
+from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.shell import frame
+
+
+def page() -> None:
+    urls.read_explore()
+    _leave()
+    ready = form(state.words())
+    frame.foot()
+    frame.notices()
+    board(ready)
+
+
+def _leave() -> None:
+    """To where the panel wants to go: a fragment by itself would leave this page's address behind."""
+    exploring = state.current().exploring
+    if exploring.leaving is not None:
+        name, params = exploring.leaving
+        exploring.leaving = None
+        st.switch_page(state.page(name), query_params=params)

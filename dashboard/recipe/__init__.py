@@ -1,0 +1,1 @@
+"""A recipe as forms, as a stack of blocks, as code, in words."""

@@ -1,0 +1,25 @@
+"""The button that hands out a report; the runs are read and the file is made when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from compresslab.records.results import RunSummary
+from compresslab_dashboard import report
+from compresslab_dashboard.session import state
+from compresslab_dashboard.texts import Words
+
+
+def report_button(records: Sequence[RunSummary], words: Words, *, disabled: bool = False) -> None:
+    workspace, language = state.workspace(), words.language
+    st.download_button(
+        words("report.download"),
+        data=lambda: report.make(workspace, [workspace.runs.find(r.run_id) for r in records], language).encode(),
+        file_name=report.file_name(records),
+        mime="text/html",
+        key="report",
+        help=words("report.download.help"),
+        disabled=disabled,
+        on_click="ignore",
+    )

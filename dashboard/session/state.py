@@ -1,0 +1,245 @@
+"""What one browser session remembers, and the widgets that show it.
+
+Widgets lose their values when another page is opened; what counts is kept here and written into them again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import streamlit as st
+from compresslab.data.texts import example_prompts
+from compresslab.errors import BadInput
+from compresslab.files.paths import store_url
+from compresslab.messages import Message
+from compresslab.models.source import BUNDLED, locate
+from compresslab.planning.estimate import Estimate
+from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.method import METHODS
+from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import Hardware, RunRecord
+from compresslab.store import JobRow
+from compresslab.workspace import Workspace
+from compresslab_dashboard.compare.comparing import Comparing
+from compresslab_dashboard.explore.exploring import Exploring
+from compresslab_dashboard.jobs.job_view import JobView
+from compresslab_dashboard.layers.looking import Looking
+from compresslab_dashboard.present.view import Showing
+from compresslab_dashboard.recipe import forms
+from compresslab_dashboard.recipe.sketch import Sketch
+from compresslab_dashboard.texts import LANGUAGES, Words, words_of
+
+FIRST_STEPS = ("quantize_gptq",)  # what a first visit finds switched on: 4 bits, small at once and hardly worse
+UNDO_DEPTH = 50
+
+
+@dataclass
+class State:
+    """What one browser session remembers."""
+
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    language: str = "en"
+    sketch: Sketch = field(default_factory=lambda: Sketch.of(first_recipe()))
+    undo: list[Sketch] = field(default_factory=list)
+    redo: list[Sketch] = field(default_factory=list)  # what undo took back, the last one last
+    preset: tuple[str, str] | None = None  # what the last preset did, and the hash of the recipe that it made
+    live: bool = True
+    job: int | None = None  # the final run that is watched
+    draft: int | None = None  # the live draft that is watched
+    texts: int | None = None  # the generation whose texts are shown
+    run: str | None = None  # a finished run that was opened
+    prompt: str = field(default_factory=lambda: example_prompts()[0]["prompt"])
+    decoding: Decoding = field(default_factory=Decoding)
+    measuring: int | None = None  # the job that measures, or measured, how sensitive the model is
+    unfit: Message | None = None  # why the recipe could not be made as small as was asked
+    problem: Message | str = ""  # one sentence about what was asked last and could not be done
+    views: dict[int, JobView] = field(default_factory=dict)
+    recipes: dict[int, str] = field(default_factory=dict)  # job -> content hash of its recipe
+    finals: dict[str, tuple[str, int | None]] = field(default_factory=dict)  # recipe's hash -> run, its job
+    tried: set[str] = field(default_factory=set)  # hashes of the recipes a draft was asked for
+    ended: dict[int, JobRow | None] = field(default_factory=dict)  # jobs seen to end; None: not in the store
+    stopping: set[int] = field(default_factory=set)  # jobs asked to stop
+    texts_of: str = ""  # content hash of the recipe whose texts were asked for
+    estimates: dict[str, Estimate] = field(default_factory=dict)  # by the recipe's hash
+    records: dict[str, RunRecord] = field(default_factory=dict)
+    hardware: Hardware | None = None
+    hardware_of: str | None = None  # the run it was read from
+    exports: dict[tuple[str, str], int] = field(default_factory=dict)  # run, format -> the job that wrote it last
+    export_settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by format
+    unwritten: dict[tuple[str, str], Message] = field(default_factory=dict)  # run, format -> why it was not even begun
+    selected: list[str] = field(default_factory=list)  # the runs that are chosen in the History
+    deleted: list[str] = field(default_factory=list)  # those that its undo would bring back
+    deletions: int = 0
+    downloads: set[int] = field(default_factory=set)  # models that are being fetched, by anybody
+    said: str = ""  # what the Models page has to tell of the last thing done
+    gone: str = ""  # the model that was deleted with it
+    showing: Showing = field(default_factory=Showing)  # what the Present page shows
+    exploring: Exploring = field(default_factory=Exploring)  # what the Explore page shows
+    looking: Looking = field(default_factory=Looking)  # what the Layers page shows
+    comparing: Comparing = field(default_factory=Comparing)  # what the Compare page shows
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.sketch.recipe
+
+    def view(self, job_id: int) -> JobView:
+        return self.views.setdefault(job_id, JobView())
+
+
+def first_recipe() -> Recipe:
+    return Recipe(model=BUNDLED, steps=tuple(METHODS[name]() for name in FIRST_STEPS))
+
+
+@st.cache_resource(show_spinner=False)
+def _workspace(url: str) -> Workspace:
+    return Workspace(url)
+
+
+def workspace() -> Workspace:
+    """One for the whole process."""
+    return _workspace(store_url())
+
+
+def current() -> State:
+    if "state" not in st.session_state:
+        asked = st.query_params.get("lang") or (st.context.locale or "").split("-")[0]  # "zh-CN" says the browser
+        st.session_state["state"] = State(language=asked if asked in LANGUAGES else "en")
+    state: State = st.session_state["state"]
+    return state
+
+
+def is_remote(model: str) -> bool:
+    """A Hub id whose model is not on this machine yet."""
+    try:
+        return locate(model).folder is None
+    except BadInput:
+        return False
+
+
+def record(run_id: str) -> RunRecord:
+    """A finished run, read once a session. Raises BadInput."""
+    session = current()
+    if run_id not in session.records:
+        session.records[run_id] = workspace().runs.find(run_id)
+    return session.records[run_id]
+
+
+def last_hardware() -> Hardware | None:
+    """The machine of the newest run, read once a session and after every run of it."""
+    session = current()
+    newest = "" if not session.finals else list(session.finals.values())[-1][0]
+    if session.hardware_of != newest:
+        session.hardware_of = newest
+        records = [record(newest)] if newest else workspace().runs.all(limit=1)
+        session.hardware = records[0].hardware if records else None
+    return session.hardware
+
+
+def hash_of(job: JobRow) -> str:
+    """Content hash of the recipe that a job runs."""
+    return Recipe.from_dict(job.payload["recipe"]).content_hash
+
+
+def page(name: str) -> st.Page:
+    """For `st.switch_page`."""
+    pages: dict[str, st.Page] = st.session_state["pages"]
+    return pages[name]
+
+
+def keep_pages(pages: dict[str, st.Page]) -> None:
+    st.session_state["pages"] = pages
+
+
+def words() -> Words:
+    return words_of(current().language)
+
+
+def forget_run(run_id: str) -> None:
+    """A deleted run gives no numbers any more."""
+    state = current()
+    state.finals = {recipe: run for recipe, run in state.finals.items() if run[0] != run_id}
+    if state.run == run_id:
+        state.run = None
+
+
+# -- the recipe and its widgets --------------------------------------------------------------------------------
+
+
+def change(sketch: Sketch, *, remember: bool = True) -> None:
+    """The widgets say `sketch` now; what stood before can be undone."""
+    state = current()
+    if sketch == state.sketch:
+        return
+    if remember:
+        state.undo, state.redo = [*state.undo[-UNDO_DEPTH:], state.sketch], []
+    if sketch.recipe != state.recipe:
+        state.run, state.problem, state.unfit = None, "", None
+    state.sketch = sketch
+
+
+def replace_sketch(sketch: Sketch, *, remember: bool = True) -> None:
+    """As `change`, for a sketch that does not come from the widgets: they are filled with it."""
+    change(sketch, remember=remember)
+    fill_widgets()
+
+
+def fill_widgets() -> None:
+    sketch = current().sketch
+    for block in sketch.blocks:
+        st.session_state[f"{block.place}.on"] = block.on
+        forms.fill(block.place, block.step)
+    forms.fill("calibration", sketch.base.calibration)
+    forms.fill("evaluation", sketch.base.evaluation)
+    for metric in sketch.base.metrics:
+        forms.fill(f"metric.{metric.name}", metric)
+    st.session_state["model"] = sketch.base.model
+    st.session_state["device"] = sketch.base.device
+    st.session_state["runtime"] = sketch.base.runtime
+    st.session_state["seed"] = sketch.base.seed
+
+
+def set_base(**fields: object) -> Sketch:
+    """The sketch with other fields of the recipe than its steps."""
+    sketch = current().sketch
+    return replace(sketch, base=sketch.base.replace(**fields))
+
+
+def undo() -> None:
+    state = current()
+    if state.undo:
+        before = state.undo.pop()
+        state.redo.append(state.sketch)
+        replace_sketch(before, remember=False)
+
+
+def redo() -> None:
+    state = current()
+    if state.redo:
+        after = state.redo.pop()
+        state.undo.append(state.sketch)
+        replace_sketch(after, remember=False)
+
+
+def to_baseline() -> None:
+    replace_sketch(current().sketch.all_off())
+
+
+def open_run(record: RunRecord) -> None:
+    """Show a finished run in the Studio, its recipe in the widgets. Raises BadInput for a recipe of another version."""
+    recipe = Recipe.from_dict(record.recipe)
+    state = current()
+    replace_sketch(Sketch.of(recipe))
+    state.records[record.run_id] = record
+    state.finals[recipe.content_hash] = (record.run_id, None)
+    state.run, state.job = record.run_id, None
+
+
+def watch_run(recipe: Recipe, job_id: int) -> None:
+    """Show in the Studio how far a run of this recipe is that was just asked for."""
+    state = current()
+    replace_sketch(Sketch.of(recipe))
+    state.finals.pop(recipe.content_hash, None)
+    state.run, state.job = None, job_id
+    state.recipes[job_id] = recipe.content_hash

@@ -1,0 +1,1 @@
+"""What every page has around it: notices, language, signing in."""
