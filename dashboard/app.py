@@ -7,7 +7,7 @@ import importlib
 from pathlib import Path
 
 import streamlit as st
-from compresslab_dashboard.pages import compare, explore, history, layers, models, present, studio
+from compresslab_dashboard.pages.listed import PAGES
 from compresslab_dashboard.session import state
 from compresslab_dashboard.shell import sign_in
 
@@ -34,15 +34,7 @@ def main() -> None:
         if style is not None:
             st.html(style)
     sign_in.required(words)
-    pages = {
-        "studio": st.Page(studio.page, title=words("page.studio"), url_path="studio", default=True),
-        "compare": st.Page(compare.page, title=words("page.compare"), url_path="compare"),
-        "explore": st.Page(explore.page, title=words("page.explore"), url_path="explore"),
-        "layers": st.Page(layers.page, title=words("page.layers"), url_path="layers"),
-        "history": st.Page(history.page, title=words("page.history"), url_path="history"),
-        "models": st.Page(models.page, title=words("page.models"), url_path="models"),
-        "present": st.Page(present.page, title=words("page.present"), url_path="present"),
-    }
+    pages = {page.name: page.listed(words, first=page is PAGES[0]) for page in PAGES}
     state.keep_pages(pages)
     st.navigation(list(pages.values()), position="top").run()
 

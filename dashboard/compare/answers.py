@@ -13,6 +13,7 @@ from compresslab_dashboard.answers.word_diff import differing
 from compresslab_dashboard.charts.style import BASELINE as GREY
 from compresslab_dashboard.charts.style import COMPRESSED, FURTHER
 from compresslab_dashboard.compare.asking import ask, job_of
+from compresslab_dashboard.compare.comparing import Comparing
 from compresslab_dashboard.compare.members import Member
 from compresslab_dashboard.components.text_panes import PaneView, text_panes
 from compresslab_dashboard.jobs import live
@@ -34,12 +35,12 @@ def answers(members: Sequence[Member], words: Words) -> None:
         help=words("compare.generate.help"),
         beside=lambda: _race_button(words),
     )
-    open_ = live.is_open(session, session.comparing.texts)
+    open_ = live.is_open(session, state.own(Comparing).texts)
     st.fragment(_panes, run_every=live.TEXT_POLL_SECONDS if open_ else None, key="compare_fragment")(members)
 
 
 def _race_button(words: Words) -> None:
-    job = state.current().ended.get(state.current().comparing.texts or 0)
+    job = state.current().ended.get(state.own(Comparing).texts or 0)
     done = job is not None and job.state == "done"
     st.button(
         words("compare.race"), key="compare_race", help=words("compare.race.help"), disabled=not done, on_click=_race
@@ -47,7 +48,7 @@ def _race_button(words: Words) -> None:
 
 
 def _race() -> None:
-    state.current().comparing.race += 1
+    state.own(Comparing).race += 1
 
 
 # -- the panes -------------------------------------------------------------------------------------------------
@@ -55,12 +56,12 @@ def _race() -> None:
 
 def _panes(members: Sequence[Member]) -> None:
     session, words = state.current(), state.words()
-    number = session.comparing.texts
+    number = state.own(Comparing).texts
     under_way = live.is_open(session, number)
     job = job_of(number)
     prompt = str(job.payload["request"]["prompt"]) if job else session.prompt
     height = HEIGHTS.get(len(members), HEIGHT)
-    text_panes("compare_panes", _views(members, job, words), words, height, prompt, race=session.comparing.race)
+    text_panes("compare_panes", _views(members, job, words), words, height, prompt, race=state.own(Comparing).race)
     with st.container(key="compare_status"):
         st.caption(escaped(_status(job, words)))
     if under_way and not live.is_open(session, number):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.store import JobRow
+from compresslab_dashboard.compare.comparing import Comparing
 from compresslab_dashboard.compare.members import Member
 from compresslab_dashboard.jobs import live
 from compresslab_dashboard.session import state
@@ -16,7 +17,7 @@ def ask(members: Sequence[Member], prompts: Sequence[str], *, batch: bool = Fals
     """Put it into the queue and show it; what can't be asked is said."""
     session = state.current()
     session.problem = ""
-    comparing = session.comparing
+    comparing = state.own(Comparing)
     try:
         request = _request(members, prompts)
         job = state.workspace().texts.submit(request, owner=session.owner, live=not batch)

@@ -10,6 +10,7 @@ from compresslab.errors import BadInput
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.store import JobRow
 from compresslab_dashboard.compare.asking import ask, job_of
+from compresslab_dashboard.compare.comparing import Comparing
 from compresslab_dashboard.compare.members import Member
 from compresslab_dashboard.compare.prompt_set import (
     LARGEST_FILE,
@@ -35,7 +36,7 @@ def batch(members: Sequence[Member], words: Words) -> None:
     session = state.current()
     prompts = _prompts(words)
     with st.container(key="compare_set_row", horizontal=True, vertical_alignment="center"):
-        open_ = live.is_open(session, session.comparing.batch)
+        open_ = live.is_open(session, state.own(Comparing).batch)
         if open_:
             st.button(words("compare.set.stop"), key="compare_set_stop", on_click=_stop)
         elif st.button(words("compare.set.go"), key="compare_set_go", type="primary", disabled=not prompts):
@@ -88,7 +89,7 @@ def _read(source: str, words: Words) -> list[str]:
 
 
 def _stop() -> None:
-    number = state.current().comparing.batch
+    number = state.own(Comparing).batch
     if number is not None:
         state.workspace().jobs.cancel(number)
 
@@ -98,7 +99,7 @@ def _stop() -> None:
 
 def _answers(members: Sequence[Member]) -> None:
     session, words = state.current(), state.words()
-    number = session.comparing.batch
+    number = state.own(Comparing).batch
     under_way = live.is_open(session, number)
     job = job_of(number)
     if job is None:

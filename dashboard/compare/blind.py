@@ -14,6 +14,7 @@ from compresslab.store.recorded_answers import RecordedAnswer
 from compresslab.store.votes import Tally
 from compresslab_dashboard.answers.ballot import ballot
 from compresslab_dashboard.answers.blind_test import ENOUGH, Pair, shuffled
+from compresslab_dashboard.compare.comparing import Comparing
 from compresslab_dashboard.compare.members import Member
 from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words
@@ -40,7 +41,7 @@ def blind(members: Sequence[Member], words: Words) -> None:
     if not rounds:
         _nothing_yet(words)
         return
-    turn = session.comparing.turn
+    turn = state.own(Comparing).turn
     one = rounds[turn.number % len(rounds)]
     order = shuffled(session.owner, one.first.key, one.second.key, one.prompt, turn.number)
     panes = st.container(key="compare_blind")
@@ -58,7 +59,7 @@ def _nothing_yet(words: Words) -> None:
     with st.container(border=True, key="compare_no_pairs"):
         st.markdown(words("compare.blind.empty"))
         if st.button(words("compare.view.prompts"), key="compare_to_prompts", type="primary"):
-            state.current().comparing.view = "prompts"
+            state.own(Comparing).view = "prompts"
             st.rerun()
 
 

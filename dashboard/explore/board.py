@@ -16,7 +16,7 @@ from compresslab_dashboard.components.stream_chart import figure_chart
 from compresslab_dashboard.explore import charts, point, sentences
 from compresslab_dashboard.explore.axes import scene_axis
 from compresslab_dashboard.explore.dots import Dot, known_measures, run_dots, sweep_dots
-from compresslab_dashboard.explore.exploring import RUNS
+from compresslab_dashboard.explore.exploring import RUNS, Exploring
 from compresslab_dashboard.explore.foreseen import Foreseen
 from compresslab_dashboard.explore.form import launch
 from compresslab_dashboard.explore.parallel import parallel
@@ -27,7 +27,7 @@ from compresslab_dashboard.explore.sweep_bar import OPEN, base_of, source_row, s
 from compresslab_dashboard.explore.table import points_table
 from compresslab_dashboard.jobs import live
 from compresslab_dashboard.results.csv_text import csv_bytes
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session import address, state
 from compresslab_dashboard.texts import Words, escaped
 from streamlit.delta_generator import DeltaGenerator
 
@@ -60,7 +60,7 @@ def board(ready: Sweep | None) -> None:
 
 def _chosen(rows: list[SweepRow]) -> SweepRow | None:
     """The sweep that is looked at; the newest where none was chosen."""
-    exploring = state.current().exploring
+    exploring = state.own(Exploring)
     if exploring.source == RUNS or not rows:
         return None
     return next((row for row in rows if row.id == exploring.sweep), rows[0])
@@ -78,7 +78,7 @@ def _changes(row: SweepRow) -> bool:
 
 def _panel(row: SweepRow | None, watched: bool, model: str) -> None:
     words = state.words()
-    urls.write_explore()
+    address.write(state.own(Exploring).params())
     try:
         scene = _runs_scene(model) if row is None else _sweep_scene(row, words)
     except CompresslabError as error:
@@ -125,7 +125,7 @@ def _fetch(run_ids: list[str]) -> list[RunNumbers]:
 
 def _scene(name: str, axes: tuple[SceneAxis, ...], dots: list[Dot]) -> Scene:
     """With the measures that were chosen, where anything has them; else the first that there are."""
-    exploring = state.current().exploring
+    exploring = state.own(Exploring)
     quality, cost = (
         chosen if chosen in (known := known_measures(dots, about)) or not known else known[0]
         for about, chosen in (("quality", exploring.quality), ("cost", exploring.cost))
@@ -141,7 +141,7 @@ def _empty(ready: Sweep | None, words: Words) -> None:
         if ready is not None:
             label = words("explore.launch", count=ready.size)
             st.button(label, key="launch_first", type="primary", on_click=launch, args=(ready,))
-    urls.write_explore()
+    address.write(state.own(Exploring).params())
 
 
 # -- the charts ------------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def _measure(about: str, scene: Scene, words: Words) -> None:
 
 
 def _take_measure(about: str) -> None:
-    setattr(state.current().exploring, about, st.session_state[f"measure.{about}"])
+    setattr(state.own(Exploring), about, st.session_state[f"measure.{about}"])
 
 
 def _charts(row: SweepRow | None, scene: Scene, words: Words) -> None:
@@ -197,7 +197,7 @@ def _few_panels(scene: Scene, words: Words) -> Scene:
     """A third setting with many values is drawn one value at a time."""
     if len(scene.axes) < 3 or len(scene.axes[2].values) <= charts.MOST_PANELS:
         return scene
-    axis, exploring = scene.axes[2], state.current().exploring
+    axis, exploring = scene.axes[2], state.own(Exploring)
     chosen = exploring.panel if exploring.panel in axis.values else axis.values[0]
     st.session_state["panel"] = chosen
     st.selectbox(
@@ -241,7 +241,7 @@ def _draw(
 
 
 def _pick(name: str) -> None:
-    state.current().exploring.point = name
+    state.own(Exploring).point = name
 
 
 # -- what came to nothing --------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.recipe import Recipe
 from compresslab.recipes.sweep import MOST_AXES, Axis, Sweep, SweepStage
 from compresslab_dashboard.explore.axes import Choice, axis_text, choices, first_axes, typed, value_text
-from compresslab_dashboard.explore.exploring import Plan
+from compresslab_dashboard.explore.exploring import Exploring, Plan
 from compresslab_dashboard.recipe.words import steps_text
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session import recipe_address, state
 from compresslab_dashboard.texts import Words, escaped, formats
 from compresslab_dashboard.widgets.one_of import one_of
 
@@ -35,7 +35,7 @@ def _base(base: Recipe, words: Words) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="sweep_base"):
         st.caption(escaped(f"{base.model}: {steps_text(base.to_dict(), words)}"), width="stretch")
         if st.button(words("explore.base.change"), key="to_studio", type="tertiary"):
-            st.switch_page(state.page("studio"), query_params=urls.studio_params())
+            st.switch_page(state.page("studio"), query_params=recipe_address.params())
 
 
 # -- the settings ----------------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def _base(base: Recipe, words: Words) -> None:
 
 def _axis(number: int, offered: dict[str, Choice], base: Recipe, words: Words) -> Axis | None:
     """One setting and its values; the second and third may be none."""
-    exploring = state.current().exploring
+    exploring = state.own(Exploring)
     paths = exploring.paths if exploring.paths is not None else first_axes(base)
     chosen = paths[number] if number < len(paths) and paths[number] in offered else NONE
     others = {path for place, path in enumerate(paths) if place != number}
@@ -61,11 +61,11 @@ def _axis(number: int, offered: dict[str, Choice], base: Recipe, words: Words) -
 
 def _take_axis(number: int, paths: list[str]) -> None:
     paths[number] = st.session_state[f"axis.{number}"]
-    state.current().exploring.paths = paths
+    state.own(Exploring).paths = paths
 
 
 def _values(number: int, choice: Choice, base: Recipe, words: Words) -> Axis:
-    exploring = state.current().exploring
+    exploring = state.own(Exploring)
     key = f"values.{choice.path}"
     st.session_state.setdefault(key, list(exploring.values.get(choice.path, choice.usual)))
     given = st.multiselect(
@@ -87,7 +87,7 @@ def _typable(choice: Choice) -> bool:
 
 
 def _stage(words: Words) -> None:
-    exploring = state.current().exploring
+    exploring = state.own(Exploring)
     stages: tuple[SweepStage, ...] = get_args(SweepStage)
     exploring.stage = one_of(
         words("explore.stage"),
@@ -122,7 +122,7 @@ def _launch(base: Recipe, axes: list[Axis], words: Words) -> Sweep | None:
 
 def _checked(base: Recipe, axes: list[Axis]) -> tuple[Sweep | None, Plan]:
     try:
-        sweep = Sweep.over(base, axes, state.current().exploring.stage)
+        sweep = Sweep.over(base, axes, state.own(Exploring).stage)
         return sweep, _planned(sweep)
     except BadInput as error:
         return None, Plan(problem=error.message)
@@ -130,7 +130,7 @@ def _checked(base: Recipe, axes: list[Axis]) -> tuple[Sweep | None, Plan]:
 
 def _planned(sweep: Sweep) -> Plan:
     """Remembered: five hundred points take half a second to check."""
-    plans = state.current().exploring.plans
+    plans = state.own(Exploring).plans
     name = sweep.model_dump_json()
     if name not in plans:
         while len(plans) >= MOST_PLANS:
@@ -167,6 +167,6 @@ def launch(sweep: Sweep) -> None:
     session = state.current()
     session.problem = ""
     try:
-        session.exploring.look_at(str(state.workspace().sweeps.submit(sweep, session.owner)))
+        state.own(Exploring).look_at(str(state.workspace().sweeps.submit(sweep, session.owner)))
     except CompresslabError as error:
         session.problem = error.message

@@ -7,10 +7,11 @@ from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.recipe import Recipe
 from compresslab.store.sweeps import SweepRow
 from compresslab_dashboard.explore.dots import Dot
+from compresslab_dashboard.explore.exploring import Exploring
 from compresslab_dashboard.explore.readings import MEASURES
 from compresslab_dashboard.explore.scene import Scene, dot_text, told
 from compresslab_dashboard.recipe.sketch import Sketch
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session import recipe_address, state
 from compresslab_dashboard.texts import Words, escaped
 
 
@@ -52,7 +53,7 @@ def _ways_on(row: SweepRow | None, dot: Dot, words: Words) -> None:
             st.rerun()
     if dot.reading is not None and not dot.draft:
         run_id = dot.reading.run_id
-        add = state.current().exploring.add_to_compare
+        add = state.own(Exploring).add_to_compare
         st.button(words("explore.compare.add"), key="add_to_compare", on_click=add, args=(run_id,))
 
 
@@ -69,7 +70,7 @@ def _open(row: SweepRow | None, dot: Dot) -> None:
     except BadInput as error:
         session.problem = error.message
         return
-    session.exploring.leaving = ("studio", urls.studio_params())
+    state.own(Exploring).leaving = ("studio", recipe_address.params())
 
 
 def _in_full(row: SweepRow, dot: Dot) -> None:
@@ -82,12 +83,12 @@ def _in_full(row: SweepRow, dot: Dot) -> None:
 
 def _compare_bar(words: Words) -> None:
     """What was put aside to be compared, and the way there."""
-    runs = state.current().exploring.compare
+    runs = state.own(Exploring).compare
     if not runs:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="compare_bar"):
         st.caption(words("explore.compare.chosen", count=len(runs)), width="stretch")
         st.button(words("explore.compare.clear"), key="clear_compare", type="tertiary", on_click=runs.clear)
         if st.button(words("explore.compare.open"), key="open_compare", disabled=len(runs) < 2):
-            state.current().exploring.leaving = ("compare", {"lang": words.language, "runs": ",".join(runs)})
+            state.own(Exploring).leaving = ("compare", {"lang": words.language, "runs": ",".join(runs)})
             st.rerun()

@@ -11,7 +11,7 @@ from compresslab.recipes.sweep import Sweep
 from compresslab.store.sweeps import SweepRow
 from compresslab_dashboard.explore import sentences
 from compresslab_dashboard.explore.axes import scene_axis
-from compresslab_dashboard.explore.exploring import RUNS
+from compresslab_dashboard.explore.exploring import RUNS, Exploring
 from compresslab_dashboard.explore.scene import Scene
 from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words, escaped, formats
@@ -22,7 +22,7 @@ LEFT = ("waiting", "stopped", "failed")
 
 def source_row(rows: list[SweepRow], row: SweepRow | None, words: Words) -> None:
     """All sweeps, and all runs of the model; `row` is what is looked at."""
-    exploring = state.current().exploring
+    exploring = state.own(Exploring)
     options = [*(str(row.id) for row in rows), RUNS]
     names = {str(row.id): _name(row, words) for row in rows}
     model = state.current().recipe.model
@@ -109,14 +109,14 @@ def _do(change: Callable[[int], object], sweep_id: int) -> None:
 
 
 def _delete(sweep_id: int) -> None:
-    exploring = state.current().exploring
+    exploring = state.own(Exploring)
     _do(state.workspace().sweeps.delete, sweep_id)
     exploring.deleted = sweep_id
     exploring.look_at("")
 
 
 def _restore(sweep_id: int) -> None:
-    exploring = state.current().exploring
+    exploring = state.own(Exploring)
     _do(state.workspace().sweeps.restore, sweep_id)
     exploring.deleted = None
     exploring.look_at(str(sweep_id))

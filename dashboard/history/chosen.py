@@ -10,11 +10,12 @@ from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import RunRecord, RunSummary
 from compresslab.store.runs import Annotation
+from compresslab_dashboard.history.picked import Picked
 from compresslab_dashboard.recipe.words import model_text, steps_text
 from compresslab_dashboard.report.button import report_button
 from compresslab_dashboard.results.exported import exports_table
 from compresslab_dashboard.results.tables import machine_table, measurements_table, stages_table
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session import recipe_address, state
 from compresslab_dashboard.session.state import State
 from compresslab_dashboard.texts import Words, escaped
 
@@ -99,7 +100,7 @@ def _open(session: State, record: RunRecord) -> None:
     except BadInput as error:
         st.error(escaped(state.words().said(error.message)))
         return
-    st.switch_page(state.page("studio"), query_params=urls.studio_params())
+    st.switch_page(state.page("studio"), query_params=recipe_address.params())
 
 
 def _run_again(session: State, record: RunRecord) -> None:
@@ -111,7 +112,7 @@ def _run_again(session: State, record: RunRecord) -> None:
         st.error(escaped(state.words().said(error.message)))
         return
     state.watch_run(recipe, job)
-    st.switch_page(state.page("studio"), query_params=urls.studio_params())
+    st.switch_page(state.page("studio"), query_params=recipe_address.params())
 
 
 # -- tags and a note -------------------------------------------------------------------------------------------
@@ -156,24 +157,24 @@ def _annotate(run_id: str, tags: str, note: str) -> None:
 
 def _delete(run_ids: Sequence[str]) -> None:
     session = state.current()
-    session.problem, session.deleted = "", []
+    session.problem, state.own(Picked).deleted = "", []
     try:
         for run_id in run_ids:
             state.workspace().runs.delete(run_id)
-            session.deleted.append(run_id)
+            state.own(Picked).deleted.append(run_id)
             state.forget_run(run_id)
     except CompresslabError as error:
         session.problem = error.message
-    session.selected = []
-    session.deletions += 1
+    state.own(Picked).runs = []
+    state.own(Picked).deletions += 1
 
 
 def deleted(session: State, words: Words) -> None:
     """The way back, until something else is deleted."""
-    if not session.deleted:
+    if not state.own(Picked).deleted:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="deleted"):
-        names = escaped(", ".join(session.deleted))
+        names = escaped(", ".join(state.own(Picked).deleted))
         st.markdown(words("history.deleted", run=names), width="stretch")
         st.button(words("history.undo"), key="undo_delete", on_click=_restore)
 
@@ -181,9 +182,9 @@ def deleted(session: State, words: Words) -> None:
 def _restore() -> None:
     session = state.current()
     try:
-        for run_id in session.deleted:
+        for run_id in state.own(Picked).deleted:
             state.workspace().runs.restore(run_id)
-        session.selected = session.deleted
+        state.own(Picked).runs = state.own(Picked).deleted
     except CompresslabError as error:
         session.problem = error.message
-    session.deleted = []
+    state.own(Picked).deleted = []

@@ -10,6 +10,7 @@ import streamlit as st
 from compresslab.records.results import RunSummary
 from compresslab.store.runs import Annotation
 from compresslab_dashboard.charts import figures
+from compresslab_dashboard.history.picked import Picked
 from compresslab_dashboard.recipe.words import steps_text
 from compresslab_dashboard.results.csv_text import csv_bytes
 from compresslab_dashboard.results.tables import everything
@@ -48,7 +49,7 @@ def listed(
     height = min(TABLE_HEIGHT, ROW_HEIGHT * (len(table) + 1) + 3)
     with left:
         _table(session, table, words, height)
-        if not session.selected:
+        if not state.own(Picked).runs:
             st.caption(words("history.select"))
     with right:
         _scatter(session, records, words, max(CHART_HEIGHT, height))
@@ -56,9 +57,11 @@ def listed(
 
 def _table(session: State, table: pd.DataFrame, words: Words, height: int) -> None:
     """The key changes when a run is deleted: the mark on its row goes with it."""
-    key = f"runs_table.{session.deletions}"
+    key = f"runs_table.{state.own(Picked).deletions}"
     run_ids = list(table["run"])
-    chosen = [row for row, run_id in enumerate(run_ids) if run_id in session.selected]  # by a link, or in the chart
+    chosen = [
+        row for row, run_id in enumerate(run_ids) if run_id in state.own(Picked).runs
+    ]  # by a link, or in the chart
     with st.container(key="runs"):
         st.dataframe(
             table,
@@ -98,12 +101,12 @@ def _columns(words: Words) -> dict[str, Any]:
 
 
 def _take_rows(key: str, run_ids: Sequence[str]) -> None:
-    state.current().selected = [run_ids[row] for row in st.session_state[key].selection.rows]
+    state.own(Picked).runs = [run_ids[row] for row in st.session_state[key].selection.rows]
 
 
 def _scatter(session: State, records: Sequence[RunSummary], words: Words, height: int) -> None:
     figure = figures.history_scatter(records, words, label=lambda record: steps_text(record.recipe, words))
-    key = f"runs_chart.{session.deletions}"
+    key = f"runs_chart.{state.own(Picked).deletions}"
     st.plotly_chart(
         figure,
         key=key,
@@ -121,4 +124,4 @@ def _take_points(key: str) -> None:
     found = [point.get("customdata") for point in st.session_state[key].selection.points]
     chosen = [str(one[0] if isinstance(one, list) else one) for one in found]
     if chosen:
-        state.current().selected = list(dict.fromkeys(chosen))
+        state.own(Picked).runs = list(dict.fromkeys(chosen))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from compresslab_dashboard.components.stream_chart import figure_chart
 from compresslab_dashboard.layers import charts
+from compresslab_dashboard.layers.looking import Looking
 from compresslab_dashboard.layers.readings import layer_bytes
 from compresslab_dashboard.layers.sensitivity_card import sensitivity_card
 from compresslab_dashboard.layers.shown import Shown
@@ -47,5 +48,5 @@ def bytes_card(shown: Shown, words: Words) -> None:
 
 
 def _look_at(matrix: str) -> None:
-    looking = state.current().looking
+    looking = state.own(Looking)
     looking.matrix, looking.trial = matrix, None

@@ -11,6 +11,7 @@ from compresslab_dashboard.components.stream_chart import figure_chart
 from compresslab_dashboard.jobs import actions, live
 from compresslab_dashboard.jobs.progress import fraction, progress_text
 from compresslab_dashboard.layers import charts
+from compresslab_dashboard.layers.looking import Looking
 from compresslab_dashboard.layers.shown import Shown
 from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words, escaped
@@ -22,14 +23,14 @@ CARD_HEIGHT = CHART_HEIGHT + 88
 def close_look(shown: Shown) -> None:
     """Polls only while the job that looks is under way."""
     session = state.current()
-    job = session.looking.jobs.get(shown.recipe.content_hash)
+    job = state.own(Looking).jobs.get(shown.recipe.content_hash)
     every = live.SLOW_POLL_SECONDS if job is not None and live.is_open(session, job) else None
     st.fragment(_panel, run_every=every, key="close_look")(shown, every is not None)
 
 
 def _panel(shown: Shown, watched: bool) -> None:
     session, words = state.current(), state.words()
-    number = session.looking.jobs.get(shown.recipe.content_hash)
+    number = state.own(Looking).jobs.get(shown.recipe.content_hash)
     job = live.pull(number) if number is not None and live.is_open(session, number) else session.ended.get(number or 0)
     profile = state.workspace().profiles.find(shown.recipe)
     weights, heads = st.columns(2, gap="small")
@@ -100,4 +101,4 @@ def _look(recipe: Recipe, run_id: str | None) -> None:
     except CompresslabError as error:
         session.problem = error.message
         return
-    session.looking.jobs[recipe.content_hash] = job
+    state.own(Looking).jobs[recipe.content_hash] = job

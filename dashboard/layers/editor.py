@@ -6,10 +6,10 @@ import streamlit as st
 from compresslab.errors import BadInput
 from compresslab.recipes.layerwise import LayerMethod
 from compresslab_dashboard.layers import exceptions
-from compresslab_dashboard.layers.looking import SCOPES
+from compresslab_dashboard.layers.looking import SCOPES, Looking
 from compresslab_dashboard.layers.shown import Shown
 from compresslab_dashboard.recipe.sketch import Block
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session import recipe_address, state
 from compresslab_dashboard.texts import Words, escaped
 from compresslab_dashboard.widgets.one_of import one_of
 
@@ -26,7 +26,7 @@ def editor(shown: Shown, words: Words) -> None:
         if not blocks:
             st.caption(words("layers.edit.nothing"))
             if st.button(words("history.empty.action"), key="to_studio", type="primary"):
-                st.switch_page(state.page("studio"), query_params=urls.studio_params())
+                st.switch_page(state.page("studio"), query_params=recipe_address.params())
             return
         pattern = _pattern(shown, words)
         for block in blocks:
@@ -35,7 +35,7 @@ def editor(shown: Shown, words: Words) -> None:
 
 
 def _pattern(shown: Shown, words: Words) -> str:
-    looking = state.current().looking
+    looking = state.own(Looking)
     looking.scope = one_of(
         words("layers.scope"),
         SCOPES,
@@ -117,4 +117,4 @@ def _open(run_id: str | None) -> None:
     except BadInput as error:
         session.problem = error.message
         return
-    session.looking.run = None
+    state.own(Looking).run = None

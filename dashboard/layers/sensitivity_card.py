@@ -10,7 +10,7 @@ from compresslab_dashboard.components.stream_chart import figure_chart
 from compresslab_dashboard.editing.fit import measure_first
 from compresslab_dashboard.layers import charts, exceptions
 from compresslab_dashboard.layers.editor import give
-from compresslab_dashboard.layers.looking import ROWS
+from compresslab_dashboard.layers.looking import ROWS, Looking
 from compresslab_dashboard.layers.readings import sensitivity
 from compresslab_dashboard.layers.shown import Shown
 from compresslab_dashboard.recipe.sketch import USUAL
@@ -35,7 +35,7 @@ def sensitivity_card(shown: Shown, words: Words) -> None:
 
 
 def _drawn(table: SensitivityTable, shown: Shown, step: LayerMethod, words: Words) -> None:
-    found = sensitivity(table, shown.plan, step, state.current().looking.rows)
+    found = sensitivity(table, shown.plan, step, state.own(Looking).rows)
     known = any(value is not None for row in found.damage for value in row)
     told = charts.describe_sensitivity(found, words)
     st.markdown(escaped(told))
@@ -53,13 +53,13 @@ def _drawn(table: SensitivityTable, shown: Shown, step: LayerMethod, words: Word
 
 
 def _picked(shown: Shown) -> str:
-    trial = state.current().looking.trial
+    trial = state.own(Looking).trial
     return "" if trial is None else charts.cell_name(shown.matrix, trial)
 
 
 def _try(name: str) -> None:
     """The part and the setting of a cell: the editor speaks of that part, and one click gives it the setting."""
-    looking = state.current().looking
+    looking = state.own(Looking)
     looking.matrix, _, value = name.rpartition("@")
     looking.trial = float(value)
     looking.scope = looking.rows
@@ -67,12 +67,12 @@ def _try(name: str) -> None:
 
 
 def _forget_trial() -> None:
-    state.current().looking.trial = None
+    state.own(Looking).trial = None
 
 
 def _offer(shown: Shown, step: LayerMethod, words: Words) -> None:
     """What a click on the map leads to."""
-    looking = state.current().looking
+    looking = state.own(Looking)
     block = next((block for block in state.current().sketch.blocks if block.on and block.step == step), None)
     if looking.trial is None or block is None or not shown.editable:
         st.caption(words("layers.sensitivity.click"))
@@ -90,7 +90,7 @@ def _offer(shown: Shown, step: LayerMethod, words: Words) -> None:
 
 def _step(shown: Shown, words: Words) -> LayerMethod:
     """Of the kind that was chosen: the recipe's own, else the usual one."""
-    looking = state.current().looking
+    looking = state.own(Looking)
     mine = {step.kind: step for step in reversed(shown.steps)}
     chosen = looking.kind or (shown.steps[0].kind if shown.steps else KINDS[0])
     kind = one_of(
@@ -109,7 +109,7 @@ def _step(shown: Shown, words: Words) -> LayerMethod:
 
 
 def _rows(words: Words) -> None:
-    looking = state.current().looking
+    looking = state.own(Looking)
     looking.rows = one_of(
         words("layers.rows"),
         ROWS,

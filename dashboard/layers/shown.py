@@ -8,6 +8,7 @@ from compresslab.errors import BadInput
 from compresslab.recipes.layerwise import LayerMethod
 from compresslab.recipes.plan import Plan
 from compresslab.recipes.recipe import Recipe
+from compresslab_dashboard.layers.looking import Looking
 from compresslab_dashboard.layers.readings import Cell, cells
 from compresslab_dashboard.session import state
 from compresslab_dashboard.session.state import State
@@ -33,12 +34,12 @@ class Shown:
 
 def shown_of(session: State) -> Shown:
     """Raises CompresslabError where the recipe does not fit its model, or there is no such run."""
-    run_id = session.looking.run
+    run_id = state.own(Looking).run
     recipe = session.recipe if run_id is None else Recipe.from_dict(state.record(run_id).recipe)
     plan = state.workspace().plan(recipe)
     found = cells(plan)
     if not found:
         raise BadInput("layers.no_matrices", model=recipe.model)
     names = {cell.name for cell in found}
-    matrix = session.looking.matrix if session.looking.matrix in names else found[0].name
+    matrix = state.own(Looking).matrix if state.own(Looking).matrix in names else found[0].name
     return Shown(recipe, run_id, plan, found, matrix)

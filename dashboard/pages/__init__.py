@@ -1,1 +1,1 @@
-"""One file a page, and the list of them."""
+"""One file a page; `listed` names them all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 from compresslab.records.results import RunSummary
@@ -10,13 +10,15 @@ from compresslab_dashboard.answers.panes import writes
 from compresslab_dashboard.compare.answers import answers
 from compresslab_dashboard.compare.batch import batch
 from compresslab_dashboard.compare.blind import blind
-from compresslab_dashboard.compare.comparing import BASELINE, MOST, VIEWS
+from compresslab_dashboard.compare.comparing import BASELINE, MOST, VIEWS, Comparing
 from compresslab_dashboard.compare.measures import numbers_frame, rows_of, table_html
 from compresslab_dashboard.compare.members import Member, baseline_name, members_of, run_name
 from compresslab_dashboard.compare.recipes import difference
+from compresslab_dashboard.pages.page import Page
+from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.report.button import report_button
 from compresslab_dashboard.results.csv_text import csv_bytes
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session import address, recipe_address, state
 from compresslab_dashboard.shell import frame
 from compresslab_dashboard.texts import Words, escaped
 
@@ -24,12 +26,11 @@ LISTED = 200  # runs that can be chosen from here; older ones are compared from 
 
 
 def page() -> None:
-    urls.read_compare()
     words = state.words()
     records = state.workspace().runs.summaries(limit=LISTED)
     frame.notices()
-    if records or state.current().comparing.members:
-        members, problems = members_of(state.workspace(), state.current().comparing.members, records, words)
+    if records or state.own(Comparing).members:
+        members, problems = members_of(state.workspace(), state.own(Comparing).members, records, words)
         _chooser(records, members, words)
         for problem in problems:
             st.error(escaped(words.said(problem)))
@@ -38,14 +39,27 @@ def page() -> None:
     else:
         _no_runs(words)
     frame.below()
-    urls.write_compare()
+    address.write(state.own(Comparing).params())
+
+
+def _take(params: Mapping[str, str]) -> None:
+    comparing = state.own(Comparing)
+    before = comparing.texts
+    comparing.take(params)
+    if comparing.texts != before:
+        recipe_address.take_prompt(comparing.texts)
+        st.session_state["compare_prompt"] = state.current().prompt
+        forms.fill("compare_decoding", state.current().decoding)
+
+
+PAGE = Page("compare", page, _take)
 
 
 def _no_runs(words: Words) -> None:
     with st.container(border=True, key="compare_empty"):
         st.markdown(words("compare.empty"))
         if st.button(words("history.empty.action"), key="to_studio", type="primary"):
-            st.switch_page(state.page("studio"), query_params=urls.studio_params())
+            st.switch_page(state.page("studio"), query_params=recipe_address.params())
 
 
 # -- who is compared -------------------------------------------------------------------------------------------
@@ -53,7 +67,7 @@ def _no_runs(words: Words) -> None:
 
 def _chooser(records: Sequence[RunSummary], members: Sequence[Member], words: Words) -> None:
     """Runs, and the baselines of their models; those of a link may be older than the list."""
-    comparing = state.current().comparing
+    comparing = state.own(Comparing)
     names = {BASELINE + model: baseline_name(model, words) for model in dict.fromkeys(r.model for r in records)}
     names |= {record.run_id: run_name(record, words) for record in records}
     names |= {member.key: member.name for member in members}
@@ -86,7 +100,7 @@ def chip_colors(members: Sequence[Member], keys: Sequence[str]) -> str:
 
 
 def _take_members() -> None:
-    state.current().comparing.choose(list(st.session_state["compare_members"]))
+    state.own(Comparing).choose(list(st.session_state["compare_members"]))
 
 
 def _too_few(records: Sequence[RunSummary], words: Words) -> None:
@@ -99,14 +113,14 @@ def _too_few(records: Sequence[RunSummary], words: Words) -> None:
 def _newest(records: Sequence[RunSummary]) -> None:
     """The newest run, two others of the same model at most, and their baseline."""
     same = [record.run_id for record in records if record.model == records[0].model]
-    state.current().comparing.choose([BASELINE + records[0].model, *same[:3]])
+    state.own(Comparing).choose([BASELINE + records[0].model, *same[:3]])
 
 
 # -- the views -------------------------------------------------------------------------------------------------
 
 
 def _compare(members: Sequence[Member], words: Words) -> None:
-    comparing = state.current().comparing
+    comparing = state.own(Comparing)
     with st.container(key="compare_bar", horizontal=True, vertical_alignment="center"):
         st.session_state["compare_view"] = comparing.view
         st.segmented_control(
@@ -132,7 +146,7 @@ def _compare(members: Sequence[Member], words: Words) -> None:
 
 
 def _take_view() -> None:
-    state.current().comparing.view = st.session_state["compare_view"] or "answers"
+    state.own(Comparing).view = st.session_state["compare_view"] or "answers"
 
 
 def _numbers(members: Sequence[Member], words: Words) -> None:

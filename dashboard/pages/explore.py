@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 from compresslab_dashboard.explore.board import board
+from compresslab_dashboard.explore.exploring import Exploring
 from compresslab_dashboard.explore.form import form
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.pages.page import Page
+from compresslab_dashboard.session import state
 from compresslab_dashboard.shell import frame
 
 
 def page() -> None:
-    urls.read_explore()
     _leave()
     ready = form(state.words())
     frame.foot()
@@ -18,9 +21,16 @@ def page() -> None:
     board(ready)
 
 
+def _take(params: Mapping[str, str]) -> None:
+    state.own(Exploring).take(params)
+
+
+PAGE = Page("explore", page, _take)
+
+
 def _leave() -> None:
     """To where the panel wants to go: a fragment by itself would leave this page's address behind."""
-    exploring = state.current().exploring
+    exploring = state.own(Exploring)
     if exploring.leaving is not None:
         name, params = exploring.leaving
         exploring.leaving = None

@@ -10,8 +10,10 @@ from compresslab.records.results import RunSummary
 from compresslab.store.runs import Annotation
 from compresslab_dashboard.history.chosen import deleted, details, several
 from compresslab_dashboard.history.listed import LISTED_DATE, listed
+from compresslab_dashboard.history.picked import Picked
+from compresslab_dashboard.pages.page import Page
 from compresslab_dashboard.results.tables import jobs_table, matching, runs_table
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session import address, recipe_address, state
 from compresslab_dashboard.session.state import State
 from compresslab_dashboard.shell import frame
 from compresslab_dashboard.texts import Words, escaped
@@ -32,7 +34,6 @@ class Filter:
 
 
 def page() -> None:
-    urls.read_history()
     words = state.words()
     session = state.current()
     records = state.workspace().runs.summaries(limit=MOST_RUNS)
@@ -46,7 +47,14 @@ def page() -> None:
     else:
         _empty(words)
     _failed_jobs(words)
-    urls.write_history()
+    address.write(state.own(Picked).params())
+
+
+def _take(params: Mapping[str, str]) -> None:
+    state.own(Picked).take(params)
+
+
+PAGE = Page("history", page, _take)
 
 
 def _filter(records: list[RunSummary], annotations: Mapping[str, Annotation], words: Words) -> Filter:
@@ -66,7 +74,7 @@ def _empty(words: Words) -> None:
     with st.container(border=True, key="history_empty"):
         st.markdown(words("history.empty"))
         if st.button(words("history.empty.action"), key="to_studio", type="primary"):
-            st.switch_page(state.page("studio"), query_params=urls.studio_params())
+            st.switch_page(state.page("studio"), query_params=recipe_address.params())
 
 
 def _runs(
@@ -83,7 +91,7 @@ def _runs(
     if len(table) < len(records):
         count = words("history.count.some", count=len(table), all=len(records))
     listed(session, table, [let[place] for place in table.index], annotations, count, words)
-    chosen = [record for record in records if record.run_id in session.selected]
+    chosen = [record for record in records if record.run_id in state.own(Picked).runs]
     if len(chosen) > 1:
         several(session, chosen, words)
     elif chosen:

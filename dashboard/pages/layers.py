@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 
 import streamlit as st
 from compresslab.errors import CompresslabError
@@ -11,9 +12,11 @@ from compresslab_dashboard.editing.head import recipe_head
 from compresslab_dashboard.layers.board import bytes_card, maps
 from compresslab_dashboard.layers.close_look import close_look
 from compresslab_dashboard.layers.editor import editor
+from compresslab_dashboard.layers.looking import Looking
 from compresslab_dashboard.layers.shown import Shown, shown_of
+from compresslab_dashboard.pages.page import Page
 from compresslab_dashboard.recipe.words import steps_text
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session import address, recipe_address, state
 from compresslab_dashboard.session.state import State
 from compresslab_dashboard.shell import frame
 from compresslab_dashboard.texts import Words, escaped, formats
@@ -22,7 +25,6 @@ MOST_RUNS = 50  # that the list offers, the newest first
 
 
 def page() -> None:
-    urls.read_layers()
     words, session = state.words(), state.current()
     with st.sidebar:
         _source(session, words)
@@ -48,7 +50,16 @@ def page() -> None:
         maps(shown, words)
         close_look(shown)
         bytes_card(shown, words)
-    urls.write_layers()
+    address.write(recipe_address.params() | state.own(Looking).params())
+
+
+def _take(params: Mapping[str, str]) -> None:
+    """The Studio's recipe, and what of it is looked at."""
+    recipe_address.take(params)
+    state.own(Looking).take(params)
+
+
+PAGE = Page("layers", page, _take)
 
 
 def _source(session: State, words: Words) -> None:
@@ -57,7 +68,7 @@ def _source(session: State, words: Words) -> None:
     runs = {
         record.run_id: record for record in state.workspace().runs.summaries(limit=MOST_RUNS) if record.model == model
     }
-    chosen = session.looking.run
+    chosen = state.own(Looking).run
     names = {
         run_id: words("layers.of.run", steps=steps_text(r.recipe, words), run=run_id) for run_id, r in runs.items()
     }
@@ -74,7 +85,7 @@ def _source(session: State, words: Words) -> None:
 
 
 def _take_source() -> None:
-    state.current().looking.run = st.session_state["layers_of"] or None
+    state.own(Looking).run = st.session_state["layers_of"] or None
 
 
 def _sentence(shown: Shown, words: Words) -> None:

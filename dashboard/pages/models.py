@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import streamlit as st
 from compresslab.errors import CompresslabError
 from compresslab.models.hub import Cached, Found
@@ -9,8 +12,9 @@ from compresslab.store import JobRow
 from compresslab_dashboard.editing.room import largest_model, room_text
 from compresslab_dashboard.jobs import actions, live
 from compresslab_dashboard.jobs.progress import fraction, progress_text
+from compresslab_dashboard.pages.page import Page
 from compresslab_dashboard.recipe.words import model_text
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session import address, state
 from compresslab_dashboard.shell import frame
 from compresslab_dashboard.texts import Words, escaped, formats
 from streamlit.delta_generator import DeltaGenerator
@@ -18,9 +22,17 @@ from streamlit.delta_generator import DeltaGenerator
 WIDTH = 960  # pixels: the eye finds the button that belongs to a name
 
 
+@dataclass
+class Fetching:
+    """What a browser session remembers of this page."""
+
+    downloads: set[int] = field(default_factory=set)  # models that are being fetched, by anybody
+    said: str = ""  # what there is to tell of the last thing done
+    gone: str = ""  # the model that was deleted with it
+
+
 def page() -> None:
     words = state.words()
-    urls.read_models()
     with st.container(key="models", width=WIDTH):
         st.title(words("models.title"))
         frame.notices()
@@ -29,7 +41,19 @@ def page() -> None:
         _here(words)
         _hub(words)
         frame.below()
-    urls.write_models()
+    address.write(_params())
+
+
+def _take(params: Mapping[str, str]) -> None:
+    st.session_state["hub_search"] = params.get("search", "")
+
+
+def _params() -> dict[str, str]:
+    text = st.session_state.get("hub_search", "").strip()
+    return {"search": text} if text else {}
+
+
+PAGE = Page("models", page, _take)
 
 
 # -- under way ---------------------------------------------------------------------------------------------------
@@ -50,7 +74,7 @@ def _coming() -> set[str]:
 
 
 def _under_way(words: Words) -> None:
-    session = state.current()
+    session, fetching = state.current(), state.own(Fetching)
     jobs = _open()
     for job in jobs:
         live.pull(job.id)
@@ -68,9 +92,9 @@ def _under_way(words: Words) -> None:
                 args=(job.id,),
             )
     now = {job.id for job in jobs}
-    if now != session.downloads:
-        _tell_ends(session.downloads - now, words)
-        session.downloads = now
+    if now != fetching.downloads:
+        _tell_ends(fetching.downloads - now, words)
+        fetching.downloads = now
         st.rerun()
 
 
@@ -79,7 +103,7 @@ def _tell_ends(over: set[int], words: Words) -> None:
     for job in filter(None, map(live.pull, over)):
         said = {"cancelled": "models.stopped", "failed": "models.failed"}.get(job.state)
         if said:
-            state.current().said = words(said, model=job.payload["model"], reason=words.said(job.error))
+            state.own(Fetching).said = words(said, model=job.payload["model"], reason=words.said(job.error))
 
 
 def _bytes(job: JobRow) -> str:
@@ -142,24 +166,32 @@ def _delete(cached: Cached, words: Words) -> None:
 
 
 def _forget(name: str, words: Words) -> None:
-    session = state.current()
-    session.gone = ""
+    fetching = state.own(Fetching)
+    fetching.gone = ""
     try:
         freed = state.workspace().models.delete(name)
-        session.said, session.gone = words("models.deleted", model=name, size=formats.file_size(freed)), name
+        fetching.said, fetching.gone = (
+            words("models.deleted", model=name, size=formats.file_size(freed)),
+            name,
+        )
     except CompresslabError as error:
-        session.said = words.said(error.message)
+        fetching.said = words.said(error.message)
 
 
 def _said(words: Words) -> None:
     """What came of the last thing done; the way back from a deletion is to fetch the model again."""
-    session = state.current()
-    if not session.said:
+    fetching = state.own(Fetching)
+    if not fetching.said:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="models_said"):
-        st.markdown(escaped(session.said), width="stretch")
-        if session.gone:
-            st.button(words("models.again"), key=f"again.{session.gone}", on_click=_fetch, args=(session.gone,))
+        st.markdown(escaped(fetching.said), width="stretch")
+        if fetching.gone:
+            st.button(
+                words("models.again"),
+                key=f"again.{fetching.gone}",
+                on_click=_fetch,
+                args=(fetching.gone,),
+            )
 
 
 # -- the Hub -----------------------------------------------------------------------------------------------------
@@ -213,11 +245,11 @@ def _found(model: Found, place: str, largest: int | None, words: Words) -> None:
 
 
 def _fetch(name: str) -> None:
-    session = state.current()
+    session, fetching = state.current(), state.own(Fetching)
     if name in _coming():
         return
-    session.said = session.gone = ""
-    session.downloads.add(state.workspace().models.submit_download(name, owner=session.owner))
+    fetching.said = fetching.gone = ""
+    fetching.downloads.add(state.workspace().models.submit_download(name, owner=session.owner))
 
 
 @st.cache_data(ttl=300, show_spinner=False)

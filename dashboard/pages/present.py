@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
+from compresslab_dashboard.pages.page import Page
 from compresslab_dashboard.present import ask, guess, preparing, tour
 from compresslab_dashboard.present.prepared import Prepared, prepare
 from compresslab_dashboard.present.stage import Place, stage
 from compresslab_dashboard.present.view import MODES, Showing
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.session import address, state
 from compresslab_dashboard.shell import frame, language
 from compresslab_dashboard.texts import Words, escaped
 
@@ -18,11 +20,10 @@ ASK_POLL_SECONDS = 0.3
 
 
 def page() -> None:
-    urls.read_present()
     st.html(STYLE)
     words = state.words()
     session = state.current()
-    showing = session.showing
+    showing = state.own(Showing)
     prepared = prepare(state.workspace(), showing, words)
     _settle(showing, prepared)
     with st.container(key="present"):
@@ -39,7 +40,14 @@ def page() -> None:
             preparing.empty(prepared, words)
     _foot(showing, prepared, words)
     tour.tour_card(showing, words)
-    urls.write_present()
+    address.write(state.own(Showing).params())
+
+
+def _take(params: Mapping[str, str]) -> None:
+    state.own(Showing).take(params)
+
+
+PAGE = Page("present", page, _take)
 
 
 def _settle(showing: Showing, prepared: Prepared) -> None:
@@ -54,7 +62,7 @@ def _settle(showing: Showing, prepared: Prepared) -> None:
 
 
 def _show(prepared: Prepared) -> None:
-    showing = state.current().showing
+    showing = state.own(Showing)
     words = state.words()
     waited = ask.waits(showing)
     stop = prepared.stop_of(showing.size)
@@ -75,7 +83,7 @@ def _show(prepared: Prepared) -> None:
         ask.ask_panel(showing, prepared, stop, words)
     elif showing.mode == "guess":
         guess.guess_panel(showing, prepared, stop, words)
-    urls.write_present()
+    address.write(state.own(Showing).params())
     if waited and not ask.waits(showing):
         st.rerun()
 
@@ -83,7 +91,7 @@ def _show(prepared: Prepared) -> None:
 def _take_place(prepared: Prepared) -> None:
     """The browser has moved already; the server only remembers."""
     place = st.session_state["stage"].place
-    showing = state.current().showing
+    showing = state.own(Showing)
     if place and 0 <= place["stop"] < len(prepared.ids):
         showing.size, showing.prompt = prepared.ids[place["stop"]], max(0, int(place["prompt"]))
         showing.turn.voted = False
@@ -126,11 +134,11 @@ def _modes(showing: Showing, words: Words) -> None:
 
 
 def _take_mode() -> None:
-    showing = state.current().showing
+    showing = state.own(Showing)
     showing.mode = st.session_state["present_mode"] or showing.mode
     showing.tour, showing.turn.voted = None, False
 
 
 def _take_model() -> None:
-    showing = state.current().showing
+    showing = state.own(Showing)
     showing.model, showing.size = st.session_state["present_model"], ""

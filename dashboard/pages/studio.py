@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from compresslab_dashboard.jobs import actions, live
-from compresslab_dashboard.session import state, urls
+from compresslab_dashboard.pages.page import Page
+from compresslab_dashboard.session import address, recipe_address, state
 from compresslab_dashboard.shell import frame
 from compresslab_dashboard.studio.export import export_block
 from compresslab_dashboard.studio.result_panel import result_panel
@@ -12,7 +13,6 @@ from compresslab_dashboard.studio.sidebar import sidebar
 
 
 def page() -> None:
-    urls.read_studio()
     sidebar()
     frame.foot()
     session = state.current()
@@ -23,4 +23,7 @@ def page() -> None:
     result_panel()
     side_by_side()
     export_block()
-    urls.write_studio()
+    address.write(recipe_address.params())
+
+
+PAGE = Page("studio", page, recipe_address.take)

@@ -51,11 +51,11 @@ def _measure_button(model: str, words: Words) -> None:
 
 def _measure(model: str) -> None:
     session = state.current()
-    session.problem, session.showing.preparing = "", True
+    session.problem, state.own(Showing).preparing = "", True
     try:
         ladder.start(state.workspace(), model, session.owner)
     except CompresslabError as error:
-        session.problem, session.showing.preparing = error.message, False
+        session.problem, state.own(Showing).preparing = error.message, False
 
 
 # -- while it is under way -------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def _seconds_left(told: Progress | None, prepared: Prepared, step: Stretch) -> f
 def _stop(model: str) -> None:
     """Only what this session asked for."""
     session = state.current()
-    session.showing.preparing = False
+    state.own(Showing).preparing = False
     for job in ladder.under_way(state.workspace(), model):
         if job.owner == session.owner:
             state.workspace().jobs.cancel(job.id)
@@ -166,4 +166,4 @@ def _offer(prepared: Prepared, words: Words) -> None:
 
 
 def _write() -> None:
-    state.current().showing.preparing = True  # nothing is left to measure: the page goes on to the answers
+    state.own(Showing).preparing = True  # nothing is left to measure: the page goes on to the answers

@@ -31,7 +31,7 @@ STEPS = (
 
 
 def start() -> None:
-    state.current().showing.mode = st.session_state["present_mode"] = "read"
+    state.own(Showing).mode = st.session_state["present_mode"] = "read"
     _to(0)
 
 
@@ -79,16 +79,16 @@ def follow(showing: Showing, prepared: Prepared) -> None:
 
 def _go(steps: int) -> None:
     """From where the tour is now: a second press in a hurry comes from a page drawn before the first was heard."""
-    showing = state.current().showing
+    showing = state.own(Showing)
     if showing.tour is not None:
         _to(min(max(showing.tour + steps, 0), len(STEPS) - 1))
 
 
 def _to(step: int) -> None:
-    showing = state.current().showing
+    showing = state.own(Showing)
     showing.tour, showing.toured = step, None
 
 
 def _end() -> None:
-    showing = state.current().showing
+    showing = state.own(Showing)
     showing.tour = showing.toured = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 from compresslab.data.texts import example_prompts
@@ -22,17 +22,14 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import Hardware, RunRecord
 from compresslab.store import JobRow
 from compresslab.workspace import Workspace
-from compresslab_dashboard.compare.comparing import Comparing
-from compresslab_dashboard.explore.exploring import Exploring
 from compresslab_dashboard.jobs.job_view import JobView
-from compresslab_dashboard.layers.looking import Looking
-from compresslab_dashboard.present.view import Showing
 from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.recipe.sketch import Sketch
 from compresslab_dashboard.texts import LANGUAGES, Words, words_of
 
 FIRST_STEPS = ("quantize_gptq",)  # what a first visit finds switched on: 4 bits, small at once and hardly worse
 UNDO_DEPTH = 50
+T = TypeVar("T")
 
 
 @dataclass
@@ -69,16 +66,8 @@ class State:
     exports: dict[tuple[str, str], int] = field(default_factory=dict)  # run, format -> the job that wrote it last
     export_settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by format
     unwritten: dict[tuple[str, str], Message] = field(default_factory=dict)  # run, format -> why it was not even begun
-    selected: list[str] = field(default_factory=list)  # the runs that are chosen in the History
-    deleted: list[str] = field(default_factory=list)  # those that its undo would bring back
-    deletions: int = 0
-    downloads: set[int] = field(default_factory=set)  # models that are being fetched, by anybody
-    said: str = ""  # what the Models page has to tell of the last thing done
-    gone: str = ""  # the model that was deleted with it
-    showing: Showing = field(default_factory=Showing)  # what the Present page shows
-    exploring: Exploring = field(default_factory=Exploring)  # what the Explore page shows
-    looking: Looking = field(default_factory=Looking)  # what the Layers page shows
-    comparing: Comparing = field(default_factory=Comparing)  # what the Compare page shows
+
+    own: dict[type, Any] = field(default_factory=dict)  # what single pages remember, by its class
 
     @property
     def recipe(self) -> Recipe:
@@ -108,6 +97,15 @@ def current() -> State:
         st.session_state["state"] = State(language=asked if asked in LANGUAGES else "en")
     state: State = st.session_state["state"]
     return state
+
+
+def own(kind: type[T]) -> T:
+    """What the session remembers for one page: the class stands beside that page and says what there is at first."""
+    kept = current().own
+    if kind not in kept:
+        kept[kind] = kind()
+    found: T = kept[kind]
+    return found
 
 
 def is_remote(model: str) -> bool:

@@ -1,0 +1,7 @@
+"""Every page, in the order of the navigation."""
+
+from __future__ import annotations
+
+from compresslab_dashboard.pages import compare, explore, history, layers, models, present, studio
+
+PAGES = (studio.PAGE, compare.PAGE, explore.PAGE, layers.PAGE, history.PAGE, models.PAGE, present.PAGE)
