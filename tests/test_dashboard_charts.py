@@ -11,8 +11,8 @@ from compresslab.planning.estimate import Estimate
 from compresslab.records.results import Hardware, LossPoint, Measurement, RunRecord
 from compresslab_dashboard.charts import figures, style
 from compresslab_dashboard.components import static, window
-from compresslab_dashboard.jobs.job_view import DraftPoint
 from compresslab_dashboard.results.verdict import make_verdict, verdict_html
+from compresslab_dashboard.session.job_view import DraftPoint
 from compresslab_dashboard.texts import LANGUAGES, Words, words_of
 from starlette.applications import Starlette
 from starlette.testclient import TestClient

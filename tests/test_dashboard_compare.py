@@ -22,9 +22,9 @@ from compresslab_dashboard.compare.measures import numbers_frame, rows_of, table
 from compresslab_dashboard.compare.members import Member, baseline_name, members_of
 from compresslab_dashboard.compare.prompt_set import MOST_PROMPTS, answers_frame, decoded, read_prompts
 from compresslab_dashboard.compare.recipes import difference
-from compresslab_dashboard.jobs.job_view import JobView, PaneText
 from compresslab_dashboard.pages.compare import chip_colors
 from compresslab_dashboard.results.csv_text import csv_bytes
+from compresslab_dashboard.session.job_view import JobView, PaneText
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 

@@ -13,7 +13,7 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Draft, Loss, Notice, PaneDone, PaneStarted, Progress, Token, to_json
 from compresslab.records.results import Hardware, Measurement, RunRecord
 from compresslab.workspace import Workspace
-from compresslab_dashboard.jobs.job_view import JobView
+from compresslab_dashboard.session.job_view import JobView
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
@@ -110,7 +110,7 @@ def visible(app: AppTest) -> str:
 def test_no_page_imports_torch() -> None:
     code = (
         "import sys; from compresslab_dashboard.pages import history, present, studio;"
-        "from compresslab_dashboard import report, verdict;"
+        "from compresslab_dashboard.report import writing; from compresslab_dashboard.results import verdict;"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run(

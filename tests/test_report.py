@@ -16,8 +16,8 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import PaneDone, PaneStarted, to_json
 from compresslab.records.results import LossPoint, RunRecord
 from compresslab.workspace import Workspace
-from compresslab_dashboard import report
 from compresslab_dashboard.answers.word_diff import Piece, differing
+from compresslab_dashboard.report.writing import make
 from compresslab_dashboard.texts import LANGUAGES, words_of
 from playwright.sync_api import Page, expect
 
@@ -69,7 +69,7 @@ def visible(html: str) -> str:
 def test_a_run_is_told_whole(workspace: Workspace, language: str) -> None:
     words = words_of(language)
     one = record()
-    text = visible(report.make(workspace, [one], language))
+    text = visible(make(workspace, [one], language))
     for said in (one.run_id, "A machine", "torch 2.13.0", "bits: 4", one.baseline_hash, one.compressed_hash):
         assert said in text
     for heading in ("report.numbers", "report.recipe", "report.machine", "report.caveats"):
@@ -80,7 +80,7 @@ def test_a_run_is_told_whole(workspace: Workspace, language: str) -> None:
 
 
 def test_several_runs_stand_side_by_side(workspace: Workspace) -> None:
-    html = report.make(workspace, [record(), smaller()], "en")
+    html = make(workspace, [record(), smaller()], "en")
     text = visible(html)
     assert "A · 4 bit" in text and "B · 2 bit" in text
     assert EN("report.caveat.machines") in text and EN("report.caveat.models") not in text
@@ -94,7 +94,7 @@ def test_texts_that_were_recorded_stand_side_by_side_with_their_differences(work
         workspace, "Tom had a", {one.baseline_hash: "red kite.", one.compressed_hash: "red dog & a <b>cat</b>."}
     )
     write_answers(workspace, "Unheard", {"another": "text of other weights"})
-    html = report.make(workspace, [one], "en")
+    html = make(workspace, [one], "en")
     assert "<mark>dog &amp; a &lt;b&gt;cat&lt;/b&gt;.</mark>" in html
     assert "red kite." in html and "text of other weights" not in html
     assert html.index("torch, dense float32") < html.index("onnxruntime, MatMul float32")
@@ -110,7 +110,7 @@ def test_of_two_recordings_the_newer_is_taken(workspace: Workspace) -> None:
 
 def test_a_run_without_speed_or_questions_still_has_a_report(workspace: Workspace) -> None:
     bare = record().model_copy(update={"measurements": measured("size_on_disk_bytes", 8e6, 2e6, "bytes")})
-    html = report.make(workspace, [bare], "en")
+    html = make(workspace, [bare], "en")
     assert 'id="chart-size"' in html and 'id="chart-speed"' not in html
     assert EN("report.caveat.unmeasured", names="4 bit") in visible(html)
 
@@ -118,7 +118,7 @@ def test_a_run_without_speed_or_questions_still_has_a_report(workspace: Workspac
 def test_seven_runs_are_too_many_and_none_too_few(workspace: Workspace) -> None:
     for records in ([], [record(n) for n in range(7)]):
         with pytest.raises(BadInput, match="up to 6"):
-            report.make(workspace, records, "en")
+            make(workspace, records, "en")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def opened(page: Page, workspace: Workspace, tmp_path: Path) -> Page:
         workspace, EVIL, {one.baseline_hash: EVIL, one.compressed_hash: f"{EVIL} more", evil.compressed_hash: "tame"}
     )
     file = tmp_path / "report.html"
-    file.write_text(report.make(workspace, [one, evil], "en"), encoding="utf-8")
+    file.write_text(make(workspace, [one, evil], "en"), encoding="utf-8")
     asked: list[str] = []
     complaints: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -250,7 +250,7 @@ def test_axe_finds_no_grave_fault_in_it(
     page.emulate_media(color_scheme=scheme)
     for name, records in (("one", [one]), ("two", [one, smaller()])):
         file = tmp_path / f"{name}.html"
-        file.write_text(report.make(workspace, records, language), encoding="utf-8")
+        file.write_text(make(workspace, records, language), encoding="utf-8")
         page.goto(file.as_uri())
         expect(page.locator("svg.main-svg").first).to_be_visible()
         grave = [
@@ -272,7 +272,7 @@ def test_every_writing_is_text(workspace: Workspace, page: Page, tmp_path: Path,
     one = record()
     write_answers(workspace, text, {one.baseline_hash: text, one.compressed_hash: f"{text} too"})
     file = tmp_path / "report.html"
-    file.write_text(report.make(workspace, [one], "en"), encoding="utf-8")
+    file.write_text(make(workspace, [one], "en"), encoding="utf-8")
     page.goto(file.as_uri())
     expect(page.locator(".texts .prompt")).to_have_text(text)
     expect(page.locator(".texts .pane p").first).to_have_text(text)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from compresslab.errors import CompresslabError
 from compresslab.store import JobRow
 from compresslab_dashboard.components.text_panes import PaneState
-from compresslab_dashboard.jobs.job_view import PaneText
 from compresslab_dashboard.session import state
+from compresslab_dashboard.session.job_view import PaneText
 from compresslab_dashboard.texts import Words, formats
 
 

@@ -17,9 +17,9 @@ from compresslab_dashboard.compare.comparing import Comparing
 from compresslab_dashboard.compare.members import Member
 from compresslab_dashboard.components.text_panes import PaneView, text_panes
 from compresslab_dashboard.jobs import live
-from compresslab_dashboard.jobs.job_view import PaneText
 from compresslab_dashboard.jobs.progress import queue_text
 from compresslab_dashboard.session import state
+from compresslab_dashboard.session.job_view import PaneText
 from compresslab_dashboard.texts import Words, escaped
 
 HEIGHTS = {2: 500, 3: 500}  # pixels, by the number of panes

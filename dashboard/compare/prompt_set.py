@@ -10,7 +10,7 @@ import pandas as pd
 from compresslab.errors import BadInput
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab_dashboard.compare.members import Member, unlike
-from compresslab_dashboard.jobs.job_view import JobView
+from compresslab_dashboard.session.job_view import JobView
 from compresslab_dashboard.texts import Words
 
 MOST_PROMPTS = 200

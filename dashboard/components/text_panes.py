@@ -13,7 +13,7 @@ from typing import Any, Literal
 import streamlit as st
 from compresslab_dashboard.components import static
 from compresslab_dashboard.components.window import first_to_send
-from compresslab_dashboard.jobs.job_view import Moment
+from compresslab_dashboard.session.job_view import Moment
 from compresslab_dashboard.texts import Words
 
 PaneState = Literal["empty", "waiting", "writing", "done", "failed"]

@@ -10,11 +10,11 @@ from compresslab.recipes.generation_request import GenerateRequest, Pane
 from compresslab.store import JobRow
 from compresslab_dashboard.components.text_panes import PaneState, PaneView, text_panes
 from compresslab_dashboard.jobs import live
-from compresslab_dashboard.jobs.job_view import PaneText
 from compresslab_dashboard.present.ladder import ANSWER, pane_of
 from compresslab_dashboard.present.prepared import Prepared
 from compresslab_dashboard.present.view import Showing
 from compresslab_dashboard.session import state
+from compresslab_dashboard.session.job_view import PaneText
 from compresslab_dashboard.shell import frame
 from compresslab_dashboard.texts import Words, escaped, formats
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compresslab.errors import CompresslabError
 from compresslab.workspace import Workspace
-from compresslab_dashboard.report import write
+from compresslab_dashboard.report.writing import write
 from compresslab_dashboard.texts import LANGUAGES
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 from compresslab.records.results import RunSummary
-from compresslab_dashboard import report
+from compresslab_dashboard.report.page import file_name
+from compresslab_dashboard.report.writing import make
 from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words
 
@@ -15,8 +16,8 @@ def report_button(records: Sequence[RunSummary], words: Words, *, disabled: bool
     workspace, language = state.workspace(), words.language
     st.download_button(
         words("report.download"),
-        data=lambda: report.make(workspace, [workspace.runs.find(r.run_id) for r in records], language).encode(),
-        file_name=report.file_name(records),
+        data=lambda: make(workspace, [workspace.runs.find(r.run_id) for r in records], language).encode(),
+        file_name=file_name(records),
         mime="text/html",
         key="report",
         help=words("report.download.help"),

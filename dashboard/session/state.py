@@ -22,9 +22,9 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import Hardware, RunRecord
 from compresslab.store import JobRow
 from compresslab.workspace import Workspace
-from compresslab_dashboard.jobs.job_view import JobView
 from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.recipe.sketch import Sketch
+from compresslab_dashboard.session.job_view import JobView
 from compresslab_dashboard.texts import LANGUAGES, Words, words_of
 
 FIRST_STEPS = ("quantize_gptq",)  # what a first visit finds switched on: 4 bits, small at once and hardly worse

@@ -9,8 +9,8 @@ from compresslab.messages import Message
 from compresslab.planning.estimate import Estimate
 from compresslab.records.results import Measurement, RunRecord, Stage
 from compresslab_dashboard.editing.estimate import estimate_of
-from compresslab_dashboard.jobs.job_view import DraftPoint, JobView
 from compresslab_dashboard.session import state
+from compresslab_dashboard.session.job_view import DraftPoint, JobView
 from compresslab_dashboard.session.state import State
 
 

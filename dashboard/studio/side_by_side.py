@@ -11,9 +11,9 @@ from compresslab_dashboard.answers.panes import pane_facts, pane_state, writes
 from compresslab_dashboard.answers.prompt_row import prompt_row
 from compresslab_dashboard.components.text_panes import PaneView, text_panes
 from compresslab_dashboard.jobs import actions, live
-from compresslab_dashboard.jobs.job_view import PaneText
 from compresslab_dashboard.jobs.progress import queue_text
 from compresslab_dashboard.session import state
+from compresslab_dashboard.session.job_view import PaneText
 from compresslab_dashboard.session.state import State
 from compresslab_dashboard.texts import Words, escaped
 
