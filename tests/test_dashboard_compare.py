@@ -73,8 +73,8 @@ def draw() -> None:
     from compresslab_dashboard.pages import studio
     from compresslab_dashboard.session import state
 
-    state.keep_pages({"studio": st.Page(studio.page, url_path="studio")})
-    page.page()
+    state.keep_pages({"studio": st.Page(studio.PAGE.show, url_path="studio")})
+    page.PAGE.show()
 
 
 # -- who ---------------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_typed_values_are_numbers_in_order() -> None:
 def draw_explore() -> None:
     from compresslab_dashboard.pages import explore
 
-    explore.page()
+    explore.PAGE.show()
 
 
 def explore(**params: str) -> AppTest:

@@ -43,7 +43,7 @@ def history(**params: str) -> AppTest:
 def draw_history() -> None:
     from compresslab_dashboard.pages import history
 
-    history.page()
+    history.PAGE.show()
 
 
 def test_an_empty_history_offers_the_way_out(workspace: Workspace) -> None:

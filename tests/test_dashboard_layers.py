@@ -45,7 +45,7 @@ def draw_layers() -> None:
     """The page by itself: AppTest can't go to a page of a navigation."""
     from compresslab_dashboard.pages import layers
 
-    layers.page()
+    layers.PAGE.show()
 
 
 def opened(recipe: str = "quantize_rtn", **params: str) -> AppTest:

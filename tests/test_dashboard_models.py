@@ -35,7 +35,7 @@ def app() -> AppTest:
 def draw() -> None:
     from compresslab_dashboard.pages import models
 
-    models.page()
+    models.PAGE.show()
 
 
 def said(app: AppTest) -> str:

@@ -79,7 +79,7 @@ def present(**params: str) -> AppTest:
 def draw() -> None:
     from compresslab_dashboard.pages import present
 
-    present.page()
+    present.PAGE.show()
 
 
 def on_stage(app: AppTest) -> dict[str, Any]:

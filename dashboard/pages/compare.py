@@ -25,7 +25,7 @@ from compresslab_dashboard.texts import Words, escaped
 LISTED = 200  # runs that can be chosen from here; older ones are compared from the History
 
 
-def page() -> None:
+def draw() -> None:
     words = state.words()
     records = state.workspace().runs.summaries(limit=LISTED)
     frame.notices()
@@ -52,7 +52,7 @@ def _take(params: Mapping[str, str]) -> None:
         forms.fill("compare_decoding", state.current().decoding)
 
 
-PAGE = Page("compare", page, _take)
+PAGE = Page("compare", draw, _take)
 
 
 def _no_runs(words: Words) -> None:

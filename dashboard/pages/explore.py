@@ -13,7 +13,7 @@ from compresslab_dashboard.session import state
 from compresslab_dashboard.shell import frame
 
 
-def page() -> None:
+def draw() -> None:
     _leave()
     ready = form(state.words())
     frame.foot()
@@ -25,7 +25,7 @@ def _take(params: Mapping[str, str]) -> None:
     state.own(Exploring).take(params)
 
 
-PAGE = Page("explore", page, _take)
+PAGE = Page("explore", draw, _take)
 
 
 def _leave() -> None:

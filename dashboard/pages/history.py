@@ -33,7 +33,7 @@ class Filter:
         return (not self.models or record.model in self.models) and set(self.tags) <= set(annotation.tags)
 
 
-def page() -> None:
+def draw() -> None:
     words = state.words()
     session = state.current()
     records = state.workspace().runs.summaries(limit=MOST_RUNS)
@@ -54,7 +54,7 @@ def _take(params: Mapping[str, str]) -> None:
     state.own(Picked).take(params)
 
 
-PAGE = Page("history", page, _take)
+PAGE = Page("history", draw, _take)
 
 
 def _filter(records: list[RunSummary], annotations: Mapping[str, Annotation], words: Words) -> Filter:

@@ -24,7 +24,7 @@ from compresslab_dashboard.texts import Words, escaped, formats
 MOST_RUNS = 50  # that the list offers, the newest first
 
 
-def page() -> None:
+def draw() -> None:
     words, session = state.words(), state.current()
     with st.sidebar:
         _source(session, words)
@@ -59,7 +59,7 @@ def _take(params: Mapping[str, str]) -> None:
     state.own(Looking).take(params)
 
 
-PAGE = Page("layers", page, _take)
+PAGE = Page("layers", draw, _take)
 
 
 def _source(session: State, words: Words) -> None:

@@ -31,7 +31,7 @@ class Fetching:
     gone: str = ""  # the model that was deleted with it
 
 
-def page() -> None:
+def draw() -> None:
     words = state.words()
     with st.container(key="models", width=WIDTH):
         st.title(words("models.title"))
@@ -53,7 +53,7 @@ def _params() -> dict[str, str]:
     return {"search": text} if text else {}
 
 
-PAGE = Page("models", page, _take)
+PAGE = Page("models", draw, _take)
 
 
 # -- under way ---------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ STYLE = Path(__file__).resolve().parent.parent / "styles" / "present.css"
 ASK_POLL_SECONDS = 0.3
 
 
-def page() -> None:
+def draw() -> None:
     st.html(STYLE)
     words = state.words()
     session = state.current()
@@ -47,7 +47,7 @@ def _take(params: Mapping[str, str]) -> None:
     state.own(Showing).take(params)
 
 
-PAGE = Page("present", page, _take)
+PAGE = Page("present", draw, _take)
 
 
 def _settle(showing: Showing, prepared: Prepared) -> None:

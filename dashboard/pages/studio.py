@@ -12,7 +12,7 @@ from compresslab_dashboard.studio.side_by_side import side_by_side
 from compresslab_dashboard.studio.sidebar import sidebar
 
 
-def page() -> None:
+def draw() -> None:
     sidebar()
     frame.foot()
     session = state.current()
@@ -26,4 +26,4 @@ def page() -> None:
     address.write(recipe_address.params())
 
 
-PAGE = Page("studio", page, recipe_address.take)
+PAGE = Page("studio", draw, recipe_address.take)
