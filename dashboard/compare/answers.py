@@ -40,7 +40,7 @@ def answers(members: Sequence[Member], words: Words) -> None:
 
 
 def _race_button(words: Words) -> None:
-    job = state.current().ended.get(state.own(Comparing).texts or 0)
+    job = state.current().watched.ended.get(state.own(Comparing).texts or 0)
     done = job is not None and job.state == "done"
     st.button(
         words("compare.race"), key="compare_race", help=words("compare.race.help"), disabled=not done, on_click=_race
@@ -72,7 +72,7 @@ def _views(members: Sequence[Member], job: JobRow | None, words: Words) -> list[
     if job is None:
         return [PaneView(m.name, m.variant, "empty", color=m.color) for m in members]
     request = GenerateRequest.model_validate(job.payload["request"])
-    panes = state.current().view(job.id).panes
+    panes = state.current().watched.view(job.id).panes
     colors = pane_colors(request)
     texts = [panes.get(place, PaneText()) for place in range(len(request.panes))]
     return [

@@ -43,5 +43,5 @@ def job_of(number: int | None) -> JobRow | None:
     session = state.current()
     if number is None:
         return None
-    job = live.pull(number) if live.is_open(session, number) else session.ended[number]
+    job = live.pull(number) if live.is_open(session, number) else session.watched.ended[number]
     return job if job is not None and job.kind == "generate" else None

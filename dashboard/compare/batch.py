@@ -106,7 +106,7 @@ def _answers(members: Sequence[Member]) -> None:
         st.caption(words("compare.set.hint"))
         return
     request = GenerateRequest.model_validate(job.payload["request"])
-    view = session.view(job.id)
+    view = session.watched.view(job.id)
     wanted = len(request.prompts) * len(request.panes)
     with st.container(key="compare_set_status"):
         if job.over:
@@ -140,7 +140,7 @@ def queue_or_start(job: JobRow, words: Words) -> str:
 def _ended(job: JobRow, request: GenerateRequest, members: Sequence[Member], words: Words) -> str:
     if job.state == "failed":
         return words("texts.failed", reason=words.said(job.error))
-    view = state.current().view(job.id)
+    view = state.current().watched.view(job.id)
     said = [
         words("compare.set.agrees", name=member.name, first=members[0].name, same=same, all=asked)
         for member, same, asked in agreement(request, view, members)

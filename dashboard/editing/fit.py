@@ -58,8 +58,8 @@ def _budget(words: Words) -> None:
     st.caption(
         words("fit.mixed" if any(getattr(step, "overrides", {}) for step in session.recipe.steps) else "fit.how")
     )
-    if session.unfit:
-        st.error(escaped(words.said(session.unfit)))
+    if session.editing.unfit:
+        st.error(escaped(words.said(session.editing.unfit)))
 
 
 def budgets(baseline: int) -> list[int]:
@@ -77,10 +77,10 @@ def _take_budget() -> None:
     try:
         fitted = state.workspace().allocate(session.recipe, budget_bytes=int(st.session_state["budget"]))
     except CompresslabError as error:
-        session.unfit = error.message
+        session.editing.unfit = error.message
         return
-    state.replace_sketch(session.sketch.with_steps(fitted.steps))
-    session.unfit = None
+    state.replace_sketch(session.editing.sketch.with_steps(fitted.steps))
+    session.editing.unfit = None
 
 
 # -- measuring the model, once ---------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def measure_first(words: Words) -> None:
         return
     st.caption(words("fit.unknown"))
     st.button(words("fit.measure"), key="measure_sensitivity", on_click=actions.measure_sensitivity, width="stretch")
-    before = state.current().ended.get(state.current().measuring or 0)
+    before = state.current().watched.ended.get(state.current().measuring or 0)
     if before is not None and before.state == "failed":
         st.error(escaped(words("job.failed", reason=words.said(before.error))))
 
@@ -115,7 +115,7 @@ def _progress(job_id: int) -> None:
         st.rerun()
         return
     st.progress(fraction(session, job), text=escaped(progress_text(session, job, words)))
-    stopping = job.id in session.stopping or job.cancel_reason is not None
+    stopping = job.id in session.watched.stopping or job.cancel_reason is not None
     st.button(
         words("job.stopping" if stopping else "job.stop"),
         key="stop_sensitivity",

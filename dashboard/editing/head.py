@@ -14,7 +14,7 @@ def recipe_head(head: DeltaGenerator, words: Words) -> None:
         words("recipe.undo"),
         key="undo",
         help=words("recipe.undo.help"),
-        disabled=not session.undo,
+        disabled=not session.editing.before,
         on_click=state.undo,
         type="tertiary",
     )
@@ -22,7 +22,7 @@ def recipe_head(head: DeltaGenerator, words: Words) -> None:
         words("recipe.redo"),
         key="redo",
         help=words("recipe.redo.help"),
-        disabled=not session.redo,
+        disabled=not session.editing.undone,
         on_click=state.redo,
         type="tertiary",
     )

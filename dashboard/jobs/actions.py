@@ -20,20 +20,7 @@ def compress() -> None:
         return
     stop_draft(session)
     session.job = job
-    session.recipes[job] = session.recipe.content_hash
-
-
-def export(run_id: str, name: str) -> None:
-    """Have a finished run written in a format, with the settings chosen for it."""
-    session = state.current()
-    session.unwritten.pop((run_id, name), None)
-    try:
-        chosen = session.export_settings
-        (job,) = state.workspace().exports.submit(run_id, name, settings=chosen, owner=session.owner)
-    except CompresslabError as error:
-        session.unwritten[run_id, name] = error.message
-        return
-    session.exports[run_id, name] = job
+    session.watched.recipes[job] = session.recipe.content_hash
 
 
 def measure_sensitivity() -> None:
@@ -48,7 +35,7 @@ def measure_sensitivity() -> None:
 
 def stop(job_id: int) -> None:
     session = state.current()
-    session.stopping.add(job_id)
+    session.watched.stopping.add(job_id)
     try:
         state.workspace().jobs.cancel(job_id)
     except CompresslabError as error:
@@ -65,17 +52,17 @@ def draft_if_due(session: State) -> None:
     """In live mode a recipe without a number gets a draft; the store ends this session's earlier one."""
     recipe = session.recipe
     wanted = recipe.content_hash
-    if not session.live or not recipe.steps or wanted in session.finals or wanted in session.tried:
+    if not session.live or not recipe.steps or wanted in session.watched.finals or wanted in session.watched.tried:
         return
-    if session.recipes.get(session.job or 0) == wanted:
+    if session.watched.recipes.get(session.job or 0) == wanted:
         return
-    session.tried.add(wanted)
+    session.watched.tried[wanted] = True
     try:
         state.workspace().models.facts(recipe.model)  # a model that is still to be downloaded waits for Compress
         session.draft = state.workspace().submit(recipe, stage="draft", owner=session.owner, live=True)
     except CompresslabError:
         return  # the estimate says the same sentence
-    session.recipes[session.draft] = wanted
+    session.watched.recipes[session.draft] = wanted
 
 
 def generate() -> None:
@@ -113,8 +100,8 @@ def follow(session: State) -> None:
     asked_for = session.texts is not None and session.texts_of not in ("", wanted)
     if not session.live or not asked_for or live.is_open(session, session.texts) or not session.prompt.strip():
         return
-    mine = [session.ended.get(job) for job, recipe in session.recipes.items() if recipe == wanted]
-    measured = wanted in session.finals or any(job is not None and job.state == "done" for job in mine)
+    mine = [session.watched.ended.get(job) for job, recipe in session.watched.recipes.items() if recipe == wanted]
+    measured = wanted in session.watched.finals or any(job is not None and job.state == "done" for job in mine)
     if measured or not session.recipe.steps:
         generate()
 
@@ -122,7 +109,7 @@ def follow(session: State) -> None:
 def _compressed_pane(session: State, label: str) -> Pane:
     """The saved weights where the recipe has been run in full, else the recipe, compressed on the spot."""
     recipe = session.recipe
-    final = session.finals.get(recipe.content_hash)
+    final = session.watched.finals.get(recipe.content_hash)
     if final is not None and _is_kept(final[0]):
         return Pane(label=label, source="run", model=recipe.model, run_id=final[0])
     return Pane(label=label, source="recipe", model=recipe.model, recipe=recipe.to_dict())

@@ -20,7 +20,7 @@ def watched(session: State) -> list[int]:
 
 
 def is_open(session: State, job_id: int | None) -> bool:
-    return job_id is not None and job_id not in session.ended
+    return job_id is not None and job_id not in session.watched.ended
 
 
 def pace(jobs: Sequence[int], seconds: float) -> float | None:
@@ -56,27 +56,26 @@ def pull(job_id: int) -> JobRow | None:
     try:
         job = jobs.find(job_id)
     except BadInput:
-        session.ended[job_id] = None
+        session.watched.end(job_id, None)
         return None
-    view = session.view(job_id)
+    view = session.watched.view(job_id)
     view.feed(jobs.events(job_id, view.cursor))
     if job.kind == "run":
-        session.recipes.setdefault(job_id, state.hash_of(job))
+        session.watched.recipes.setdefault(job_id, state.hash_of(job))
     if job.over:
         _settle(session, job)
     return job
 
 
 def _settle(session: State, job: JobRow) -> None:
-    if job.id in session.ended:
+    if job.id in session.watched.ended:
         return
-    session.ended[job.id] = job
-    session.stopping.discard(job.id)
+    session.watched.end(job.id, job)
     if job.kind == "export":
-        session.records.pop(job.payload["run"]["run_id"], None)  # it tells of the export now
+        session.known.records.pop(job.payload["run"]["run_id"], None)  # it tells of the export now
     if job.stage == "final" and job.state == "done" and job.run_id:
-        recipe = session.recipes[job.id]
-        session.finals[recipe] = (job.run_id, job.id)
+        recipe = session.watched.recipes[job.id]
+        session.watched.finals[recipe] = (job.run_id, job.id)
         if recipe == session.recipe.content_hash:
             session.run = job.run_id
             session.job = None

@@ -10,21 +10,21 @@ from compresslab_dashboard.texts import Words, formats
 
 
 def fraction(session: State, job: JobRow) -> float:
-    progress = session.view(job.id).progress
+    progress = session.watched.view(job.id).progress
     return min(1.0, max(0.0, progress.fraction)) if progress else 0.0
 
 
 def run_text(session: State, job: JobRow, words: Words) -> str:
     """As `progress_text`, the recipe first where another one is on the screen."""
     text = progress_text(session, job, words)
-    if session.recipes.get(job.id) == session.recipe.content_hash:
+    if session.watched.recipes.get(job.id) == session.recipe.content_hash:
         return text
     return f"{steps_text(job.payload['recipe'], words)}: {text}"
 
 
 def progress_text(session: State, job: JobRow, words: Words) -> str:
     """Stage in plain words and time left."""
-    progress = session.view(job.id).progress
+    progress = session.watched.view(job.id).progress
     if job.state == "queued":
         return queue_text(job.id, words)
     if progress is None:

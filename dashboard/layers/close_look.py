@@ -31,7 +31,11 @@ def close_look(shown: Shown) -> None:
 def _panel(shown: Shown, watched: bool) -> None:
     session, words = state.current(), state.words()
     number = state.own(Looking).jobs.get(shown.recipe.content_hash)
-    job = live.pull(number) if number is not None and live.is_open(session, number) else session.ended.get(number or 0)
+    job = (
+        live.pull(number)
+        if number is not None and live.is_open(session, number)
+        else session.watched.ended.get(number or 0)
+    )
     profile = state.workspace().profiles.find(shown.recipe)
     weights, heads = st.columns(2, gap="small")
     with weights, st.container(border=True, height=CARD_HEIGHT, key="chart_histogram"):
@@ -76,7 +80,7 @@ def _offer(shown: Shown, job: JobRow | None, words: Words) -> None:
     session = state.current()
     if job is not None and not job.over:
         st.progress(fraction(session, job), text=escaped(progress_text(session, job, words)))
-        stopping = job.id in session.stopping or job.cancel_reason is not None
+        stopping = job.id in session.watched.stopping or job.cancel_reason is not None
         st.button(
             words("job.stopping" if stopping else "job.stop"),
             key="stop_look",

@@ -22,7 +22,9 @@ def editor(shown: Shown, words: Words) -> None:
             st.caption(words("layers.edit.run"))
             st.button(words("layers.edit.open"), key="open_recipe", on_click=_open, args=(shown.run_id,))
             return
-        blocks = [block for block in state.current().sketch.blocks if block.on and isinstance(block.step, LayerMethod)]
+        blocks = [
+            block for block in state.current().editing.sketch.blocks if block.on and isinstance(block.step, LayerMethod)
+        ]
         if not blocks:
             st.caption(words("layers.edit.nothing"))
             if st.button(words("history.empty.action"), key="to_studio", type="primary"):
@@ -79,7 +81,7 @@ def _take(place: str, pattern: str, key: str) -> None:
 
 def give(place: str, pattern: str, choice: exceptions.Choice) -> None:
     """The recipe's step has this choice for the pattern from now on."""
-    sketch = state.current().sketch
+    sketch = state.current().editing.sketch
     block = sketch.block(place)
     assert isinstance(block.step, LayerMethod)
     try:
@@ -105,7 +107,7 @@ def _standing(blocks: list[Block], words: Words) -> None:
 
 
 def _clear() -> None:
-    sketch = state.current().sketch
+    sketch = state.current().editing.sketch
     steps = [exceptions.without(step) if isinstance(step, LayerMethod) else step for step in sketch.recipe.steps]
     state.replace_sketch(sketch.with_steps(steps))
 

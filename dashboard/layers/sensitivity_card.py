@@ -73,7 +73,7 @@ def _forget_trial() -> None:
 def _offer(shown: Shown, step: LayerMethod, words: Words) -> None:
     """What a click on the map leads to."""
     looking = state.own(Looking)
-    block = next((block for block in state.current().sketch.blocks if block.on and block.step == step), None)
+    block = next((block for block in state.current().editing.sketch.blocks if block.on and block.step == step), None)
     if looking.trial is None or block is None or not shown.editable:
         st.caption(words("layers.sensitivity.click"))
         return

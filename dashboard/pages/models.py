@@ -83,7 +83,7 @@ def _under_way(words: Words) -> None:
             bar, stop = st.columns([10, 2], vertical_alignment="center")
             text = " · ".join(filter(None, [name, progress_text(session, job, words), _bytes(job)]))
             bar.progress(fraction(session, job), text=text)
-            stopping = job.id in session.stopping or job.cancel_reason is not None
+            stopping = job.id in session.watched.stopping or job.cancel_reason is not None
             stop.button(
                 words("job.stopping" if stopping else "job.stop"),
                 key=f"stop_download.{job.id}",
@@ -107,7 +107,7 @@ def _tell_ends(over: set[int], words: Words) -> None:
 
 
 def _bytes(job: JobRow) -> str:
-    progress = state.current().view(job.id).progress
+    progress = state.current().watched.view(job.id).progress
     if progress is None or progress.stage != "download":
         return ""
     return f"{formats.file_size(progress.done)} / {formats.file_size(progress.total)}"

@@ -65,7 +65,7 @@ def _answers(showing: Showing, words: Words) -> None:
     session = state.current()
     job = None
     if showing.asked is not None:
-        job = live.pull(showing.asked) if live.is_open(session, showing.asked) else session.ended[showing.asked]
+        job = live.pull(showing.asked) if live.is_open(session, showing.asked) else session.watched.ended[showing.asked]
     asked = str(job.payload["request"]["prompt"]) if job else ""
     text_panes("present_answers", _views(job, words), words, height=HEIGHT, prompt=asked)
     if job is not None and job.state == "failed":
@@ -77,7 +77,7 @@ def _views(job: JobRow | None, words: Words) -> list[PaneView]:
     if job is None:
         return [PaneView(name, role, "empty") for name, role in zip(names, ROLES, strict=True)]
     asked = len(job.payload["request"]["panes"])
-    written = state.current().view(job.id).panes
+    written = state.current().watched.view(job.id).panes
     panes = [written.get(place, PaneText()) for place in range(asked)]
     return [
         PaneView(name, role, _state(pane, job), tokens=pane.tokens, facts=_took(pane, words), stream=str(job.id))

@@ -107,7 +107,7 @@ def _bar(prepared: Prepared, before: int, words: Words) -> None:
     session = state.current()
     first = next((job for job in jobs if job.state == "running"), jobs[0])
     live.pull(first.id)
-    told = session.view(first.id).progress
+    told = session.watched.view(first.id).progress
     step = stretch(jobs, first.kind)
     text = words("present.writing" if first.kind == "generate" else "present.measuring", at=step.at, of=step.of)
     left = formats.seconds_left(_seconds_left(told, prepared, step), words.language)

@@ -13,6 +13,7 @@ from compresslab.recipes.recipe import Recipe
 from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.recipe.sketch import Sketch, from_short, to_short
 from compresslab_dashboard.session import state
+from compresslab_dashboard.session.editing import first_recipe
 from compresslab_dashboard.session.url_number import url_number
 
 
@@ -57,7 +58,7 @@ def _take_recipe(params: Mapping[str, str]) -> None:
         return
     session = state.current()
     try:
-        recipe = from_short(params.get("recipe", to_short(state.first_recipe())), params.get("model", BUNDLED))
+        recipe = from_short(params.get("recipe", to_short(first_recipe())), params.get("model", BUNDLED))
     except BadInput as error:
         session.problem = error.message
         return

@@ -14,71 +14,48 @@ from compresslab.data.texts import example_prompts
 from compresslab.errors import BadInput
 from compresslab.files.paths import store_url
 from compresslab.messages import Message
-from compresslab.models.source import BUNDLED, locate
-from compresslab.planning.estimate import Estimate
+from compresslab.models.source import locate
 from compresslab.recipes.generation_request import Decoding
-from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import Hardware, RunRecord
 from compresslab.store import JobRow
 from compresslab.workspace import Workspace
 from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.recipe.sketch import Sketch
-from compresslab_dashboard.session.job_view import JobView
+from compresslab_dashboard.session.editing import Editing
+from compresslab_dashboard.session.known import Known
+from compresslab_dashboard.session.watched import Watched
 from compresslab_dashboard.texts import LANGUAGES, Words, words_of
 
-FIRST_STEPS = ("quantize_gptq",)  # what a first visit finds switched on: 4 bits, small at once and hardly worse
-UNDO_DEPTH = 50
 T = TypeVar("T")
 
 
 @dataclass
 class State:
-    """What one browser session remembers."""
+    """What one browser session remembers: the recipe in hand, the jobs it watches, what it has read, and what the
+    Studio shows. What a single other page needs stands beside that page; see `own`."""
 
     owner: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     language: str = "en"
-    sketch: Sketch = field(default_factory=lambda: Sketch.of(first_recipe()))
-    undo: list[Sketch] = field(default_factory=list)
-    redo: list[Sketch] = field(default_factory=list)  # what undo took back, the last one last
-    preset: tuple[str, str] | None = None  # what the last preset did, and the hash of the recipe that it made
+    problem: Message | str = ""  # one sentence about what was asked last and could not be done
+    editing: Editing = field(default_factory=Editing)
+    watched: Watched = field(default_factory=Watched)
+    known: Known = field(default_factory=Known)
+    own: dict[type, Any] = field(default_factory=dict)
+
     live: bool = True
     job: int | None = None  # the final run that is watched
     draft: int | None = None  # the live draft that is watched
-    texts: int | None = None  # the generation whose texts are shown
     run: str | None = None  # a finished run that was opened
+    texts: int | None = None  # the generation whose texts are shown
+    texts_of: str = ""  # content hash of the recipe whose texts were asked for
+    measuring: int | None = None  # the job that measures, or measured, how sensitive the model is
     prompt: str = field(default_factory=lambda: example_prompts()[0]["prompt"])
     decoding: Decoding = field(default_factory=Decoding)
-    measuring: int | None = None  # the job that measures, or measured, how sensitive the model is
-    unfit: Message | None = None  # why the recipe could not be made as small as was asked
-    problem: Message | str = ""  # one sentence about what was asked last and could not be done
-    views: dict[int, JobView] = field(default_factory=dict)
-    recipes: dict[int, str] = field(default_factory=dict)  # job -> content hash of its recipe
-    finals: dict[str, tuple[str, int | None]] = field(default_factory=dict)  # recipe's hash -> run, its job
-    tried: set[str] = field(default_factory=set)  # hashes of the recipes a draft was asked for
-    ended: dict[int, JobRow | None] = field(default_factory=dict)  # jobs seen to end; None: not in the store
-    stopping: set[int] = field(default_factory=set)  # jobs asked to stop
-    texts_of: str = ""  # content hash of the recipe whose texts were asked for
-    estimates: dict[str, Estimate] = field(default_factory=dict)  # by the recipe's hash
-    records: dict[str, RunRecord] = field(default_factory=dict)
-    hardware: Hardware | None = None
-    hardware_of: str | None = None  # the run it was read from
-    exports: dict[tuple[str, str], int] = field(default_factory=dict)  # run, format -> the job that wrote it last
-    export_settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by format
-    unwritten: dict[tuple[str, str], Message] = field(default_factory=dict)  # run, format -> why it was not even begun
-
-    own: dict[type, Any] = field(default_factory=dict)  # what single pages remember, by its class
 
     @property
     def recipe(self) -> Recipe:
-        return self.sketch.recipe
-
-    def view(self, job_id: int) -> JobView:
-        return self.views.setdefault(job_id, JobView())
-
-
-def first_recipe() -> Recipe:
-    return Recipe(model=BUNDLED, steps=tuple(METHODS[name]() for name in FIRST_STEPS))
+        return self.editing.sketch.recipe
 
 
 @st.cache_resource(show_spinner=False)
@@ -119,20 +96,20 @@ def is_remote(model: str) -> bool:
 def record(run_id: str) -> RunRecord:
     """A finished run, read once a session. Raises BadInput."""
     session = current()
-    if run_id not in session.records:
-        session.records[run_id] = workspace().runs.find(run_id)
-    return session.records[run_id]
+    if run_id not in session.known.records:
+        session.known.records[run_id] = workspace().runs.find(run_id)
+    return session.known.records[run_id]
 
 
 def last_hardware() -> Hardware | None:
     """The machine of the newest run, read once a session and after every run of it."""
     session = current()
-    newest = "" if not session.finals else list(session.finals.values())[-1][0]
-    if session.hardware_of != newest:
-        session.hardware_of = newest
+    newest = "" if not session.watched.finals else list(session.watched.finals.values())[-1][0]
+    if session.known.hardware_of != newest:
+        session.known.hardware_of = newest
         records = [record(newest)] if newest else workspace().runs.all(limit=1)
-        session.hardware = records[0].hardware if records else None
-    return session.hardware
+        session.known.hardware = records[0].hardware if records else None
+    return session.known.hardware
 
 
 def hash_of(job: JobRow) -> str:
@@ -156,10 +133,10 @@ def words() -> Words:
 
 def forget_run(run_id: str) -> None:
     """A deleted run gives no numbers any more."""
-    state = current()
-    state.finals = {recipe: run for recipe, run in state.finals.items() if run[0] != run_id}
-    if state.run == run_id:
-        state.run = None
+    session = current()
+    session.watched.forget_run(run_id)
+    if session.run == run_id:
+        session.run = None
 
 
 # -- the recipe and its widgets --------------------------------------------------------------------------------
@@ -167,14 +144,12 @@ def forget_run(run_id: str) -> None:
 
 def change(sketch: Sketch, *, remember: bool = True) -> None:
     """The widgets say `sketch` now; what stood before can be undone."""
-    state = current()
-    if sketch == state.sketch:
+    session = current()
+    if sketch == session.editing.sketch:
         return
-    if remember:
-        state.undo, state.redo = [*state.undo[-UNDO_DEPTH:], state.sketch], []
-    if sketch.recipe != state.recipe:
-        state.run, state.problem, state.unfit = None, "", None
-    state.sketch = sketch
+    if sketch.recipe != session.recipe:
+        session.run, session.problem, session.editing.unfit = None, "", None
+    session.editing.change(sketch, remember=remember)
 
 
 def replace_sketch(sketch: Sketch, *, remember: bool = True) -> None:
@@ -184,7 +159,7 @@ def replace_sketch(sketch: Sketch, *, remember: bool = True) -> None:
 
 
 def fill_widgets() -> None:
-    sketch = current().sketch
+    sketch = current().editing.sketch
     for block in sketch.blocks:
         st.session_state[f"{block.place}.on"] = block.on
         forms.fill(block.place, block.step)
@@ -200,28 +175,24 @@ def fill_widgets() -> None:
 
 def set_base(**fields: object) -> Sketch:
     """The sketch with other fields of the recipe than its steps."""
-    sketch = current().sketch
+    sketch = current().editing.sketch
     return replace(sketch, base=sketch.base.replace(**fields))
 
 
 def undo() -> None:
-    state = current()
-    if state.undo:
-        before = state.undo.pop()
-        state.redo.append(state.sketch)
+    before = current().editing.undo()
+    if before is not None:
         replace_sketch(before, remember=False)
 
 
 def redo() -> None:
-    state = current()
-    if state.redo:
-        after = state.redo.pop()
-        state.undo.append(state.sketch)
+    after = current().editing.redo()
+    if after is not None:
         replace_sketch(after, remember=False)
 
 
 def to_baseline() -> None:
-    replace_sketch(current().sketch.all_off())
+    replace_sketch(current().editing.sketch.all_off())
 
 
 def open_run(record: RunRecord) -> None:
@@ -229,8 +200,8 @@ def open_run(record: RunRecord) -> None:
     recipe = Recipe.from_dict(record.recipe)
     state = current()
     replace_sketch(Sketch.of(recipe))
-    state.records[record.run_id] = record
-    state.finals[recipe.content_hash] = (record.run_id, None)
+    state.known.records[record.run_id] = record
+    state.watched.finals[recipe.content_hash] = (record.run_id, None)
     state.run, state.job = record.run_id, None
 
 
@@ -238,6 +209,6 @@ def watch_run(recipe: Recipe, job_id: int) -> None:
     """Show in the Studio how far a run of this recipe is that was just asked for."""
     state = current()
     replace_sketch(Sketch.of(recipe))
-    state.finals.pop(recipe.content_hash, None)
+    state.watched.finals.pop(recipe.content_hash, None)
     state.run, state.job = None, job_id
-    state.recipes[job_id] = recipe.content_hash
+    state.watched.recipes[job_id] = recipe.content_hash

@@ -16,6 +16,7 @@ from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.results import exported
 from compresslab_dashboard.session import state
 from compresslab_dashboard.session.state import State
+from compresslab_dashboard.studio.exporting import Exporting, export
 from compresslab_dashboard.texts import Words, escaped, formats
 
 WIDTHS = [5, 4, 3]  # of a line: what it is, how large, what to do
@@ -37,7 +38,7 @@ def _block(polled: bool) -> None:
         st.markdown(f"**{words('export')}**")
         st.caption(words("export.help"))
         try:
-            offers = state.workspace().exports.offers(record.run_id, session.export_settings)
+            offers = state.workspace().exports.offers(record.run_id, state.own(Exporting).settings)
         except BadInput as error:
             st.info(escaped(words.said(error.message)))
             return
@@ -50,7 +51,7 @@ def _block(polled: bool) -> None:
 
 def _record(session: State) -> RunRecord | None:
     """The finished run of the recipe on the screen, its weights kept."""
-    found = session.finals.get(session.recipe.content_hash)
+    found = session.watched.finals.get(session.recipe.content_hash)
     if found is None:
         return None
     try:
@@ -61,7 +62,7 @@ def _record(session: State) -> RunRecord | None:
 
 
 def _open_jobs(session: State) -> list[int]:
-    return [job for job in session.exports.values() if live.is_open(session, job)]
+    return [job for job in state.own(Exporting).jobs.values() if live.is_open(session, job)]
 
 
 # -- lines -------------------------------------------------------------------------------------------------------
@@ -75,8 +76,8 @@ def _baseline(record: RunRecord, words: Words) -> None:
 
 def _line(session: State, record: RunRecord, offer: Offer, jobs: dict[int, JobRow | None], words: Words) -> None:
     name = offer.form.name
-    job_id = session.exports.get((record.run_id, name))
-    job = None if job_id is None else jobs.get(job_id) or session.ended.get(job_id)
+    job_id = state.own(Exporting).jobs.get((record.run_id, name))
+    job = None if job_id is None else jobs.get(job_id) or session.watched.ended.get(job_id)
     written = exported.newest(record, name)
     with st.container(key=f"exportline_{name}"):
         about, size, act = st.columns(WIDTHS, vertical_alignment="center", gap="medium")
@@ -88,7 +89,7 @@ def _line(session: State, record: RunRecord, offer: Offer, jobs: dict[int, JobRo
         size.html(exported.size_bar(record, offer, written, words))
         with act:
             _act(session, record, offer, job, words)
-        problem = session.unwritten.get((record.run_id, name)) or _failure(job)
+        problem = state.own(Exporting).unwritten.get((record.run_id, name)) or _failure(job)
         if problem:
             st.error(escaped(words("export.failed", reason=words.said(problem))))
         elif job is not None and job.state == "cancelled":
@@ -111,7 +112,7 @@ def _act(session: State, record: RunRecord, offer: Offer, job: JobRow | None, wo
         st.button(
             words("export.again") if exported.newest(record, name) else words("export.write"),
             key=f"export_write.{name}",
-            on_click=actions.export,
+            on_click=export,
             args=(record.run_id, name),
         )
         if offer.form.controls():
@@ -123,7 +124,7 @@ def _settings(session: State, offer: Offer, words: Words) -> None:
     name = offer.form.name
     chosen = forms.form(f"export.{name}", name, offer.form, words)
     if chosen != offer.form:
-        session.export_settings[name] = chosen.model_dump()
+        state.own(Exporting).settings[name] = chosen.model_dump()
         st.rerun()
 
 

@@ -48,29 +48,33 @@ def outcome_of(session: State) -> Outcome:
     wanted = recipe.content_hash
     estimate, problem = estimate_of(session)
     job = _job_of(session, wanted)
-    view = session.view(job) if job is not None else JobView()
+    view = session.watched.view(job) if job is not None else JobView()
     return Outcome(estimate, problem, _record(session, wanted), view, stream=str(job or session.run or ""))
 
 
 def _job_of(session: State, wanted: str) -> int | None:
     """The job whose numbers belong to the recipe: the full run before any draft, the newest draft before older ones."""
-    final = session.finals.get(wanted)
+    final = session.watched.finals.get(wanted)
     if final is not None and final[1] is not None:
         return final[1]
-    if session.job is not None and session.recipes.get(session.job) == wanted:
+    if session.job is not None and session.watched.recipes.get(session.job) == wanted:
         return session.job
-    drafts = [job for job, recipe in session.recipes.items() if recipe == wanted and session.view(job).measurements]
+    drafts = [
+        job
+        for job, recipe in session.watched.recipes.items()
+        if recipe == wanted and session.watched.view(job).measurements
+    ]
     if drafts:
         return max(drafts)
-    return session.draft if session.draft is not None and session.recipes.get(session.draft) == wanted else None
+    return session.draft if session.draft is not None and session.watched.recipes.get(session.draft) == wanted else None
 
 
 def _record(session: State, wanted: str) -> RunRecord | None:
     """The finished run of this recipe: one that ended in this session, or one that was opened."""
-    if wanted not in session.finals:
+    if wanted not in session.watched.finals:
         return None
     try:
-        return state.record(session.finals[wanted][0])
+        return state.record(session.watched.finals[wanted][0])
     except BadInput:
-        del session.finals[wanted]
+        del session.watched.finals[wanted]
         return None

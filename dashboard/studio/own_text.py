@@ -50,7 +50,7 @@ def _use(content: bytes, name: str, purpose: Purpose, facts: ModelFacts, words: 
         st.error(escaped(words.said(error.message)))
         return
     if st.button(words("own.use"), key="own_use", type="primary"):
-        sketch = state.current().sketch
+        sketch = state.current().editing.sketch
         part = "calibration" if purpose == "calibration" else "evaluation"
         field = "questions" if purpose == "questions" else "text"
         path = keep(content, name, purpose, facts)

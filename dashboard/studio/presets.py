@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import get_args
 
 import streamlit as st
@@ -15,6 +16,14 @@ from compresslab_dashboard.texts import Words, escaped, formats
 
 GOALS: tuple[Goal, ...] = get_args(Goal)
 NEEDS_TABLE: tuple[Goal, ...] = ("smallest",)
+
+
+@dataclass
+class LastPreset:
+    """What it did, and the content hash of the recipe that it made."""
+
+    sentence: str = ""
+    recipe: str = ""
 
 
 def presets(words: Words, *, known: bool) -> None:
@@ -39,9 +48,9 @@ def presets(words: Words, *, known: bool) -> None:
 
 def said() -> None:
     """What the last preset did, as long as its recipe is the one on the screen."""
-    session = state.current()
-    if session.preset is not None and session.preset[1] == session.recipe.content_hash:
-        st.caption(escaped(session.preset[0]))
+    last = state.own(LastPreset)
+    if last.recipe == state.current().recipe.content_hash:
+        st.caption(escaped(last.sentence))
 
 
 def _is_measured() -> bool:
@@ -59,7 +68,8 @@ def _take(goal: Goal) -> None:
         session.problem = error.message
         return
     state.replace_sketch(Sketch.of(chosen.recipe))
-    session.preset = (sentence(chosen, state.words()), session.recipe.content_hash)
+    last = state.own(LastPreset)
+    last.sentence, last.recipe = sentence(chosen, state.words()), session.recipe.content_hash
 
 
 def sentence(chosen: Preset, words: Words) -> str:

@@ -63,7 +63,7 @@ def _status(session: State, jobs: dict[int, JobRow | None], outcome: Outcome, wo
 def _progress(session: State, job: JobRow, words: Words) -> None:
     bar, button = st.columns([6, 1], vertical_alignment="center")
     bar.progress(fraction(session, job), text=escaped(run_text(session, job, words)))
-    stopping = job.id in session.stopping or job.cancel_reason is not None
+    stopping = job.id in session.watched.stopping or job.cancel_reason is not None
     button.button(
         words("job.stopping") if stopping else words("job.stop"),
         key="stop",
@@ -77,15 +77,17 @@ def _progress(session: State, job: JobRow, words: Words) -> None:
 def _draft_text(session: State, job: JobRow, words: Words) -> str:
     if job.state == "queued":
         return escaped(queue_text(job.id, words))
-    progress = session.view(job.id).progress
+    progress = session.watched.view(job.id).progress
     left = progress.seconds_left if progress and (progress.seconds_left or 0) >= WORTH_SAYING else None
     return " · ".join(filter(None, [words("draft.running"), formats.seconds_left(left, words.language)]))
 
 
 def _said(session: State, outcome: Outcome, words: Words) -> None:
     """What the numbers on the screen are, or why there are none."""
-    ended = [session.ended.get(job or 0) for job in (session.job, session.draft)]
-    mine = [job for job in ended if job is not None and session.recipes.get(job.id) == session.recipe.content_hash]
+    ended = [session.watched.ended.get(job or 0) for job in (session.job, session.draft)]
+    mine = [
+        job for job in ended if job is not None and session.watched.recipes.get(job.id) == session.recipe.content_hash
+    ]
     failed = next((job for job in mine if job.state == "failed"), None)
     stopped = any(job.state == "cancelled" and not job.live for job in mine)
     if outcome.problem:

@@ -54,7 +54,7 @@ def _panes(every: float | None) -> None:
 def _job(session: State) -> JobRow | None:
     if session.texts is None:
         return None
-    return live.pull(session.texts) if live.is_open(session, session.texts) else session.ended[session.texts]
+    return live.pull(session.texts) if live.is_open(session, session.texts) else session.watched.ended[session.texts]
 
 
 def _asked(job: JobRow | None, session: State) -> str:
@@ -66,7 +66,7 @@ def _views(session: State, job: JobRow | None, words: Words) -> list[PaneView]:
     if job is None:
         return [PaneView(words(f"pane.{role}"), role, "empty") for role in ROLES]
     request = GenerateRequest.model_validate(job.payload["request"])
-    panes = session.view(job.id).panes
+    panes = session.watched.view(job.id).panes
     return [_view(i, panes.get(i, PaneText()), job, words) for i in range(len(request.panes))]
 
 

@@ -118,7 +118,7 @@ def _device(words: Words) -> None:
 
 
 def _measured_on(words: Words, facts: ModelFacts | None) -> None:
-    base = state.current().sketch.base
+    base = state.current().editing.sketch.base
     with section(words("recipe.measured_on"), key="measured_on") as is_open:
         if is_open:
             state.change(state.set_base(**_texts_and_timing(base, facts, words)))

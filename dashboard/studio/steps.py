@@ -18,8 +18,8 @@ from compresslab_dashboard.texts import Words, escaped
 
 def stack(words: Words, facts: ModelFacts | None) -> None:
     limits: dict[str, float] = {"layers": facts.layers} if facts else {}
-    blocks = tuple(_block(block, words, limits) for block in state.current().sketch.blocks)
-    state.change(replace(state.current().sketch, blocks=blocks))
+    blocks = tuple(_block(block, words, limits) for block in state.current().editing.sketch.blocks)
+    state.change(replace(state.current().editing.sketch, blocks=blocks))
     with st.container(horizontal=True, key="stack_foot"):
         _add_step(words, facts)
         presets(words, known=facts is not None)
@@ -62,14 +62,16 @@ def _method(block: Block, words: Words) -> None:
         format_func=words.short_title,
         key=key,
         help=escaped(block.step.paper),
-        on_change=lambda: state.replace_sketch(state.current().sketch.with_method(block.place, st.session_state[key])),
+        on_change=lambda: state.replace_sketch(
+            state.current().editing.sketch.with_method(block.place, st.session_state[key])
+        ),
         label_visibility="collapsed",
     )
 
 
 def _block_menu(block: Block, words: Words) -> None:
     """Order, a copy, removal: seldom needed, so folded away."""
-    sketch = state.current().sketch
+    sketch = state.current().editing.sketch
     with st.popover(words("step.menu"), type="tertiary", key=f"{block.place}.menu"):
         for name, edited in {
             "earlier": sketch.moved(block.place, -1),
@@ -108,7 +110,7 @@ def _add_step(words: Words, facts: ModelFacts | None) -> None:
                 help=escaped(METHODS[name].paper),
                 width="stretch",
                 disabled=facts is not None and facts.task not in METHODS[name].tasks,
-                on_click=lambda name=name: state.replace_sketch(state.current().sketch.added(name)),
+                on_click=lambda name=name: state.replace_sketch(state.current().editing.sketch.added(name)),
             )
 
 
