@@ -1,0 +1,1 @@
+"""Relative importance pruning and near choices, for compresslab."""
