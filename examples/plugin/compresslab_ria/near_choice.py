@@ -31,7 +31,6 @@ class NearChoice(Metric):
         label="First few",
         plain="Among how many of its likeliest words the baseline's word must be.",
         help="k: the share of positions whose baseline argmax is in the compressed model's top k.",
-        advanced=True,
     )
 
     def measure(self, context: MeasureContext) -> Iterator[list[Measurement]]:
