@@ -87,7 +87,7 @@ def test_another_runtime_writes_with_the_decoding_of_torch(session, tiny_recipe,
     assert [event.text for event in there if event.kind == "token"] == [
         event.text for event in here if event.kind == "token"
     ]
-    assert there[-1].runtime.startswith("onnxruntime") and here[-1].runtime.startswith("torch")
+    assert str(there[-1].runtime).startswith("onnxruntime") and str(here[-1].runtime).startswith("torch")
 
 
 def test_tokens_come_one_by_one(session, tiny_recipe, monkeypatch):
