@@ -7,7 +7,7 @@ import importlib
 from pathlib import Path
 
 import streamlit as st
-from compresslab_dashboard.pages.listed import PAGES
+from compresslab_dashboard.app_pages.listed import PAGES
 from compresslab_dashboard.session import state
 from compresslab_dashboard.shell import sign_in
 

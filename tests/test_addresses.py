@@ -44,4 +44,4 @@ def test_nonsense_in_an_address_breaks_no_page(own_home: object, page: str, nons
 def draw(page: str) -> None:
     import importlib
 
-    importlib.import_module(f"compresslab_dashboard.pages.{page}").PAGE.show()
+    importlib.import_module(f"compresslab_dashboard.app_pages.{page}").PAGE.show()

@@ -13,6 +13,7 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import PaneDone, PaneStarted, Token, to_json
 from compresslab.records.results import Measurement, RunRecord
 from compresslab.workspace import Workspace
+from compresslab_dashboard.app_pages.compare import chip_colors
 from compresslab_dashboard.charts.style import BASELINE as GREY
 from compresslab_dashboard.charts.style import COMPRESSED, FURTHER
 from compresslab_dashboard.compare.answers import differing_letters
@@ -22,7 +23,6 @@ from compresslab_dashboard.compare.measures import numbers_frame, rows_of, table
 from compresslab_dashboard.compare.members import Member, baseline_name, members_of
 from compresslab_dashboard.compare.prompt_set import MOST_PROMPTS, answers_frame, decoded, read_prompts
 from compresslab_dashboard.compare.recipes import difference
-from compresslab_dashboard.pages.compare import chip_colors
 from compresslab_dashboard.results.csv_text import csv_bytes
 from compresslab_dashboard.session.job_view import JobView, PaneText
 from compresslab_dashboard.texts import words_of
@@ -69,8 +69,8 @@ def compare(**params: str) -> AppTest:
 
 def draw() -> None:
     import streamlit as st
-    from compresslab_dashboard.pages import compare as page
-    from compresslab_dashboard.pages import studio
+    from compresslab_dashboard.app_pages import compare as page
+    from compresslab_dashboard.app_pages import studio
     from compresslab_dashboard.session import state
 
     state.keep_pages({"studio": st.Page(studio.PAGE.show, url_path="studio")})

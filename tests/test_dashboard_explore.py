@@ -80,7 +80,7 @@ def test_typed_values_are_numbers_in_order() -> None:
 
 
 def draw_explore() -> None:
-    from compresslab_dashboard.pages import explore
+    from compresslab_dashboard.app_pages import explore
 
     explore.PAGE.show()
 

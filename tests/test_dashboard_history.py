@@ -41,7 +41,7 @@ def history(**params: str) -> AppTest:
 
 
 def draw_history() -> None:
-    from compresslab_dashboard.pages import history
+    from compresslab_dashboard.app_pages import history
 
     history.PAGE.show()
 

@@ -43,7 +43,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 def draw_layers() -> None:
     """The page by itself: AppTest can't go to a page of a navigation."""
-    from compresslab_dashboard.pages import layers
+    from compresslab_dashboard.app_pages import layers
 
     layers.PAGE.show()
 

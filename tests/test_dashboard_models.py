@@ -33,7 +33,7 @@ def app() -> AppTest:
 
 
 def draw() -> None:
-    from compresslab_dashboard.pages import models
+    from compresslab_dashboard.app_pages import models
 
     models.PAGE.show()
 

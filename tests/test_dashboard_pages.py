@@ -109,7 +109,7 @@ def visible(app: AppTest) -> str:
 
 def test_no_page_imports_torch() -> None:
     code = (
-        "import sys; from compresslab_dashboard.pages import history, present, studio;"
+        "import sys; from compresslab_dashboard.app_pages import history, present, studio;"
         "from compresslab_dashboard.report import writing; from compresslab_dashboard.results import verdict;"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )

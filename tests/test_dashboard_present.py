@@ -77,7 +77,7 @@ def present(**params: str) -> AppTest:
 
 
 def draw() -> None:
-    from compresslab_dashboard.pages import present
+    from compresslab_dashboard.app_pages import present
 
     present.PAGE.show()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.jobs import actions, live
-from compresslab_dashboard.pages.page import Page
 from compresslab_dashboard.session import address, recipe_address, state
 from compresslab_dashboard.shell import frame
 from compresslab_dashboard.studio.export import export_block

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from compresslab_dashboard.pages import compare, explore, history, layers, models, present, studio
+from compresslab_dashboard.app_pages import compare, explore, history, layers, models, present, studio
 
 PAGES = (studio.PAGE, compare.PAGE, explore.PAGE, layers.PAGE, history.PAGE, models.PAGE, present.PAGE)

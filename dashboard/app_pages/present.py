@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
-from compresslab_dashboard.pages.page import Page
+from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.present import ask, guess, preparing, tour
 from compresslab_dashboard.present.prepared import Prepared, prepare
 from compresslab_dashboard.present.stage import Place, stage

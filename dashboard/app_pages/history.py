@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import streamlit as st
 from compresslab.records.results import RunSummary
 from compresslab.store.runs import Annotation
+from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.history.chosen import deleted, details, several
 from compresslab_dashboard.history.listed import LISTED_DATE, listed
 from compresslab_dashboard.history.picked import Picked
-from compresslab_dashboard.pages.page import Page
 from compresslab_dashboard.results.tables import jobs_table, matching, runs_table
 from compresslab_dashboard.session import address, recipe_address, state
 from compresslab_dashboard.session.state import State

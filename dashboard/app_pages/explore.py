@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import streamlit as st
+from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.explore.board import board
 from compresslab_dashboard.explore.exploring import Exploring
 from compresslab_dashboard.explore.form import form
-from compresslab_dashboard.pages.page import Page
 from compresslab_dashboard.session import state
 from compresslab_dashboard.shell import frame
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from compresslab.records.results import RunSummary
 from compresslab_dashboard.answers.panes import writes
+from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.compare.answers import answers
 from compresslab_dashboard.compare.batch import batch
 from compresslab_dashboard.compare.blind import blind
@@ -14,7 +15,6 @@ from compresslab_dashboard.compare.comparing import BASELINE, MOST, VIEWS, Compa
 from compresslab_dashboard.compare.measures import numbers_frame, rows_of, table_html
 from compresslab_dashboard.compare.members import Member, baseline_name, members_of, run_name
 from compresslab_dashboard.compare.recipes import difference
-from compresslab_dashboard.pages.page import Page
 from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.report.button import report_button
 from compresslab_dashboard.results.csv_text import csv_bytes

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 from compresslab.errors import CompresslabError
+from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.editing.fit import fit_to_size
 from compresslab_dashboard.editing.head import recipe_head
 from compresslab_dashboard.layers.board import bytes_card, maps
@@ -14,7 +15,6 @@ from compresslab_dashboard.layers.close_look import close_look
 from compresslab_dashboard.layers.editor import editor
 from compresslab_dashboard.layers.looking import Looking
 from compresslab_dashboard.layers.shown import Shown, shown_of
-from compresslab_dashboard.pages.page import Page
 from compresslab_dashboard.recipe.words import steps_text
 from compresslab_dashboard.session import address, recipe_address, state
 from compresslab_dashboard.session.state import State

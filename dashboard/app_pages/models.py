@@ -9,10 +9,10 @@ import streamlit as st
 from compresslab.errors import CompresslabError
 from compresslab.models.hub import Cached, Found
 from compresslab.store import JobRow
+from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.editing.room import largest_model, room_text
 from compresslab_dashboard.jobs import actions, live
 from compresslab_dashboard.jobs.progress import fraction, progress_text
-from compresslab_dashboard.pages.page import Page
 from compresslab_dashboard.recipe.words import model_text
 from compresslab_dashboard.session import address, state
 from compresslab_dashboard.shell import frame
