@@ -81,14 +81,14 @@ class Affine(Grid):
             moved = (points - close / scales).mean(2).round()
             zeros = (parameters["zeros"].float() + moved).clamp(0, self.top).to(torch.uint8)
             parameters = {**parameters, "zeros": zeros}
-            points = self.nearest(values / scales, parameters)
+            points = self.nearest(values / scales, parameters, overwrite=True)
         return super().refitted(close, values, points, parameters)
 
     # -- codes and points -----------------------------------------------------------------
 
-    def nearest(self, exact: Tensor, parameters: Parameters) -> Tensor:
+    def nearest(self, exact: Tensor, parameters: Parameters, *, overwrite: bool = False) -> Tensor:
         zeros = self._zeros(parameters)
-        return exact.round().add_(zeros).clamp_(0, self.top).sub_(zeros)
+        return (exact.round_() if overwrite else exact.round()).add_(zeros).clamp_(0, self.top).sub_(zeros)
 
     def codes(self, exact: Tensor, parameters: Parameters) -> Tensor:
         import torch

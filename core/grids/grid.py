@@ -152,8 +152,11 @@ class Grid(ABC):
     # -- codes and points -----------------------------------------------------------------
 
     @abstractmethod
-    def nearest(self, exact: Tensor, parameters: Parameters) -> Tensor:
-        """A new tensor: the nearest point to each number [r, g, size], both in units of the scale."""
+    def nearest(self, exact: Tensor, parameters: Parameters, *, overwrite: bool = False) -> Tensor:
+        """The nearest point to each number [r, g, size], both in units of the scale.
+
+        A new tensor, unless `overwrite` says that `exact` is not needed any more.
+        """
 
     @abstractmethod
     def codes(self, exact: Tensor, parameters: Parameters) -> Tensor:

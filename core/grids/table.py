@@ -34,7 +34,7 @@ class Table(Grid):
     def reaching(self, extent: tuple[Tensor, ...]) -> Parameters:
         return {"scales": as_scales(extent[0] / max(map(abs, self.levels)))}
 
-    def nearest(self, exact: Tensor, parameters: Parameters) -> Tensor:
+    def nearest(self, exact: Tensor, parameters: Parameters, *, overwrite: bool = False) -> Tensor:
         return _on(exact.device, self.levels)[_places(exact, self._between(exact.device))]
 
     def codes(self, exact: Tensor, parameters: Parameters) -> Tensor:

@@ -38,7 +38,7 @@ def half_quadratic(weight: Tensor, grid: Grid) -> QuantizedWeight:
 def _nearest(values: Tensor, parameters: Parameters, grid: Grid) -> tuple[Tensor, Tensor]:
     """Points [r, g, size], in units of the scale, of every weight, and the squared error of every group [r, g]."""
     scales = grid.scales(parameters).unsqueeze(2)
-    points = grid.nearest(values / scales, parameters)
+    points = grid.nearest(values / scales, parameters, overwrite=True)
     lost = values - points * scales
     return points, lost.square_().sum(2)
 
