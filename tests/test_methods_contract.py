@@ -4,6 +4,7 @@ from math import prod
 
 import pytest
 import torch
+from compresslab.contract import cases
 from compresslab.engine.measuring.scores import log_probabilities
 from compresslab.engine.models.packing import WEIGHTS, load_packed
 from compresslab.engine.session import Session
@@ -18,63 +19,10 @@ from compresslab.recipes.plan import make_plan
 
 from tests.tiny_models import DISTINCT, FAMILIES
 
-STEPS = {
-    "prune_layers": [
-        {"prune_layers": {"layers": 1}},
-        {"prune_layers": {"layers": 2, "importance": "block influence"}},
-    ],
-    "prune_channels": [
-        {"prune_channels": {"mlp": 0.4, "round_to": 4}},
-        {"prune_channels": {"mlp": 0.0, "heads": 0.5, "importance": "taylor", "repair": False}},
-    ],
-    "prune_magnitude": [
-        {"prune_magnitude": {"sparsity": 0.37}},
-        {"prune_magnitude": {"sparsity": 0.5, "ratios": "global"}},
-        {"prune_magnitude": {"sparsity": 0.03}},
-    ],
-    "prune_wanda": [
-        {"prune_wanda": {"sparsity": 0.37}},
-        {"prune_wanda": {"n_of_m": "2:4", "mend": 5}},
-        {"prune_wanda": {"sparsity": 0.5, "ratios": "outliers"}},
-    ],
-    "prune_sparsegpt": [
-        {"prune_sparsegpt": {"sparsity": 0.37}},
-        {"prune_sparsegpt": {"n_of_m": "4:8", "joint_bits": 4, "group_size": 16}},
-    ],
-    "quantize_gptq": [
-        {"quantize_gptq": {"bits": 3, "group_size": 16}},
-        {"quantize_gptq": {"grid": "nf4", "group_size": 16}},
-        {"quantize_gptq": {"bits": 4, "group_size": 0, "symmetric": False, "order": "stored", "embedding_bits": 4}},
-    ],
-    "quantize_awq": [
-        {"quantize_awq": {"bits": 3, "group_size": 16, "search": False}},
-        {"quantize_awq": {"bits": 4, "symmetric": False, "rounding": "gptq", "embedding_bits": 4}},
-    ],
-    "quantize_smooth": [
-        {"quantize_smooth": {}},
-        {"quantize_smooth": {"bits": 6, "activation_bits": 5, "alpha": 0.8, "head_bits": 8}},
-    ],
-    "quantize_hqq": [
-        {"quantize_hqq": {"bits": 3, "group_size": 16}},
-        {"quantize_hqq": {"bits": 2, "symmetric": False, "embedding_bits": 4}},
-    ],
-    "quantize_rtn": [
-        {"quantize_rtn": {"bits": 3, "group_size": 16}},
-        {"quantize_rtn": {"bits": 8, "group_size": 0}},
-        {"quantize_rtn": {"bits": 5, "group_size": 32, "symmetric": False, "embedding_bits": 4, "head_bits": 5}},
-    ],
-    "distill_logits": [
-        {"distill_logits": {"steps": 3, "batch": 2}},
-        {"distill_logits": {"steps": 2, "batch": 2, "student_layers": 2}},
-        {"distill_logits": {"steps": 2, "batch": 2, "train": "low rank", "top_k": 0}},
-    ],
-    "distill_layers": [
-        {"distill_layers": {"steps": 2, "batch": 2}},
-        {"distill_layers": {"steps": 2, "batch": 2, "student_layers": 2, "attention_share": 1.0}},
-    ],
-}
-CASES = [step for steps in STEPS.values() for step in steps]
-SAME_SHAPES = [step for step in CASES if not {"prune_layers", "prune_channels"} & set(step)]
+CASES = [{name: case} for name, method in METHODS.items() for case in cases(method)]
+SAME_SHAPES = [
+    step for step in CASES if not any(METHODS[name].kind == "prune" and METHODS[name].renews for name in step)
+]
 COMBINED = [
     [{"prune_magnitude": {"sparsity": 0.4}}, {"quantize_rtn": {"bits": 4, "group_size": 16}}],
     [{"quantize_rtn": {"bits": 4, "symmetric": False}}, {"prune_magnitude": {"sparsity": 0.6}}],
@@ -145,10 +93,6 @@ def _skip_what_a_family_refuses(recipe):
 def logits(model):
     batch = torch.arange(2 * 24).view(2, 24) % 300
     return log_probabilities(model, batch)
-
-
-def test_every_method_has_cases():
-    assert set(STEPS) == set(METHODS)
 
 
 @pytest.mark.parametrize("steps", NOTHING)

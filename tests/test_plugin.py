@@ -117,6 +117,10 @@ def test_it_runs(python):
     assert measured["metric"] == "near_choice" and 0.2 < measured["value"] <= 1
 
 
+def test_its_own_tests_hold_it_to_the_contract(installed, python):
+    python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(installed.parent / "ria" / "tests"))
+
+
 def test_the_docs_describe_it(python):
     pages = python("-c", DOCS)
     assert "prune_ria" in pages and "near_choice" in pages and "Zhang" in pages

@@ -7,7 +7,7 @@ Layer i of n in the student answers to layer ceil((i + 1) * depth / n) - 1 of th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from compresslab.models.anatomy import Task
 from compresslab.recipes.distilling import Distiller
@@ -27,6 +27,10 @@ class DistillLayers(Distiller):
     stage: ClassVar[str] = "Learning from the teacher's layers"
     paper: ClassVar[str] = "Jiao et al. 2019, arXiv:1909.10351"
     tasks: ClassVar[tuple[Task, ...]] = ("causal",)
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"steps": 2, "batch": 2},
+        {"steps": 2, "batch": 2, "student_layers": 2, "attention_share": 1.0},
+    )
 
     hidden_share: float = setting(
         1.0,

@@ -6,7 +6,7 @@ A shallower student starts from evenly spaced layers of the teacher, as in Disti
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from compresslab.models.anatomy import Task
 from compresslab.recipes.distilling import Distiller
@@ -24,6 +24,11 @@ class DistillLogits(Distiller):
     summary: ClassVar[str] = "Trains the smaller model for a while to answer as the baseline does."
     paper: ClassVar[str] = "Hinton et al. 2015, arXiv:1503.02531"
     tasks: ClassVar[tuple[Task, ...]] = ("causal",)
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"steps": 3, "batch": 2},
+        {"steps": 2, "batch": 2, "student_layers": 2},
+        {"steps": 2, "batch": 2, "train": "low rank", "top_k": 0},
+    )
 
     top_k: int = setting(
         64,

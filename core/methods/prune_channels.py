@@ -16,7 +16,7 @@ is a bias H is the covariance and the bias takes over the mean.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.errors import BadInput
 from compresslab.messages import Message
@@ -45,6 +45,10 @@ class PruneChannels(Method):
     paper: ClassVar[str] = "LLM-Pruner, arXiv:2305.11627; FLAP, arXiv:2312.11983; ZipLM, arXiv:2302.04089"
     tasks: ClassVar[tuple[Task, ...]] = ("causal",)
     renews: ClassVar[bool] = True
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"mlp": 0.4, "round_to": 4},
+        {"mlp": 0.0, "heads": 0.5, "importance": "taylor", "repair": False},
+    )
 
     mlp: float = setting(
         0.3,

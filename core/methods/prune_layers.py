@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.errors import BadInput
 from compresslab.models.anatomy import Task
@@ -36,6 +36,10 @@ class PruneLayers(Method):
     paper: ClassVar[str] = "ShortGPT, arXiv:2403.03853; SLEB, arXiv:2402.09025"
     tasks: ClassVar[tuple[Task, ...]] = ("causal",)
     renews: ClassVar[bool] = True
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"layers": 1},
+        {"layers": 2, "importance": "block influence"},
+    )
 
     layers: int = setting(
         1,

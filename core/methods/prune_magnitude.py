@@ -5,7 +5,7 @@ Han et al. 2015, "Learning both Weights and Connections for Efficient Neural Net
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from compresslab.recipes.layerwise import Pruner
 from compresslab.recipes.method import Kind
@@ -22,6 +22,11 @@ class PruneMagnitude(Pruner):
     kind: ClassVar[Kind] = "prune"
     summary: ClassVar[str] = "Sets the weights nearest to zero to zero."
     paper: ClassVar[str] = "Han et al. 2015, arXiv:1506.02626"
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"sparsity": 0.37},
+        {"sparsity": 0.5, "ratios": "global"},
+        {"sparsity": 0.03},
+    )
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         from compresslab.engine.steps.pruning import magnitude, prune_by_score

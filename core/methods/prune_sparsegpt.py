@@ -32,6 +32,10 @@ class PruneSparsegpt(Pruner):
     summary: ClassVar[str] = "Sets weights to zero and lets the others make up for the loss."
     stage: ClassVar[str] = "Pruning and compensating"
     paper: ClassVar[str] = "Frantar & Alistarh 2023, arXiv:2301.00774"
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"sparsity": 0.37},
+        {"n_of_m": "4:8", "joint_bits": 4, "group_size": 16},
+    )
 
     mend: int = mending(6)
     joint_bits: Literal[0, 2, 3, 4, 5, 6, 7, 8] = setting(

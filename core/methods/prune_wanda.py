@@ -5,7 +5,7 @@ Sun et al. 2023, "A Simple and Effective Pruning Approach for Large Language Mod
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from compresslab.recipes.layerwise import Pruner
 from compresslab.recipes.method import Kind
@@ -23,6 +23,11 @@ class PruneWanda(Pruner):
     summary: ClassVar[str] = "Sets the weights that matter least on real text to zero."
     paper: ClassVar[str] = "Sun et al. 2023, arXiv:2306.11695"
     by_row: ClassVar[bool] = True
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"sparsity": 0.37},
+        {"n_of_m": "2:4", "mend": 5},
+        {"sparsity": 0.5, "ratios": "outliers"},
+    )
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         from compresslab.engine.steps.pruning import magnitude_times_norm, prune_by_score

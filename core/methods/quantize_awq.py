@@ -7,7 +7,7 @@ there already, so that no activations are needed; the scales go into what comes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.models.anatomy import Task
 from compresslab.recipes.layerwise import GridQuantizer, keeping_strength, searching
@@ -30,6 +30,10 @@ class QuantizeAwq(GridQuantizer):
     paper: ClassVar[str] = "Lin et al. 2023, arXiv:2306.00978"
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
     renews: ClassVar[bool] = True  # inputs are scaled afterwards, and the weights that read them the other way
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"bits": 3, "group_size": 16, "search": False},
+        {"bits": 4, "symmetric": False, "rounding": "gptq", "embedding_bits": 4},
+    )
 
     rounding: Literal["nearest", "gptq"] = setting(
         "nearest",

@@ -6,7 +6,7 @@ arXiv:2210.17323, section 3. Groups keep their place whatever the order (static 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.recipes.layerwise import GridQuantizer, keeping_strength, searching
 from compresslab.recipes.method import Kind
@@ -26,6 +26,11 @@ class QuantizeGptq(GridQuantizer):
     summary: ClassVar[str] = "Rounds weight by weight and lets the others make up for the error."
     stage: ClassVar[str] = "Rounding and compensating"
     paper: ClassVar[str] = "Frantar et al. 2022, arXiv:2210.17323"
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"bits": 3, "group_size": 16},
+        {"grid": "nf4", "group_size": 16},
+        {"bits": 4, "group_size": 0, "symmetric": False, "order": "stored", "embedding_bits": 4},
+    )
 
     order: Literal["stored", "active"] = setting(
         "active",

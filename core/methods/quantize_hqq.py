@@ -5,7 +5,7 @@ Badri & Shaji 2023, "Half-Quadratic Quantization of Large Machine Learning Model
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from compresslab.recipes.layerwise import GridQuantizer
 from compresslab.recipes.method import Kind
@@ -23,6 +23,10 @@ class QuantizeHqq(GridQuantizer):
     summary: ClassVar[str] = "Fits the scale to most of the weights, without reading any text."
     stage: ClassVar[str] = "Fitting the scales"
     paper: ClassVar[str] = "Badri & Shaji 2023, mobiusml.github.io/hqq_blog"
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"bits": 3, "group_size": 16},
+        {"bits": 2, "symmetric": False, "embedding_bits": 4},
+    )
 
     def apply(self, model: CompressedModel, context: StepContext) -> None:
         from compresslab.engine.solvers.half_quadratic import half_quadratic

@@ -7,7 +7,7 @@ arXiv:2211.10438, section 4: s_j = max|X_j|^alpha / max|W_j|^(1 - alpha), inputs
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from compresslab.models.anatomy import Task
 from compresslab.models.weights import WeightPlan
@@ -32,6 +32,10 @@ class QuantizeSmooth(Quantizer):
     paper: ClassVar[str] = "Xiao et al. 2022, arXiv:2211.10438"
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification")
     renews: ClassVar[bool] = True  # inputs are scaled afterwards, and the weights that read them the other way
+    cases: ClassVar[tuple[dict[str, Any], ...]] = (
+        {},
+        {"bits": 6, "activation_bits": 5, "alpha": 0.8, "head_bits": 8},
+    )
 
     bits: int = setting(
         8,

@@ -31,6 +31,7 @@ class Method(Settings):
     paper: ClassVar[str]
     phrase: ClassVar[str] = ""  # the step in a few words, its settings in braces: "{bits} bit"; empty: the title
     stage: ClassVar[str] = ""  # what it does while it works: "Rounding to fewer bits"; empty: the title
+    cases: ClassVar[tuple[dict[str, Any], ...]] = ()  # settings that tests try; empty: what follows from the ranges
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification", "seq2seq")  # of the models that it knows
     renews: ClassVar[bool] = False  # what it leaves is a model of its own: later statistics are taken from that one
 

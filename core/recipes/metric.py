@@ -26,6 +26,7 @@ class Metric(Settings):
     summary: ClassVar[str]
     stage: ClassVar[str] = ""  # of one that is `alone`: what it does while it works; empty: the title
     values: ClassVar[Mapping[str, str]] = {}  # what each of its measurements is called: {"perplexity": "Perplexity"}
+    cases: ClassVar[tuple[dict[str, Any], ...]] = ()  # settings that tests try; empty: what follows from the ranges
     alone: ClassVar[bool] = False  # True: nothing else may run beside it (timing)
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification", "seq2seq")  # no word of it for other models
     on_examples: ClassVar[bool] = True  # False: it needs nothing with a right answer
