@@ -40,7 +40,7 @@ class Broken:
 
 
 class Registry(Mapping[str, T]):
-    """What one group holds, by name, in the order in which people see it: by `place`, then by name.
+    """What one group holds, by name, in the order in which people see it: by `shelf`, `place`, then name.
 
     It is loaded when it is first asked for. `check` gives back what may be used, and raises TypeError or ValueError for
     what may not; `ours` stand before all others without being entry points, and nothing may have a name that is
@@ -54,9 +54,9 @@ class Registry(Mapping[str, T]):
         *,
         ours: Iterable[T] = (),
         taken: Callable[[], Iterable[str]] = tuple,
+        shelf: Callable[[T], int] = lambda thing: 0,
     ) -> None:
-        self._group, self._check, self._ours, self._taken = group, check, tuple(ours), taken
-        _REGISTRIES.append(self)
+        self._group, self._check, self._ours, self._taken, self._shelf = group, check, tuple(ours), taken, shelf
 
     def __getitem__(self, name: str) -> T:
         return self._loaded[0][name]
@@ -85,8 +85,8 @@ class Registry(Mapping[str, T]):
                     raise
                 broken.append(Broken(self._group, point.name, _package(point), _reason(error)))
                 logging.getLogger(OURS).warning("%s", broken[-1])
-        in_order = sorted(found.items(), key=lambda pair: (getattr(pair[1], "place", LAST), pair[0]))
-        return {**ours, **dict(in_order)}, tuple(broken)
+        in_order = sorted(found.values(), key=lambda thing: (self._shelf(thing), _place(thing), _name(thing)))
+        return ours | {_name(thing): thing for thing in in_order}, tuple(broken)
 
     def _load(self, point: EntryPoint, taken: Container[str]) -> T:
         """Raises TypeError for what does not belong to this group, ValueError for a name that does not fit."""
@@ -98,14 +98,6 @@ class Registry(Mapping[str, T]):
         if _name(thing) != point.name:
             raise ValueError(f"it is named {_name(thing)!r}")
         return thing
-
-
-_REGISTRIES: list[Registry[Any]] = []
-
-
-def left_out() -> list[Broken]:
-    """Everything of other packages that can't be used, in the groups that this process knows."""
-    return [broken for registry in _REGISTRIES for broken in registry.broken]
 
 
 def instance_of(kind: type[C]) -> Callable[[Any], C]:
@@ -147,6 +139,10 @@ def _declared(contract: type) -> list[str]:
 def _all() -> Any:
     """What every installed package announces, to select from; reading it takes a twentieth of a second."""
     return entry_points()
+
+
+def _place(thing: Any) -> int:
+    return int(getattr(thing, "place", LAST))
 
 
 def _name(thing: Any) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from compresslab.commands.main import main
+from compresslab.contract import cases
 from compresslab.data.labelled import Labelled, Pair, read_labelled, read_pairs
 from compresslab.engine.generation import BROKEN
 from compresslab.engine.job import Job
@@ -25,7 +26,6 @@ from compresslab.recipes.method import METHODS
 from compresslab.recipes.plan import make_plan
 from compresslab.recipes.recipe import Recipe
 
-from tests.test_methods_contract import STEPS
 from tests.tiny_models import OTHER_TASKS, stories, write_checkpoint
 
 CLASSIFIERS, SEQ2SEQ = ["bert", "distilbert", "roberta"], ["t5", "t5 gated", "bart"]
@@ -41,15 +41,15 @@ def task_of(family):
 
 
 KNOWN = {
-    task: [step for name, steps in STEPS.items() if task in METHODS[name].tasks for step in steps]
+    task: [{name: case} for name, method in METHODS.items() if task in method.tasks for case in cases(method)]
     for task in ("classification", "seq2seq")
 }
 KNOWN_CASES = [(family, step) for family in OTHER_TASKS for step in KNOWN[task_of(family)]]
 UNKNOWN_CASES = [
-    (family, steps[0])
+    (family, {name: cases(method)[0]})
     for family in ("bert", "t5")
-    for name, steps in STEPS.items()
-    if task_of(family) not in METHODS[name].tasks
+    for name, method in METHODS.items()
+    if task_of(family) not in method.tasks
 ]
 
 

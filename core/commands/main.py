@@ -203,17 +203,16 @@ cli.add_command(sweeps)
 def methods(as_json: bool) -> None:
     """Every method and metric with its settings, their ranges and defaults."""
     from compresslab.commands import output
-    from compresslab.exports.registry import FORMATS
     from compresslab.recipes.method import METHODS
     from compresslab.recipes.metric import METRICS
+    from compresslab.work.plugins import left_out
 
     if not as_json:
         output.print_methods(METHODS.values(), METRICS.values())
         return
-    left_out = [asdict(broken) for known in (METHODS, METRICS, FORMATS) for broken in known.broken]
     methods = [output.describe(m, "name", "title", "kind", "summary", "paper") for m in METHODS.values()]
     metrics = [output.describe(m, "name", "title", "summary") for m in METRICS.values()]
-    output.print_json({"methods": methods, "metrics": metrics, "left_out": left_out})
+    output.print_json({"methods": methods, "metrics": metrics, "left_out": [asdict(broken) for broken in left_out()]})
 
 
 @cli.command()

@@ -24,7 +24,7 @@ class Method(Settings):
     """One step of a recipe."""
 
     name: ClassVar[str]
-    place: ClassVar[int] = LAST  # its place where methods are listed
+    place: ClassVar[int] = LAST  # its place among the methods of its kind
     title: ClassVar[str]
     kind: ClassVar[Kind]
     summary: ClassVar[str]
@@ -84,4 +84,6 @@ def _usable(thing: Any) -> type[Method]:
     return method
 
 
-METHODS: Registry[type[Method]] = Registry("compresslab.methods", _usable)
+METHODS: Registry[type[Method]] = Registry(
+    "compresslab.methods", _usable, shelf=lambda method: get_args(Kind).index(method.kind)
+)

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from compresslab.errors import CompresslabError
-from compresslab.exports.registry import FORMATS
 from compresslab.files.paths import store_url
 from compresslab.messages import Message
-from compresslab.recipes.method import METHODS
-from compresslab.recipes.metric import METRICS
 from compresslab.records.results import ExportRecord, RunRecord
 from compresslab.store import JobRow, State, Store
 from compresslab.store.runs import remove_folder
 from compresslab.work import jobs
+from compresslab.work.plugins import left_out
 from compresslab.work.warm_child import COMMAND, WarmChild
 
 TURN_SECONDS = 0.05  # events are written, and cancels heard, so often
@@ -254,7 +252,7 @@ class Worker:
 def serve() -> None:
     """A worker in the foreground, until Ctrl-C or SIGTERM. Raises CompresslabError when there is no store."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    LOG.info("%d methods, %d metrics, %d formats are known", len(METHODS), len(METRICS), len(FORMATS))
+    left_out()  # each is logged when it is found: here, where the log begins
     worker = Worker(Store(store_url()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import streamlit as st
-from compresslab.exports.registry import FORMATS
 from compresslab.models.facts import ModelFacts
 from compresslab.recipes.method import METHODS, Kind
-from compresslab.recipes.metric import METRICS
+from compresslab.work.plugins import left_out
 from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.recipe.sketch import KINDS, Block
 from compresslab_dashboard.session import state
@@ -28,7 +27,7 @@ def stack(words: Words, facts: ModelFacts | None) -> None:
 
 def _left_out(words: Words) -> None:
     """What another package brought and can't be used: told where its methods would be found."""
-    for broken in (*METHODS.broken, *METRICS.broken, *FORMATS.broken):
+    for broken in left_out():
         st.warning(
             words("recipe.left_out", name=escaped(broken.name), package=broken.package, reason=escaped(broken.reason))
         )
