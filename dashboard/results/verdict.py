@@ -138,7 +138,10 @@ def _flipped_words(measurements: Sequence[Measurement], words: Words) -> str:
     found = find(measurements, "flipped_answers", "compressed")
     if found is None or not found.samples:
         return ""
-    return words("verdict.flipped", changed=round(found.value * found.samples), asked=found.samples)
+    changed = round(found.value * found.samples)
+    if not changed:
+        return words("verdict.flipped.none", asked=found.samples)
+    return words("verdict.flipped", changed=changed, asked=found.samples)
 
 
 # -- the cards -------------------------------------------------------------------------------------------------
