@@ -87,7 +87,7 @@ def test_shards_are_one_model(checkpoint, family, tmp_path):
     save_file({"layers.0.attention.wq.weight": torch.ones(4, 4)}, checkpoint / "consolidated.safetensors")
     assert load(checkpoint).weights_hash() == expected.weights_hash()
     (checkpoint / min(shards)).unlink()
-    with pytest.raises(BadInput, match=f"has no {min(shards)}, which its index names"):
+    with pytest.raises(BadInput, match=f"lacks {min(shards)}, which its index lists"):
         read_facts(str(checkpoint))
 
 

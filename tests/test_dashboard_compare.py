@@ -305,7 +305,7 @@ def test_prompts_are_read_as_lines_jsonl_and_lists(text: str) -> None:
         ('["one", 2]', "Entry 2 has no prompt"),
         ('["one"', "not valid JSON"),
         ("a\x00b", "binary"),
-        ("x" * 9000, "letters"),
+        ("x" * 9000, "characters"),
         ("one\n" * (MOST_PROMPTS + 1), "up to 200"),
     ],
 )

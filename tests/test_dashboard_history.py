@@ -151,7 +151,7 @@ def test_tags_and_a_note_are_kept_and_found_again(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize(
     ("tags", "note", "said"),
-    [(["x" * 41], "", "letters"), ([str(n) for n in range(21)], "", "tags"), ([], "x" * 5000, "5,000")],
+    [(["x" * 41], "", "characters"), ([str(n) for n in range(21)], "", "tags"), ([], "x" * 5000, "5,000")],
 )
 def test_a_note_without_end_is_refused_and_nothing_is_changed(
     workspace: Workspace, tags: list[str], note: str, said: str

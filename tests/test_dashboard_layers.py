@@ -220,7 +220,7 @@ def test_a_close_look_is_asked_for_once_and_found_again(workspace: Workspace) ->
 
 def test_a_recipe_that_does_not_fit_is_refused_in_words(workspace: Workspace) -> None:
     app = opened("quantize_rtn;quantize_hqq")
-    assert "stands after another quantize step" in said(app)
+    assert "comes after another quantize step" in said(app)
 
 
 def test_a_run_that_is_gone_is_refused_in_words(workspace: Workspace) -> None:

@@ -125,7 +125,7 @@ def test_it_can_learn_from_what_the_teacher_writes(session, tiny_recipe):
     harmed, _ = compressed(session, tiny_recipe("llama", *steps[:1]))
     recipe = tiny_recipe("llama")
     assert divergence(session, recipe, model) < divergence(session, recipe, harmed)
-    assert any("the baseline wrote itself" in text for text in job.remembered)
+    assert any(said.code == "train.own_texts" for said in job.remembered)
 
 
 def test_what_the_teacher_writes_is_the_same_for_a_seed(session, tiny_recipe):

@@ -151,7 +151,7 @@ def test_an_answer_ends_where_the_context_ends(session, tiny_folders):
     pane = Pane(label="b", source="baseline", model=str(tiny_folders["llama"]))
     events = generate(session, pane, max_new_tokens=500)
     assert len(tokens(events)) <= 64 - 4
-    assert any(event.kind == "notice" and "context holds no more" in str(event.text) for event in events)
+    assert any(event.kind == "notice" and "context is full" in str(event.text) for event in events)
 
 
 def test_an_empty_prompt_begins_a_new_text(session, tiny_folders):

@@ -184,7 +184,7 @@ def test_a_budget_that_cant_be_met_is_refused_with_what_would_do(tiny_facts):
         allocate(plan, made_up_table(), 1000)
     with pytest.raises(BadInput, match="one by one"):
         allocate(make_plan(recipe_of("distill_logits"), tiny_facts), made_up_table(), 10_000)
-    with pytest.raises(BadInput, match="nothing to allot"):
+    with pytest.raises(BadInput, match="nothing to allocate"):
         allocate(make_plan(recipe_of(), tiny_facts), made_up_table(), 10_000)
 
 

@@ -209,4 +209,4 @@ def test_what_llama_cpp_can_not_compute_is_refused(compressed):
     assert "yarn" in gguf_family.misfit(config | {"rope_parameters": {"rope_type": "yarn"}})
     cut = Tokenizer(models.BPE())
     cut.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel()])
-    assert "cuts text" in gguf_tokenizer.misfit(json.loads(cut.to_str()))
+    assert gguf_tokenizer.misfit(json.loads(cut.to_str())).code == "gguf.pretokenizer"

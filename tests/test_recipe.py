@@ -78,7 +78,7 @@ def test_a_wrong_assignment_is_refused(assignment):
 
 def test_a_method_that_stands_twice_is_not_guessed_at():
     recipe = Recipe.from_dict({"steps": ["prune_magnitude", "prune_magnitude"]})
-    with pytest.raises(BadInput, match="stands 2 times"):
+    with pytest.raises(BadInput, match="appears 2 times"):
         recipe.assign("prune_magnitude.sparsity=0.1")
 
 
@@ -86,8 +86,8 @@ def test_a_method_that_stands_twice_is_not_guessed_at():
     ("steps", "says"),
     [
         (["quantize_rtn", "quantize_rtn"], "Step 2"),
-        (["quantize_rtn", "prune_sparsegpt"], "off their grid; put it before"),
-        (["quantize_rtn", {"prune_wanda": {"mend": 5}}], "put it before, or set mend to 0"),
+        (["quantize_rtn", "prune_sparsegpt"], "off their grid; move it before"),
+        (["quantize_rtn", {"prune_wanda": {"mend": 5}}], "move it before the quantize step, or set mend to 0"),
         ([{"prune_sparsegpt": {"joint_bits": 4}}, "quantize_gptq"], "keep one of the two"),
     ],
 )

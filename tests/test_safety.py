@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.test_dashboard_pages import opened, said
 
-OUTSIDE = "lies outside the folders that this server lets people read"
+OUTSIDE = "is outside the folders that this server may read"
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_an_uploads_name_chooses_no_place(own_home, tiny_facts, name):
 def test_a_dataset_is_one_of_the_hub_and_no_folder_of_this_machine(shared, monkeypatch, name):
     (shared / "tests" / "data").mkdir(parents=True)
     monkeypatch.chdir(shared)
-    with pytest.raises(BadInput, match="does not name a dataset"):
+    with pytest.raises(BadInput, match="is not the name of a dataset"):
         calibration_text(name)
 
 

@@ -220,7 +220,7 @@ def test_events_of_old_live_jobs_are_pruned_and_no_others(store):
 def test_numbers_that_are_not_finite_are_refused_before_they_are_kept(store):
     from compresslab.records.events import Loss
 
-    with pytest.raises(RunFailed, match="not finite"):
+    with pytest.raises(RunFailed, match="infinite"):
         to_json(Loss(step=1, total=2, loss=float("nan")))
     with pytest.raises(RunFailed, match=r"measurements\.1\.value is not a finite number"):
         store.save_run(record("r1", value=float("inf")))
@@ -382,7 +382,10 @@ def damaged(path):
 @pytest.mark.parametrize(
     ("prepare", "said"),
     [
-        (lambda path: path.write_text("Dear diary, this is no database, and long enough to tell." * 20), "not a store"),
+        (
+            lambda path: path.write_text("Dear diary, this is no database, and long enough to tell." * 20),
+            "not a compresslab store",
+        ),
         (damaged, "damaged"),
         (lambda path: path.mkdir(), "can't be opened"),
     ],

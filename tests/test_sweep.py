@@ -9,7 +9,7 @@ import threading
 import pytest
 from compresslab.commands.main import main
 from compresslab.errors import BadInput, Cancelled, RunFailed
-from compresslab.messages import plain
+from compresslab.messages import Message, plain
 from compresslab.models.facts import read_facts
 from compresslab.recipes.recipe import Recipe
 from compresslab.recipes.sweep import MOST_POINTS, Axis, Sweep
@@ -124,7 +124,7 @@ def test_steps_that_conflict_are_set_aside() -> None:
     base = Recipe.from_dict({"steps": ["quantize_rtn", "prune_magnitude"]})
     points = Sweep.over(base, ["prune_magnitude.mend=0,5"]).points(read_facts("storyteller"))
     assert [point.aside is None for point in points] == [True, False]
-    assert "put it before" in str(points[1].aside)
+    assert "move it before" in str(points[1].aside)
 
 
 def test_a_setting_that_one_of_the_methods_lacks_sets_aside_those_points_alone() -> None:
@@ -144,7 +144,7 @@ def test_a_setting_that_one_of_the_methods_lacks_sets_aside_those_points_alone()
         (["quantize_rtn.bitz=3,4"], "bitz"),
         (["quantize=magic"], "magic"),
         (["prune.sparsity=0.5"], "no step that could prune"),
-        (["model=a,b"], "nothing that a sweep can change"),
+        (["model=a,b"], "A sweep can't change"),
         (["seed=" + ",".join(map(str, range(MOST_POINTS + 1)))], f"at most {MOST_POINTS}"),
     ],
 )
@@ -326,7 +326,9 @@ def test_one_failing_point_does_not_end_the_others(sweeps: Sweeps, runner: Runne
     runner.failing = {FOUR_BITS.assign("quantize_rtn.bits=3").content_hash}
     told: list[str] = []
     sweep_id = sweeps.create(Sweep.over(FOUR_BITS, ["quantize_rtn.bits=2,3,4"]))
-    sweeps.go_on(sweep_id, told=lambda row, outcome: told.append(outcome if isinstance(outcome, str) else "fine"))
+    sweeps.go_on(
+        sweep_id, told=lambda row, outcome: told.append(str(outcome) if isinstance(outcome, Message) else "fine")
+    )
     assert states(sweeps, sweep_id) == ["done", "failed", "done"]
     assert told[::2] == ["fine", "fine"] and "not finite" in told[1]
     runner.failing = set()

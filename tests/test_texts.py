@@ -60,7 +60,7 @@ def test_missing_files_and_folders_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["hub:", "hub:only", "hub:a:b:c:d", "hub:a::test"])
 def test_a_dataset_is_named_in_full(name):
-    with pytest.raises(BadInput, match="does not name a dataset"):
+    with pytest.raises(BadInput, match="is not the name of a dataset"):
         read_hub_text(name)
 
 
