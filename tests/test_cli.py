@@ -18,6 +18,7 @@ from compresslab.messages import plain
 from compresslab.methods.distill_logits import DistillLogits
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
+from compresslab.records.results import RunRecord
 from compresslab.store import Store
 from compresslab.work import jobs
 from compresslab.work.jobs import RunJob
@@ -147,7 +148,8 @@ def test_runs_show_compare(store, call, answer):
         store.save_run(record(f"run{place}", value=value, created=f"2026-01-0{place + 1}T00:00:00Z"))
     assert [run["run_id"] for run in answer("runs")["runs"]] == ["run1", "run0"]
     assert [run["run_id"] for run in answer("runs", "--limit", 1)["runs"]] == ["run1"]
-    assert answer("show", "run0") == store.run("run0").model_dump(mode="json")
+    shown = answer("show", "run0")
+    assert RunRecord.model_validate(shown) == store.run("run0")
     (row,) = answer("compare", "run0", "run1")["metrics"]
     assert [row[name]["value"] for name in ("baseline", "run0", "run1")] == [3.6, 4.0, 5.0]
     for words in (["runs"], ["show", "run0"], ["compare", "run0", "run1"]):
@@ -351,7 +353,8 @@ def test_every_command_has_a_help_text():
 def test_an_error_of_the_process_is_one_line():
     done = process("run", "--set", "quantize_rtn.bits=99", "--json")
     assert (done.returncode, done.stdout) == (2, "")
-    assert one_sentence(done.stderr)
+    refused = json.loads(done.stderr)
+    assert refused["code"] == "setting.refused" and one_sentence(refused["error"] + "\n")
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,9 @@ def test_the_page_is_chinese_to_the_last_word(workspace: Workspace) -> None:
     app = explore(lang="zh")
     assert "共 2 个点" in everything(app)
     left = [
-        text for key, text in EN.texts.items() if key.startswith("explore.") and " " in text and text in everything(app)
+        text
+        for key, (text, *_) in EN.catalogue.templates.items()
+        if key.startswith("explore.") and " " in text and text in everything(app)
     ]
     assert not left
 

@@ -81,12 +81,12 @@ def written(record: RunRecord, **changes: Any) -> ExportRecord:
         "weight_bytes": 3_500_000,
         "estimated_bytes": 3_500_000,
         "opened_by": "onnxruntime 1.31.1",
-        "read_by": "",
+        "read_by": None,
         "tokens": 2048,
         "largest_difference": 0.3,
         "relative_difference": 0.009,
         "bound": 0.1,
-        "quality": [quality.model_copy(update={"dataset": "bundled stories, context 256"})],
+        "quality": [quality.model_copy(update={"dataset": plain("bundled stories, context 256")})],
     }
     return ExportRecord(**about | changes)
 
@@ -177,7 +177,7 @@ def test_what_was_found_is_said_in_both_languages(record: RunRecord, language: s
     words = words_of(language)
     near = exported.finding(written(record), words)
     assert "onnxruntime 1.31.1" in near and "0.9" in near and "1.77" in near
-    other = exported.finding(written(record, opened_by="", read_by="gguf 0.19", relative_difference=0.0), words)
+    other = exported.finding(written(record, opened_by=None, read_by="gguf 0.19", relative_difference=0.0), words)
     assert "gguf 0.19" in other and words("export.same") in other
     table = exported.exports_table(record.with_export(written(record)), words)
     assert len(table) == 1 + len(record.exports) - sum(e.folder == written(record).folder for e in record.exports)

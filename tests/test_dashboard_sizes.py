@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from compresslab.messages import plain
 from compresslab.methods.quantize_rtn import QuantizeRtn
 from compresslab.models.packed_layout import file_bytes
 from compresslab.planning.prediction import Prediction
@@ -176,7 +177,7 @@ def test_statistics_are_listed_with_their_size_and_cleared_when_sure(workspace: 
     place = statistics_files.folder() / "abc"
     place.mkdir()
     (place / "block.safetensors").write_bytes(b"x" * 3_000_000)
-    about = {"model": "story_*teller*", "text": "/a/b/own.txt", "samples": 12, "sequence_length": 64}
+    about = {"model": "story_*teller*", "text": plain("own.txt").to_json(), "samples": 12, "sequence_length": 64}
     statistics_files.write_about(place, about)
     app = opened(**RTN)
     assert "story_*teller*, own.txt: 12 samples of 64 tokens" in said(app)

@@ -143,7 +143,7 @@ def test_the_end_of_text_token_ends_it_and_is_not_shown(session, tiny_recipe):
 
 def test_a_prompt_longer_than_the_context_is_refused(session, tiny_folders):
     pane = Pane(label="b", source="baseline", model=str(tiny_folders["llama"]))
-    with pytest.raises(BadInput, match=r"prompt has \d+ tokens and the model reads 64"):
+    with pytest.raises(BadInput, match=r"prompt has \d+ tokens, and the model reads at most 64"):
         generate(session, pane, prompt="Mia saw the kite. " * 40)
 
 

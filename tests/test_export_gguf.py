@@ -93,7 +93,7 @@ def test_the_file_answers_as_the_model_did(exported, family, grid):
 def test_gemma2_with_its_caps_and_windows(compressed, tmp_path):
     """Where attention is scaled by the head's size, as llama.cpp does it; elsewhere it is refused."""
     model, form = compressed("gemma2", {"quantize_rtn": {"bits": 4, "group_size": 32} | ODD}), Gguf(dense="float32")
-    assert "scales attention" in form.refuses(contents_of(model))
+    assert "scales attention" in str(form.refuses(contents_of(model)))
     model.module.config.query_pre_attn_scalar = 8
     for block in model.module.model.layers:
         block.self_attn.scaling = 8**-0.5
@@ -118,7 +118,7 @@ def test_llama_3_stretches_its_frequencies(compressed, tmp_path):
 
 
 def test_smollm3_leaves_every_fourth_block_without_positions(exported, compressed):
-    assert "4th block" in Gguf().refuses(contents_of(compressed("smollm3", {"quantize_rtn": {"bits": 4}})))
+    assert "4th block" in str(Gguf().refuses(contents_of(compressed("smollm3", {"quantize_rtn": {"bits": 4}}))))
     drop = {"prune_layers": {"layers": 2}}
     left = compressed("smollm3", drop)
     assert left.module.config.no_rope_layers == [1], "the first of three blocks turns, and so it does in llama.cpp"
@@ -137,7 +137,7 @@ def test_what_rounds_again_is_said_and_done_well(exported):
     form = Gguf(dense="float32")
     export = exported(form, "mistral", {"quantize_rtn": {"bits": 4, "group_size": 16}})
     said = form.rounds_again(contents_of(export.model))
-    assert said is not None and "Q8_0" in said and "F16" in said
+    assert "Q8_0" in str(said) and "F16" in str(said)
     assert export.difference() < 2e-2
 
 
@@ -203,10 +203,10 @@ def test_sentencepiece_like_tokens_and_scores():
 def test_what_llama_cpp_can_not_compute_is_refused(compressed):
     form, step = Gguf(), {"quantize_rtn": {"bits": 4}}
     for family in ("opt", "bloom", "gpt_neox"):
-        assert "GPT-2" in form.refuses(contents_of(compressed(family, step)))
+        assert "GPT-2" in str(form.refuses(contents_of(compressed(family, step))))
     config = contents_of(compressed("llama", step)).config
-    assert "gelu" in gguf_family.misfit(config | {"hidden_act": "gelu"})
-    assert "yarn" in gguf_family.misfit(config | {"rope_parameters": {"rope_type": "yarn"}})
+    assert "gelu" in str(gguf_family.misfit(config | {"hidden_act": "gelu"}))
+    assert "yarn" in str(gguf_family.misfit(config | {"rope_parameters": {"rope_type": "yarn"}}))
     cut = Tokenizer(models.BPE())
     cut.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel()])
     assert gguf_tokenizer.misfit(json.loads(cut.to_str())).code == "gguf.pretokenizer"

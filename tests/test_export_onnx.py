@@ -47,7 +47,7 @@ def ran(workspace, tiny_recipe):
 def test_every_grid_is_kept_as_it_is(workspace, ran, tmp_path, step):
     record = ran("llama", {"quantize_rtn": step})
     (done,) = workspace.exports.write(record.run_id, "onnx", tmp_path, settings=EXACT)
-    assert done.opened_by.startswith("onnxruntime ")
+    assert str(done.opened_by).startswith("onnxruntime ")
     assert done.relative_difference <= done.bound == 1e-4
     assert done.weight_bytes == pytest.approx(done.estimated_bytes, abs=60_000)
 

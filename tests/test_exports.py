@@ -78,7 +78,7 @@ def test_an_export_is_opened_again_and_the_record_says_how_it_answered(workspace
     )
     folder = tmp_path / "out" / folder_name(record, "transformers")
     assert done.folder == str(folder)
-    assert done.opened_by == f"transformers {transformers.__version__}"
+    assert str(done.opened_by) == f"transformers {transformers.__version__}"
     assert done.relative_difference <= done.bound == pytest.approx(1e-4)
     assert done.weight_bytes == (folder / WEIGHTS).stat().st_size
     assert abs(done.weight_bytes - done.estimated_bytes) < 10_000

@@ -109,7 +109,7 @@ def test_the_command_line_searches_fetches_lists_and_deletes(hub: LocalHub, caps
     assert main(["models", "--delete", NAME]) == 0
     assert NAME not in capsys.readouterr().out
     assert main(["models", "--delete", NAME, "--search", "x"]) == 2
-    assert "one at a time" in capsys.readouterr().err
+    assert "one of --search" in capsys.readouterr().err
 
 
 def test_without_a_network_it_says_so_at_once(monkeypatch, tmp_path):

@@ -72,7 +72,7 @@ def test_jobs_of_a_living_worker_are_left_alone(store):
     [
         (
             lambda store: beat(store, host="elsewhere", age=60),
-            "The worker on elsewhere has given no sign of life for 60",
+            "The worker on elsewhere has not been heard from for 60",
         ),
         (lambda store: beat(store, pid=dead_pid(), age=4), "The worker was killed or crashed while this job ran"),
         (lambda store: None, "The worker that ran the job is gone"),

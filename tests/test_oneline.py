@@ -85,7 +85,7 @@ def test_teacher_and_student_must_share_a_vocabulary(model, tmp_path):
     other = AutoModelForCausalLM.from_config(CONFIGS["llama"](vocab_size=400))
     other.save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(BadInput, match="share one vocabulary: they have 320 and 400"):
+    with pytest.raises(BadInput, match="share a vocabulary, and theirs have 320 and 400"):
         compresslab.distill(model, str(tmp_path), steps=1)
 
 

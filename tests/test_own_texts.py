@@ -43,10 +43,10 @@ def test_questions_are_counted_and_the_first_is_shown(facts):
     [
         (GOOD + "oh no", "mine.jsonl", "questions", r"^mine\.jsonl, line 2 is not valid JSON"),
         (GOOD + '{"prompt": "x"}', "mine.jsonl", "questions", r"^mine\.jsonl, line 2 needs the keys prompt, choices"),
-        (GOOD.replace("0}", "2}"), "q.jsonl", "questions", r"^q\.jsonl, line 1: answer is 2; it counts"),
+        (GOOD.replace("0}", "2}"), "q.jsonl", "questions", r"^q\.jsonl, line 1: answer is 2; give the number"),
         ("", "empty.txt", "evaluation", r"^empty\.txt is empty"),
-        ("a\0b", "binary.txt", "calibration", r"^binary\.txt holds binary data"),
-        ("text", "picture.png", "calibration", r"^picture\.png is no text that is known here"),
+        ("a\0b", "binary.txt", "calibration", r"^binary\.txt contains binary data"),
+        ("text", "picture.png", "calibration", r"^picture\.png is not a text file"),
         ("only a text", "text.txt", "questions", r"^text\.txt, line 1 is not valid JSON"),
     ],
 )
@@ -58,5 +58,5 @@ def test_what_cannot_be_used_is_refused_by_its_line_and_leaves_nothing(facts, ow
 
 def test_a_text_that_is_too_large_is_refused_before_it_is_read(facts, monkeypatch):
     monkeypatch.setattr(own_texts, "LARGEST_TEXT", 2**20)
-    with pytest.raises(BadInput, match=r"large\.txt has 2 MB; up to 1 MB are read"):
+    with pytest.raises(BadInput, match=r"large\.txt has 2 MB, and files may have 1 MB"):
         understand(b"a " * 2**20, "large.txt", "calibration", facts)

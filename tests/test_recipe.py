@@ -51,7 +51,7 @@ def test_assign_changes_a_step_or_adds_it():
         ("steps: [{quantize_rtn: {bit: 3}}]", "no setting 'bit'"),
         ("steps: [{quantize_rtn: 3}]", "takes settings as 'name: value'"),
         ("steps: quantize_rtn", "steps is a list"),
-        ("stepz: []", "no 'stepz'"),
+        ("stepz: []", "no key 'stepz'"),
         ("just words", "A recipe is a mapping"),
         ("steps: [", "not valid YAML"),
         ("device: tpu", "one of auto, cpu, cuda, mps"),

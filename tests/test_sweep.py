@@ -143,7 +143,7 @@ def test_a_setting_that_one_of_the_methods_lacks_sets_aside_those_points_alone()
         (["quantize_rtn.bits=[1"], "NAME.SETTING"),
         (["quantize_rtn.bitz=3,4"], "bitz"),
         (["quantize=magic"], "magic"),
-        (["prune.sparsity=0.5"], "no step that could prune"),
+        (["prune.sparsity=0.5"], "no prune step"),
         (["model=a,b"], "A sweep can't change"),
         (["seed=" + ",".join(map(str, range(MOST_POINTS + 1)))], f"at most {MOST_POINTS}"),
     ],
@@ -361,7 +361,7 @@ def test_the_command_line_sweeps_lists_and_deletes(capsys: pytest.CaptureFixture
     told = json.loads(capsys.readouterr().out)
     four, nine = told["points"]
     assert (four["state"], nine["state"]) == ("done", "aside")
-    assert four["record"]["stage"] == "draft" and "from 2 to 8" in nine["aside"]
+    assert four["record"]["stage"] == "draft" and "from 2 to 8" in nine["aside"]["text"]
     number = str(told["id"])
     assert main(["sweeps", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sweeps"][0]["points"] == {"done": 1, "aside": 1}

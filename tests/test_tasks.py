@@ -468,14 +468,14 @@ def test_csv_and_jsonl_say_the_same(tmp_path, facts):
     ("name", "content", "says"),
     [
         ("a.jsonl", '{"text": "a", "label": "merry"}\n{"text": "b", "label": "angry"}', "line 2: the label is 'angry'"),
-        ("a.jsonl", '{"text": "a", "label": 3}', "numbers 0 to 2"),
+        ("a.jsonl", '{"text": "a", "label": 3}', "numbers from 0 to 2"),
         ("a.jsonl", '{"text": "a", "label": true}', "the label is True"),
         ("a.jsonl", '{"text": "a"}', "line 1 needs the keys text and label"),
         ("a.jsonl", '{"text": "", "label": 0}', "text must be a text"),
         ("a.jsonl", "{text", "line 1 is not valid JSON"),
         ("a.csv", "a,b\nc,d", "line 1: the header needs the columns text and label"),
-        ("a.csv", "text,label\nonly", "line 2 has not as many columns"),
-        ("a.csv", "text,label\na, b,merry", "line 2 has not as many columns"),
+        ("a.csv", "text,label\nonly", "line 2 does not have as many columns"),
+        ("a.csv", "text,label\na, b,merry", "line 2 does not have as many columns"),
         ("a.csv", "text,label\n", "There are no examples"),
     ],
 )
@@ -488,7 +488,7 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path, facts, name, content, s
 @every_model
 def test_the_bundled_questions_are_refused_before_any_work(session, recipe_for, family):
     recipe = recipe_for(family, evaluation={"questions": "bundled"})
-    with pytest.raises(BadInput, match=r"evaluation\.questions must name a JSONL file"):
+    with pytest.raises(BadInput, match=r"evaluation\.questions must be a JSONL file"):
         session.run(recipe, run_id="x", stage="draft", report=quiet, cancelled=lambda: False)
 
 
