@@ -186,7 +186,7 @@ def test_more_dampening_is_tried_and_told():
     broken = InputStatistics(4, torch.zeros(4), torch.ones(4), H).heard_by(said.append, ("layers.7.q",))
     factor = broken.factor(0.01)
     assert torch.isfinite(factor).all()
-    assert [str(text) for text in said] == ["layers.7.q: the statistics of its input needed 10 times the dampening."]
+    assert [str(text) for text in said] == ["layers.7.q: its Hessian needed 10 times the dampening."]
     hopeless = InputStatistics(4, torch.zeros(4), torch.ones(4), -torch.eye(4), norms=torch.ones(4))
     with pytest.raises(Unfactorable):
         hopeless.factor(0.01)
