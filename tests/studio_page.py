@@ -125,6 +125,10 @@ class StudioPage:
         """The line below the verdict says this text of dashboard/texts."""
         expect(self.status).to_contain_text(EN(key, **values), timeout=PATIENCE)
 
+    def expect_work(self, name: str) -> None:
+        """The line below the verdict says what is done while that stage, method or metric works."""
+        expect(self.status).to_contain_text(EN.stage(name), timeout=PATIENCE)
+
     def chart(self, name: str) -> Locator:
         """The drawing, once there is one."""
         return keyed(self.page, f"chart_{name}").locator("svg.main-svg").first

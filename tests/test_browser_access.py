@@ -14,6 +14,9 @@ from tests.test_dashboard_pages import record
 
 PAGES = ("studio", "explore", "layers", "compare", "history", "models", "present")
 GRAVE = ("serious", "critical")
+# What fades in has not its colour yet. What turns for ever, as a sign of waiting, is not waited for.
+_ARRIVED = """() => Promise.allSettled(document.getAnimations()
+    .filter((one) => one.effect.getComputedTiming().endTime !== Infinity).map((one) => one.finished))"""
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +45,4 @@ def test_axe_finds_no_grave_fault(url: str, browser: Browser, name: str, scheme:
 def _wait_until_drawn(page: Page) -> None:
     page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for(timeout=PATIENCE)
     settle(page)
+    page.evaluate(_ARRIVED)

@@ -92,7 +92,7 @@ def test_a_grid_is_launched_and_drawn_while_it_is_measured(studio: StudioPage, d
 def test_a_click_chooses_a_point_that_a_reload_keeps_and_the_studio_opens(explore: StudioPage) -> None:
     click_mark(explore, "pareto", 0)
     place = explore.param("point", r"\d")
-    bits = EN("step.quantize_rtn", bits=2 + int(place))
+    bits = EN.phrase("quantize_rtn", {"bits": 2 + int(place)})
     expect(keyed(explore.page, "point")).to_contain_text(bits)
     explore.page.reload()
     expect(keyed(explore.page, "point")).to_contain_text(bits, timeout=PATIENCE)

@@ -105,7 +105,7 @@ def test_a_place_that_is_taken_is_said_beside_the_button(
     taken.mkdir(parents=True)
     (taken / "thesis.txt").write_text("mine")
     studio.button("export_write.transformers").click()
-    expect(line(studio, "transformers").get_by_role("alert")).to_contain_text("is there already and is no export")
+    expect(line(studio, "transformers").get_by_role("alert")).to_contain_text("exists already and is not an export")
     assert [file.name for file in taken.iterdir()] == ["thesis.txt"]
     (taken / "thesis.txt").unlink()
     studio.button("export_write.transformers").click()

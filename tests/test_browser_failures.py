@@ -19,7 +19,7 @@ LONG = "distill_logits,steps=5000,batch=1;calibration,sequence_length=32" + SMAL
 @pytest.mark.parametrize(
     ("victim", "reason"),
     [
-        ("child", "The process that did the work was killed by the system"),
+        ("child", "The process doing the work was killed by the system"),
         ("worker", "The worker was killed or crashed while this job ran"),
     ],
 )
@@ -28,7 +28,7 @@ def test_a_killed_process_fails_its_job_and_the_next_one_works(
 ) -> None:
     studio.open(LONG, live="off")
     studio.button("compress").click()
-    studio.expect_status("stage.distill_logits")
+    studio.expect_work("distill_logits")
     job = int(studio.param("job"))
     killed: psutil.Process = getattr(dashboard, victim)
     killed.kill()

@@ -82,7 +82,7 @@ def test_a_model_that_was_not_measured_is_measured_from_here(studio: StudioPage,
         expect(studio.button("stop_sensitivity")).to_be_visible(timeout=PATIENCE)
         studio.button("stop_sensitivity").click()
     expect(studio.button("measure_sensitivity")).to_be_visible(timeout=PATIENCE)
-    jobs = dashboard.workspace.jobs
+    jobs = dashboard.workspace.jobs.open
     eventually(lambda: not any(job.kind == "sensitivity" for job in jobs()), dashboard.log)
 
 

@@ -15,14 +15,13 @@ from tests.studio_page import CARDS, EN, PATIENCE, StudioPage, cell, keyed, visi
 
 SMALL = ";evaluation,max_tokens=2048,max_questions=20;speed,repeats=2,new_tokens=8"
 LONG = "distill_logits,steps=5000,batch=1;calibration,sequence_length=32" + SMALL  # minutes: someone must stop it
-LEARNING = "stage.distill_logits"
 
 
 def start_long_job(studio: StudioPage) -> int:
     """Its number, once the student learns."""
     studio.open(LONG, live="off")
     studio.button("compress").click()
-    studio.expect_status(LEARNING)
+    studio.expect_work("distill_logits")
     return int(studio.param("job"))
 
 
@@ -47,7 +46,7 @@ def test_a_reload_in_mid_job_brings_the_same_view_and_the_job_goes_on(studio: St
     before = dashboard.workspace.jobs.find(job)
     studio.page.reload()
     studio.wait_until_drawn()
-    studio.expect_status(LEARNING)
+    studio.expect_work("distill_logits")
     learns(studio)
     expect(keyed(studio.page, "step.distill.steps")).to_have_count(1)
     after = dashboard.workspace.jobs.find(job)
@@ -66,7 +65,7 @@ def test_one_visitors_slider_never_stops_anothers_job(
         other.slider("quantize.bits").press("ArrowLeft")
         expect(other.page).to_have_url(re.compile("bits%3D7"))
         other.expect_status("job.queued", before=1)
-        studio.expect_status(LEARNING)
+        studio.expect_work("distill_logits")
         assert dashboard.workspace.jobs.find(job).state == "running"
         studio.button("stop").click()
         studio.expect_status("job.cancelled")
@@ -123,7 +122,7 @@ def finished_run(dashboard: Dashboard) -> str:
 
 def row(studio: StudioPage) -> Locator:
     """Of the one run there is."""
-    return cell(keyed(studio.page, "runs"), EN("step.quantize_rtn", bits=3))
+    return cell(keyed(studio.page, "runs"), EN.phrase("quantize_rtn", {"bits": 3}))
 
 
 def test_the_history_shows_a_run_and_opens_it_in_the_studio(studio: StudioPage, finished_run: str) -> None:
@@ -133,7 +132,7 @@ def test_the_history_shows_a_run_and_opens_it_in_the_studio(studio: StudioPage, 
     keyed(studio.page, "runs").get_by_test_id("stDataFrame").click(position={"x": 12, "y": 52})  # the row's mark
     details = keyed(studio.page, "details")
     expect(details).to_contain_text(finished_run)
-    expect(cell(details, EN("metric.perplexity"))).to_be_attached()
+    expect(cell(details, EN.measurement("perplexity"))).to_be_attached()
     studio.button("open_run").click()
     for card in CARDS:
         studio.expect_stage(card, "final")
@@ -166,7 +165,8 @@ def test_every_word_is_chinese_after_a_click(studio: StudioPage) -> None:
     expect(studio.button("compress")).to_have_text(zh("compress"))
     expect(studio.sentence).to_have_text(re.compile("[一-鿿]"))
     texts = studio.page.locator(".stApp").inner_text()
-    left = [text for key, text in EN.texts.items() if " " in text and text in texts and zh(key) != text]
+    english = {key: text for key, (text, *_) in EN.catalogue.templates.items() if " " in text}
+    left = [text for key, text in english.items() if text in texts and zh(key) != text]
     assert not left, f"English was left: {left}"
 
 
