@@ -298,7 +298,7 @@ def test_a_run_says_in_what_it_was_timed_beside_what(session, tiny_recipe):
     assert str(plain.runtime) == "torch, dense float32" and plain.value > 0
     held = record.find("runtime_weight_bytes")
     assert 0 < held.value < record.find("runtime_weight_bytes", "baseline").value and held.runtime == decode.runtime
-    assert any("timed in onnxruntime: asked for" in str(notice) for notice in record.notices)
+    assert any("timed in onnxruntime: as requested" in str(notice) for notice in record.notices)
     found = record.find("runtime_divergence")
     assert 0 < found.value < 0.05 and found.samples == 4 * 17 and "quality was measured in torch" in str(found.note)
 
