@@ -40,7 +40,7 @@ class Broken:
 
 
 class Registry(Mapping[str, T]):
-    """What one group holds, by name, in the order in which people see it: by `shelf`, `place`, then name.
+    """What one group holds, by name, in the order in which people see it: by `rank`, `place`, then name.
 
     It is loaded when it is first asked for. `check` gives back what may be used, and raises TypeError or ValueError for
     what may not; `ours` stand before all others without being entry points, and nothing may have a name that is
@@ -54,9 +54,9 @@ class Registry(Mapping[str, T]):
         *,
         ours: Iterable[T] = (),
         taken: Callable[[], Iterable[str]] = tuple,
-        shelf: Callable[[T], int] = lambda thing: 0,
+        rank: Callable[[T], int] = lambda thing: 0,
     ) -> None:
-        self._group, self._check, self._ours, self._taken, self._shelf = group, check, tuple(ours), taken, shelf
+        self._group, self._check, self._ours, self._taken, self._rank = group, check, tuple(ours), taken, rank
 
     def __getitem__(self, name: str) -> T:
         return self._loaded[0][name]
@@ -85,7 +85,7 @@ class Registry(Mapping[str, T]):
                     raise
                 broken.append(Broken(self._group, point.name, _package(point), _reason(error)))
                 logging.getLogger(OURS).warning("%s", broken[-1])
-        in_order = sorted(found.values(), key=lambda thing: (self._shelf(thing), _place(thing), _name(thing)))
+        in_order = sorted(found.values(), key=lambda thing: (self._rank(thing), _place(thing), _name(thing)))
         return ours | {_name(thing): thing for thing in in_order}, tuple(broken)
 
     def _load(self, point: EntryPoint, taken: Container[str]) -> T:

@@ -12,10 +12,10 @@ from compresslab.files.paths import run_folder
 from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import file_bytes
-from compresslab.oneline import save
 from compresslab.planning.estimate import estimate
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.plan import make_plan
+from compresslab.workspace.oneline import save
 
 from tests.tiny_models import DISTINCT, FAMILIES
 

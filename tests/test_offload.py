@@ -14,8 +14,8 @@ from compresslab.errors import BadInput
 from compresslab.files.paths import home, run_folder
 from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
-from compresslab.oneline import generate, save
 from compresslab.recipes.plan import OFFLOAD, make_plan, memory_need, offloaded_need
+from compresslab.workspace.oneline import generate, save
 
 from tests.tiny_models import FAMILIES
 
@@ -135,11 +135,11 @@ def test_it_writes_the_same_text(offload, compress):
     assert len(written) == 1
 
 
-# -- the shelf -----------------------------------------------------------------------------------
+# -- on disk -------------------------------------------------------------------------------------
 
 
-def test_a_shelf_gives_back_what_was_put_in():
-    shelf = OnDisk({}, torch.device("cpu"))
+def test_a_mapping_on_disk_gives_back_what_was_put_in():
+    kept = OnDisk({}, torch.device("cpu"))
     quantized = [round_to_nearest(torch.randn(4, 10), Affine(3, 4, symmetric)) for symmetric in (True, False)]
     values = {
         "half": torch.randn(3, 4).half(),
@@ -147,21 +147,21 @@ def test_a_shelf_gives_back_what_was_put_in():
         "sym": quantized[0],
         "asym": quantized[1],
     }
-    shelf.update(values)
-    assert list(shelf) == list(values)
+    kept.update(values)
+    assert list(kept) == list(values)
     for name, value in values.items():
         if isinstance(value, QuantizedWeight):
-            assert torch.equal(shelf[name].dequantize(), value.dequantize())
-            assert shelf[name].grid == value.grid
+            assert torch.equal(kept[name].dequantize(), value.dequantize())
+            assert kept[name].grid == value.grid
         else:
-            assert torch.equal(shelf[name], value)
+            assert torch.equal(kept[name], value)
 
 
 def test_files_go_when_nobody_needs_them():
-    shelf = OnDisk({}, torch.device("cpu"))
-    shelf["one"] = torch.ones(3)
-    twin = shelf.copy()
-    shelf["one"] = torch.zeros(3)
+    kept = OnDisk({}, torch.device("cpu"))
+    kept["one"] = torch.ones(3)
+    twin = kept.copy()
+    kept["one"] = torch.zeros(3)
     (folder,) = (home() / "spilled").iterdir()
     assert len(list(folder.iterdir())) == 2
     assert torch.equal(twin["one"], torch.ones(3))

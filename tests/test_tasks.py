@@ -19,12 +19,12 @@ from compresslab.engine.session import Session
 from compresslab.errors import BadInput
 from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import file_bytes
-from compresslab.oneline import generate, save
 from compresslab.planning.estimate import estimate
 from compresslab.recipes.generation_request import Decoding
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.plan import make_plan
 from compresslab.recipes.recipe import Recipe
+from compresslab.workspace.oneline import generate, save
 
 from tests.tiny_models import OTHER_TASKS, stories, write_checkpoint
 

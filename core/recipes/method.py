@@ -85,5 +85,5 @@ def _usable(thing: Any) -> type[Method]:
 
 
 METHODS: Registry[type[Method]] = Registry(
-    "compresslab.methods", _usable, shelf=lambda method: get_args(Kind).index(method.kind)
+    "compresslab.methods", _usable, rank=lambda method: get_args(Kind).index(method.kind)
 )

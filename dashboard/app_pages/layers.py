@@ -1,4 +1,4 @@
-"""Layers: what a recipe makes of every part of the model, what each part can bear, and exceptions for it."""
+"""Layers: what a recipe makes of every part of the model, how sensitive each part is, and exceptions for it."""
 
 from __future__ import annotations
 

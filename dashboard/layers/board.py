@@ -1,4 +1,4 @@
-"""The maps of a recipe: bits and zeros of every matrix, what each layer can bear, and where the bytes are."""
+"""The maps of a recipe: bits and zeros of every matrix, how sensitive each layer is, and where the bytes are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each part of the model can bear, as a map; a click on it offers that part a setting of its own."""
+"""How sensitive each part of the model is, as a map; a click on it offers that part a setting of its own."""
 
 from __future__ import annotations
 

@@ -27,7 +27,10 @@ from torch import Tensor, nn
 
 @dataclass
 class OffloadedModel(CompressedModel):
-    """Weights and masks are on a shelf. A step that changes shapes or trains is not for it: the plan refuses that."""
+    """Weights and masks are read from disk when they are needed.
+
+    A step that changes shapes or trains is not for it: the plan refuses that.
+    """
 
     stored: OnDisk[Tensor | QuantizedWeight]
     masks: OnDisk[Tensor]
