@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -103,15 +104,19 @@ class _Handler(BaseHTTPRequestHandler):
         if not file.is_file():
             return self._json({"error": "Entry not found"}, status=404, code="EntryNotFound")
         whole = file.read_bytes()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(whole)))
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")  # a reader that waited too long goes on
+        start = int(asked[1]) if asked else 0
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(whole) - start))
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
         self.send_header("ETag", f'"{hashlib.sha256(whole).hexdigest()}"')
         self.send_header("X-Repo-Commit", COMMIT)
         self.end_headers()
         if body:
-            half = len(whole) // 2
+            half = max(start, len(whole) // 2)
             with suppress(OSError):  # who asked has gone away
-                self.wfile.write(whole[:half])
+                self.wfile.write(whole[start:half])
                 self.server.halfway(file.name)
                 self.wfile.write(whole[half:])
         return None

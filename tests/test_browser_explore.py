@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.dashboard_server import Dashboard, slowed
 from tests.patience import eventually
-from tests.studio_page import EN, PATIENCE, StudioPage, keyed, visitor
+from tests.studio_page import EN, PATIENCE, StudioPage, keyed, settle, visitor
 
 SMALL = ";evaluation,max_tokens=1024,max_questions=10;calibration,samples=8,sequence_length=64"
 SETTINGS = ("evaluation.max_tokens=1024", "evaluation.max_questions=10", "calibration.samples=8")
@@ -59,6 +59,7 @@ def marks(page: Page, name: str) -> Locator:
 def click_mark(studio: StudioPage, name: str, number: int) -> None:
     """As a hand does: plotly hears a click only where it has seen the pointer come."""
     expect(marks(studio.page, name).nth(number)).to_be_attached(timeout=PATIENCE)
+    settle(studio.page)
     marks(studio.page, name).nth(number).scroll_into_view_if_needed()
     box = marks(studio.page, name).nth(number).bounding_box()
     assert box is not None

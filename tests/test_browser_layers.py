@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard_server import Dashboard, slowed
 from tests.patience import eventually
-from tests.studio_page import EN, PATIENCE, StudioPage, keyed
+from tests.studio_page import EN, PATIENCE, StudioPage, keyed, settle
 from tests.test_dashboard_sizes import save_table
 
 FEW = ";calibration,samples=8,sequence_length=64"
@@ -29,7 +29,8 @@ def told(page: Page, chart: str) -> Locator:
 
 
 def click_cell(page: Page, across: float, down: float, chart: str = "chart_map") -> None:
-    """As a hand does, at these shares of the map."""
+    """As a hand does, at these shares of the map, once nothing moves any more."""
+    settle(page)
     box = keyed(page, chart).locator(".nsewdrag").first.bounding_box()
     assert box is not None
     x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]

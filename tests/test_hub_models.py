@@ -15,7 +15,7 @@ from compresslab.models.facts import read_facts
 from huggingface_hub import constants
 
 from tests.local_hub import LocalHub, local_hub
-from tests.patience import eventually
+from tests.patience import PATIENCE, eventually
 
 NAME = "someone/storyteller"
 
@@ -30,6 +30,7 @@ class Disk(NamedTuple):
 def hub(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 2**18)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", PATIENCE)  # where it reads again, bytes count twice
     with local_hub({NAME: BUNDLED_MODEL}) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         yield hub
