@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Locator, expect
 from tests.dashboard_server import Dashboard
 from tests.patience import eventually
 from tests.studio_page import CARDS, EN, PATIENCE, StudioPage, cell, keyed, visitor
+from tests.test_dashboard_pages import left_in_english
 
 SMALL = ";evaluation,max_tokens=2048,max_questions=20;speed,repeats=2,new_tokens=8"
 LONG = "distill_logits,steps=5000,batch=1;calibration,sequence_length=32" + SMALL  # minutes: someone must stop it
@@ -165,8 +166,7 @@ def test_every_word_is_chinese_after_a_click(studio: StudioPage) -> None:
     expect(studio.button("compress")).to_have_text(zh("compress"))
     expect(studio.sentence).to_have_text(re.compile("[一-鿿]"))
     texts = studio.page.locator(".stApp").inner_text()
-    english = {key: text for key, (text, *_) in EN.catalogue.templates.items() if " " in text}
-    left = [text for key, text in english.items() if text in texts and zh(key) != text]
+    left = left_in_english(texts, zh)
     assert not left, f"English was left: {left}"
 
 

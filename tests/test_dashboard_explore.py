@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.explore_scenes import EVIL, GPTQ, record
 from tests.patience import PATIENCE
-from tests.test_dashboard_pages import healthy, param, said, visible
+from tests.test_dashboard_pages import healthy, left_in_english, param, said, visible
 from tests.test_dashboard_sizes import save_table
 
 EN = words_of("en")
@@ -251,12 +251,7 @@ def test_the_page_is_chinese_to_the_last_word(workspace: Workspace) -> None:
     finish(workspace)
     app = explore(lang="zh")
     assert "共 2 个点" in everything(app)
-    left = [
-        text
-        for key, (text, *_) in EN.catalogue.templates.items()
-        if key.startswith("explore.") and " " in text and text in everything(app)
-    ]
-    assert not left
+    assert not left_in_english(everything(app), words_of("zh"))
 
 
 def test_what_is_looked_at_survives_the_address_bar() -> None:

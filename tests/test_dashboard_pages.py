@@ -14,7 +14,7 @@ from compresslab.records.events import Draft, Loss, Notice, PaneDone, PaneStarte
 from compresslab.records.results import Hardware, Measurement, RunRecord
 from compresslab.workspace import Workspace
 from compresslab_dashboard.session.job_view import JobView
-from compresslab_dashboard.texts import words_of
+from compresslab_dashboard.texts import Words, words_of
 from streamlit.testing.v1 import AppTest
 
 from tests.patience import PATIENCE
@@ -92,6 +92,16 @@ def param(app: AppTest, name: str) -> str:
     """Of the URL: a list where the test wrote it, a text where the page did."""
     value = app.query_params[name]
     return value[0] if isinstance(value, list) else value
+
+
+def left_in_english(shown: str, words: Words) -> list[str]:
+    """English texts of more than a word, in each of their forms, that another language has a text for."""
+    return [
+        form
+        for key, forms in words.english.templates.items()
+        for form in forms
+        if " " in form and form in shown and words(key) != form
+    ]
 
 
 def said(app: AppTest) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from compresslab.messages import Message
+from compresslab.messages import ENGLISH_BESIDE, Message
 from compresslab.planning.estimate import Estimate
 from compresslab.profiles.sensitivity_table import SensitivityTable
 from compresslab.profiles.statistics_files import StatisticsEntry
@@ -38,7 +38,7 @@ def print_json(data: Any) -> None:
 
 def _with_english(data: Any) -> Any:
     if isinstance(data, Message):
-        return data.to_json() | {"text": str(data)}
+        return data.to_json() | {ENGLISH_BESIDE: str(data)}
     if isinstance(data, dict):
         if data.keys() == {"code", "values"}:
             return _with_english(Message.from_json(data))
