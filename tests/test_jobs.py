@@ -1,4 +1,4 @@
-"""The life of a job outside its worker."""
+"""The life of a job outside its worker; the clock that decides whether a worker is gone is the test's."""
 
 import os
 import socket
@@ -8,10 +8,12 @@ import pytest
 from compresslab.files.paths import run_folder, store_url
 from compresslab.recipes.generation_request import GenerateRequest, Pane
 from compresslab.recipes.recipe import Recipe
-from compresslab.store import Store
+from compresslab.store import STALE_SECONDS, Store
+from compresslab.store.database import BUSY_SECONDS
 from compresslab.store.tables import WORKERS
-from compresslab.work import jobs
+from compresslab.work import jobs, processes
 from compresslab.work.jobs import GenerateJob, RunJob, WarmJob
+from compresslab.work.reaper import SURE_SECONDS, Reaper, Watch, process_died
 from pydantic import ValidationError
 from sqlalchemy import update
 
@@ -27,8 +29,37 @@ def run(run_id="r1", stage="final"):
     return RunJob(recipe=Recipe().assign("quantize_rtn.bits=3").to_dict(), stage=stage, run_id=run_id)
 
 
-def beat(store, worker_id="w", *, host=None, pid=None, age=0.0):
-    store.beat(worker_id, host=host or socket.gethostname(), pid=pid or os.getpid(), device="cpu", state="busy")
+class Clock:
+    """The monotonic clock of whoever watches."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Watcher:
+    """A reaper that looks every two seconds."""
+
+    def __init__(self, store, own=""):
+        self.clock = Clock()
+        self.reaper = Reaper(store, own, self.clock)
+
+    def look_for(self, seconds, meanwhile=lambda: None):
+        """Everybody that it reaped within that time."""
+        reaped = self.reaper.look()
+        for _ in range(int(seconds / 2.0)):
+            self.clock.now += 2.0
+            meanwhile()
+            reaped += self.reaper.look()
+        return reaped
+
+
+def beat(store, worker_id="w", *, host=None, pid=None, age=0.0, process=None):
+    pid = pid or os.getpid()
+    process = processes.identity(pid) if process is None else process
+    store.beat(worker_id, host=host or socket.gethostname(), pid=pid, process=process, device="cpu", state="busy")
     with store.database.write() as connection:
         mine = update(WORKERS).where(WORKERS.c.worker_id == worker_id)
         connection.execute(mine.values(heartbeat=WORKERS.c.heartbeat - age))
@@ -59,32 +90,53 @@ def test_whoever_waits_in_front_of_the_screen_goes_first(store):
     assert [store.claim("w").id for _ in range(4)] == [texts, live, draft, final]
 
 
-def test_jobs_of_a_living_worker_are_left_alone(store):
-    beat(store)
+def claimed(store):
     job = jobs.submit(store, run())
-    store.claim("w")
-    assert jobs.reap(store) == []
+    assert store.claim("w").id == job
+    return job
+
+
+def test_jobs_of_a_living_worker_are_left_alone(store):
+    job = claimed(store)
+    assert Watcher(store).look_for(10 * STALE_SECONDS, meanwhile=lambda: beat(store)) == []
     assert store.job(job).state == "running"
 
 
 @pytest.mark.parametrize(
-    ("sign_of_life", "said"),
+    ("sign_of_life", "seconds", "said"),
     [
         (
             lambda store: beat(store, host="elsewhere", age=60),
+            SURE_SECONDS + 2,
             "The worker on elsewhere has not been heard from for 60",
         ),
-        (lambda store: beat(store, pid=dead_pid(), age=4), "The worker was killed or crashed while this job ran"),
-        (lambda store: None, "The worker that ran the job is gone"),
+        (
+            lambda store: beat(store, host="elsewhere", age=-600),
+            SURE_SECONDS + 2,
+            "The worker on elsewhere has not been heard from for",
+        ),
+        (
+            lambda store: beat(store),
+            STALE_SECONDS + 2,
+            f"The worker on {socket.gethostname()} has not been heard from for {STALE_SECONDS:.0f}",
+        ),
+        (lambda store: beat(store, pid=dead_pid()), 0, "The worker was killed or crashed while this job ran"),
+        (lambda store: beat(store, pid=dead_pid(), age=-600), 0, "The worker was killed or crashed"),
+        (
+            lambda store: beat(store, process=processes.identity(os.getpid()) + "0"),
+            0,
+            "The worker was killed or crashed while this job ran",
+        ),
+        (lambda store: None, SURE_SECONDS + 2, "The worker that ran the job is gone"),
     ],
-    ids=["silent", "dead", "unknown"],
+    ids=["silent", "from the future", "frozen", "dead", "dead in the future", "another of its number", "unknown"],
 )
-def test_jobs_of_a_worker_that_is_gone_are_failed_with_the_reason(store, sign_of_life, said):
+def test_jobs_of_a_worker_that_is_gone_are_failed_with_the_reason(store, sign_of_life, seconds, said):
     sign_of_life(store)
     job, waiting = jobs.submit(store, run("half")), jobs.submit(store, run("r2"))
     store.claim("w")
     run_folder("half").with_name("half.part").mkdir(parents=True)
-    assert jobs.reap(store) == [job]
+    assert Watcher(store).look_for(seconds) == [job]
     assert store.job(job).state == "failed"
     assert str(store.job(job).error).startswith(said)
     assert str(store.job(job).error).endswith("; submit it again.")
@@ -93,17 +145,71 @@ def test_jobs_of_a_worker_that_is_gone_are_failed_with_the_reason(store, sign_of
     assert list(run_folder("half").parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("where", [{"host": "elsewhere", "pid": 2**22 + 1, "age": 4}, {"age": 4}])
-def test_a_worker_elsewhere_or_a_slow_one_is_given_time(store, where):
+@pytest.mark.parametrize("where", [{"host": "elsewhere", "pid": 2**22 + 1}, {}])
+def test_a_worker_that_waits_for_the_store_is_given_time(store, where):
+    assert STALE_SECONDS >= 3 * BUSY_SECONDS
     beat(store, **where)
-    jobs.submit(store, run())
-    store.claim("w")
-    assert jobs.reap(store) == []
+    claimed(store)
+    assert Watcher(store).look_for(STALE_SECONDS - 4) == []
+
+
+@pytest.mark.parametrize("step", [60.0, -3600.0], ids=["forward", "back"])
+@pytest.mark.parametrize("host", [None, "elsewhere"])
+def test_a_step_of_the_wall_clock_costs_nobody_a_job(store, step, host):
+    """To whoever looks after it every heartbeat is old, or in the future, until the worker beats again."""
+    job, watcher = claimed(store), Watcher(store)
+    for _ in range(10):
+        beat(store, host=host, age=step)
+        assert watcher.look_for(2) == []
+        beat(store, host=host)
+        assert watcher.look_for(2) == []
+    assert store.job(job).state == "running"
+
+
+def test_nobody_reaps_himself(store):
+    beat(store, age=3600)
+    claimed(store)
+    assert Watcher(store, own="w").look_for(10 * STALE_SECONDS) == []
+
+
+def test_who_was_frozen_has_seen_nothing_meanwhile():
+    clock = Clock()
+    watch = Watch(clock)
+    assert watch.look([("w", 1.0)]) == {"w": 0.0}
+    clock.now += 3600
+    assert watch.look([("w", 1.0)])["w"] < SURE_SECONDS
+    assert watch.look([("w", 2.0)]) == {"w": 0.0}
+
+
+def test_a_process_is_not_taken_for_a_later_one_of_its_number():
+    own = processes.identity(os.getpid())
+    assert own and own == processes.identity(os.getpid())
+    assert processes.lives(os.getpid(), own, socket.gethostname()) is True
+    assert processes.lives(os.getpid(), own + "0", socket.gethostname()) is False
+    assert processes.lives(os.getpid(), own, "elsewhere") is None
+    assert processes.lives(os.getpid(), "another boot/1", socket.gethostname()) is None
+
+
+def test_a_dead_process_that_nobody_has_buried_does_not_live():
+    process = subprocess.Popen(["true"])
+    known_as = processes.identity(os.getpid()).rpartition("/")[0] + "/1"
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert processes.lives(process.pid, known_as, socket.gethostname()) is False
+    process.wait()
+
+
+def test_who_saw_a_worker_die_need_not_wait(store):
+    gone = dead_pid()
+    beat(store, pid=gone)
+    job = claimed(store)
+    process_died(store, os.getpid())
+    assert store.job(job).state == "running"
+    process_died(store, gone)
+    assert store.job(job).state == "failed"
 
 
 def test_a_cancelled_job_of_a_worker_that_is_gone_is_cancelled(store):
-    job = jobs.submit(store, run())
-    store.claim("w")
+    job = claimed(store)
     store.request_cancel(job)
-    jobs.reap(store)
+    Watcher(store).look_for(SURE_SECONDS + 2)
     assert (store.job(job).state, str(store.job(job).error)) == ("cancelled", "Stopped on request.")

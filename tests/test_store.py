@@ -133,6 +133,26 @@ def test_cancelling(store):
     assert store.claim("w") is None
 
 
+def test_a_job_that_was_not_begun_waits_again_where_it_stood(store):
+    job, later = create(store), create(store)
+    store.claim("w")
+    store.put_back(job, "another")
+    assert states(store, job) == ["running"]
+    store.put_back(job, "w")
+    assert (store.job(job).state, store.job(job).worker_id, store.job(job).started) == ("queued", None, None)
+    assert [store.claim("w").id for _ in range(2)] == [job, later]
+
+
+def test_a_job_that_was_asked_to_stop_is_not_put_back(store):
+    job = create(store)
+    store.claim("w")
+    store.request_cancel(job, plain("Enough."))
+    store.put_back(job, "w")
+    row = store.job(job)
+    assert (row.state, row.error, row.over) == ("cancelled", plain("Enough."), True)
+    assert store.claim("w") is None
+
+
 def test_unknown_jobs_are_refused(store):
     for ask in (store.job, store.request_cancel, store.queue_place):
         with pytest.raises(BadInput, match="no job 77"):
@@ -293,10 +313,11 @@ def test_a_worker_is_alive_while_it_beats(store):
     (worker,) = store.workers()
     assert (worker.worker_id, worker.host, worker.device, worker.state) == ("w1", "here", "cpu", "idle")
     assert worker.age < 5
-    with store.database.write() as connection:
-        connection.execute(update(WORKERS).values(heartbeat=WORKERS.c.heartbeat - 60))
-    assert store.workers() == []
-    assert [worker.alive for worker in store.workers(stale=True)] == [False]
+    for wrong in (-60, 120):  # seconds; what lies in the future is no sign of life either
+        with store.database.write() as connection:
+            connection.execute(update(WORKERS).values(heartbeat=WORKERS.c.heartbeat + wrong))
+        assert store.workers() == []
+        assert [worker.alive for worker in store.workers(stale=True)] == [False]
     store.forget_worker("w1")
     assert store.workers(stale=True) == []
 

@@ -17,6 +17,7 @@ from compresslab.store import Store
 from compresslab.store.tables import JOBS
 from compresslab.work import jobs
 from compresslab.work.jobs import RunJob
+from compresslab.work.reaper import SURE_SECONDS, Reaper
 from compresslab.work.sweeps import Sweeps
 from compresslab.work.worker import Worker
 from compresslab.workspace import Workspace
@@ -221,16 +222,24 @@ def test_a_failed_point_says_why_and_can_be_tried_again(store: Store, sweeps: Sw
     assert sweeps.resume(sweep_id) == 1 and states(sweeps, sweep_id) == ["queued"]
 
 
+def reap(store: Store) -> None:
+    """Watched for as long as it takes to be sure."""
+    seconds = iter(range(100))
+    reaper = Reaper(store, clock=lambda: float(next(seconds)))
+    for _ in range(int(SURE_SECONDS) + 1):
+        reaper.look()
+
+
 def test_a_point_whose_worker_went_away_is_put_back_but_not_for_ever(store: Store, sweeps: Sweeps) -> None:
     sweep_id = sweeps.submit(Sweep.over(FOUR_BITS, ["quantize_rtn.bits=2"]), owner="me")
     for _ in range(jobs.MOST_PUT_BACK):
         lost = store.claim("gone")  # a worker that never said a word
-        jobs.reap(store)
+        reap(store)
         assert store.job(lost.id).state == "failed"
         assert states(sweeps, sweep_id) == ["queued"]
         assert store.job(sweeps.points(sweep_id)[0].job_id).payload["run_id"] != lost.run_id
     store.claim("gone")
-    jobs.reap(store)
+    reap(store)
     assert states(sweeps, sweep_id) == ["failed"]
     assert sweeps.resume(sweep_id) == 1  # who asks for it gets it
 
@@ -239,7 +248,7 @@ def test_a_point_that_was_stopped_is_not_put_back(store: Store, sweeps: Sweeps) 
     sweep_id = sweeps.submit(Sweep.over(FOUR_BITS, ["quantize_rtn.bits=2"]))
     store.claim("gone")
     sweeps.stop(sweep_id)
-    jobs.reap(store)
+    reap(store)
     assert states(sweeps, sweep_id) == ["stopped"]
 
 

@@ -45,8 +45,9 @@ def start(store):
     """Starts workers in threads of this process and ends them after the test."""
     running = []
 
-    def begin(command=COMMAND, **limits):
+    def begin(command=COMMAND, before=lambda worker: None, **limits):
         worker = Worker(Store(store_url()), command, replace(Limits(after_cancel=1.0), **limits))
+        before(worker)
         thread = threading.Thread(target=worker.run)
         thread.start()
         running.append((worker, thread))
@@ -70,6 +71,10 @@ def ended(store, job_id):
 
 def reported(store, job_id):
     return [event for _, event in store.events(job_id)]
+
+
+def writing(prompt):
+    return GenerateRequest(prompt=prompt, panes=(Pane(label="baseline", source="baseline"),))
 
 
 def child_of(worker):
@@ -179,6 +184,75 @@ def test_a_hanging_child_is_killed(store, start, behaviour, limits, said):
     assert ended(store, next_one).state == "done"
 
 
+def test_a_child_that_does_not_read_does_not_stop_its_worker(store, start):
+    """A pipe holds 64 KiB. The heart beats on, and the job can be stopped."""
+    worker = start()
+    pid = child_of(worker)
+    os.kill(pid, signal.SIGSTOP)
+    wait(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    job = jobs.submit(store, GenerateJob(request=writing("a" * 1_000_000)))
+    wait(lambda: store.job(job).state == "running")
+    before = [row.heartbeat for row in store.workers(stale=True)]
+    wait(lambda: [row.heartbeat for row in store.workers(stale=True)] != before)
+    store.request_cancel(job)
+    assert str(ended(store, job).error) == "Stopped on request."
+    assert not psutil.pid_exists(pid)
+    assert ended(store, submit(store, "quick")).state == "done"
+
+
+def test_a_worker_whose_child_does_not_read_ends_when_it_is_told_to(store):
+    worker = process(store)
+    (child,) = psutil.Process(worker.pid).children()
+    child.suspend()
+    job = jobs.submit(store, GenerateJob(request=writing("a" * 1_000_000)))
+    wait(lambda: store.job(job).state == "running")
+    worker.terminate()
+    assert worker.wait(PATIENCE) == 0
+    assert store.job(job).state == "queued"  # it had not begun: the next worker does it
+    assert not psutil.pid_exists(child.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=["frozen", "dead"])
+def test_a_job_that_no_child_had_begun_is_done_by_the_next_one(store, start, number):
+    worker = start()
+    first = child_of(worker)
+    os.kill(first, number)
+    worker._limits = replace(Limits(), without_beat=2.0)
+    job = submit(store, "quick")
+    wait(lambda: worker._child is not None and worker._child.pid != first)
+    worker._limits = Limits()  # the next child may take longer to start than that
+    assert ended(store, job).state == "done"
+
+
+def test_a_child_that_froze_while_it_had_nothing_to_do_costs_no_job(store, start):
+    worker = start()
+    child = psutil.Process(child_of(worker))
+    child.suspend()
+    worker._limits = replace(Limits(), without_beat=0.5)
+    wait(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    worker._limits = Limits()
+    job = submit(store, "quick")
+    assert ended(store, job).state == "done"
+
+
+def test_a_job_that_kills_every_child_before_it_begins_fails_in_the_end(store, start):
+    worker = start((sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
+    job = submit(store, "quick")
+
+    def over():
+        worker._next_start = 0.0  # the next child comes at once
+        return store.job(job).over
+
+    wait(over)
+    assert "was killed by the system" in str(ended(store, job).error)
+
+
+def test_a_claim_whose_answer_was_lost_is_put_back(store, start):
+    job = submit(store, "quick")
+    start(before=lambda worker: store.claim(worker.worker_id))  # as if it had claimed it and not heard the answer
+    assert ended(store, job).state == "done"
+
+
 def test_the_latest_live_job_wins(store, start):
     start()
     first = submit(store, "long", stage="draft", owner="me", live=True)
@@ -218,14 +292,16 @@ def test_a_child_that_can_not_start_fails_the_job_that_waits_for_it(store, start
     assert worker._next_start > begun + 2.0  # and the next one is given time
 
 
-def process(store):
-    """A worker in a process of its own, as `compresslab worker` starts it."""
+def process(store, follow=False):
+    """A worker in a process of its own, as `compresslab worker` starts it; with `follow`, as the launcher does."""
     script = (
         "from compresslab.work.worker import *; import signal;"
         f"worker = Worker(Store(store_url()), {COMMAND!r});"
-        "signal.signal(signal.SIGTERM, lambda *_: worker.stop()); worker.run()"
+        "signal.signal(signal.SIGTERM, lambda *_: worker.stop());"
+        f"{follow} and processes.when_parent_ends(worker.stop); worker.run()"
     )
-    started = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
+    stdin = subprocess.PIPE if follow else subprocess.DEVNULL
+    started = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=stdin, stderr=subprocess.DEVNULL)
     wait(lambda: [row for row in store.workers() if row.pid == started.pid and row.device])
     return started
 
@@ -265,6 +341,28 @@ def test_sigterm_ends_worker_and_child_cleanly(store):
     assert worker.wait(PATIENCE) == 0
     assert store.job(job).state == "failed"
     assert not any(psutil.pid_exists(child.pid) for child in children)
+
+
+def test_a_worker_ends_with_the_one_that_started_it(store):
+    """Its standard input ends then."""
+    worker = process(store, follow=True)
+    children = psutil.Process(worker.pid).children()
+    job = submit(store, "long")
+    wait(lambda: reported(store, job))
+    worker.stdin.close()
+    assert worker.wait(PATIENCE) == 0
+    assert store.job(job).error.code == "worker.stopped"
+    assert not any(psutil.pid_exists(child.pid) for child in children)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux has death signals")
+def test_a_frozen_child_goes_with_its_worker(store):
+    worker = process(store)
+    (child,) = psutil.Process(worker.pid).children()
+    child.suspend()
+    worker.kill()
+    worker.wait()
+    wait(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_two_workers_share_the_queue(store, start):

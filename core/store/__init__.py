@@ -10,6 +10,7 @@ from typing import Any, Literal
 from compresslab.errors import BadInput
 from compresslab.messages import Message
 from compresslab.records.events import Event, from_json
+from compresslab.store.database import BUSY_SECONDS
 from compresslab.store.runs import RunStore
 from compresslab.store.sweeps import SweepStore
 from compresslab.store.tables import EVENTS, JOBS, SWEEP_POINTS, WORKERS
@@ -18,7 +19,8 @@ from sqlalchemy import Row, and_, delete, func, insert, not_, or_, select, updat
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
-STALE_SECONDS = 10.0  # a worker that has not beaten for so long is taken for dead
+STALE_SECONDS = 4.0 * BUSY_SECONDS  # a worker may have to wait for the store before it can beat
+FUTURE_SECONDS = 1.0  # that a heartbeat may lie in the future: a clock that is set right now and then
 KEPT_LIVE_JOBS = 200  # of which the events are kept
 SUPERSEDED, STOPPED = Message("job.superseded"), Message("job.stopped")
 SWEEP_STOPPED = Message("sweep.stopped")
@@ -41,6 +43,7 @@ class JobRow:
     created: float
     started: float | None
     finished: float | None
+    renewed: float | None
 
     @property
     def over(self) -> bool:
@@ -61,11 +64,13 @@ class JobRow:
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """A worker that is said to run. `age` is seconds since its last heartbeat."""
+    """A worker that is said to run. `age` is seconds since its last heartbeat, by the wall clock of the store; a
+    heartbeat in the future was made before somebody set that clock back, and says nothing."""
 
     worker_id: str
     host: str
     pid: int
+    process: str
     device: str
     state: Literal["starting", "idle", "busy"]
     started: float
@@ -74,7 +79,7 @@ class WorkerRow:
 
     @property
     def alive(self) -> bool:
-        return self.age < STALE_SECONDS
+        return -FUTURE_SECONDS < self.age < STALE_SECONDS
 
 
 class Store(RunStore):
@@ -185,6 +190,14 @@ class Store(RunStore):
             )
         return bool(done.rowcount)
 
+    def put_back(self, job_id: int, worker_id: str) -> None:
+        """A job that its worker never began waits again where it stood; one that was asked to stop ends so."""
+        mine = (JOBS.c.id == job_id, JOBS.c.state == "running", JOBS.c.worker_id == worker_id)
+        stopped = {"state": "cancelled", "error": JOBS.c.cancel_reason, "finished": self.database.now}
+        with self.database.write() as connection:
+            connection.execute(update(JOBS).where(*mine, JOBS.c.cancel_reason.is_not(None)).values(**stopped))
+            connection.execute(update(JOBS).where(*mine).values(state="queued", worker_id=None, started=None))
+
     def running_of(self, worker_id: str | None) -> list[JobRow]:
         query = select(JOBS).where(JOBS.c.state == "running", JOBS.c.worker_id == worker_id)
         with self.database.read() as connection:
@@ -222,10 +235,10 @@ class Store(RunStore):
 
     # -- workers -------------------------------------------------------------------------
 
-    def beat(self, worker_id: str, *, host: str, pid: int, device: str, state: str) -> None:
-        """A sign of life; the first one puts the worker on the list."""
+    def beat(self, worker_id: str, *, host: str, pid: int, device: str, state: str, process: str = "") -> None:
+        """A sign of life; the first one puts the worker on the list. `process` tells it from later ones of its pid."""
         now = self.database.now
-        fields = {"host": host, "pid": pid, "device": device, "state": state, "heartbeat": now}
+        fields = {"host": host, "pid": pid, "process": process, "device": device, "state": state, "heartbeat": now}
         with self.database.write() as connection:
             known = connection.execute(update(WORKERS).where(WORKERS.c.worker_id == worker_id).values(**fields))
             if not known.rowcount:

@@ -50,6 +50,7 @@ JOBS = Table(
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("finished", Float),
+    Column("renewed", Float),  # when who waits for a live job last said so
     Index("jobs_by_turn", "state", "priority", "id"),
     Index("jobs_by_owner", "owner", "state"),
     sqlite_autoincrement=True,  # a number is never given twice
@@ -86,6 +87,7 @@ WORKERS = Table(
     Column("worker_id", String(128), primary_key=True),
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
+    Column("process", String(128), nullable=False, server_default=""),  # tells it from a later one of that number
     Column("device", Text, nullable=False),
     Column("state", String(16), nullable=False),  # starting, idle, busy
     Column("started", Float, nullable=False),

@@ -1,8 +1,9 @@
 """The warm child: runs the worker's jobs one by one and keeps models loaded in between.
 
 Newline-JSON over the pipes. In, from the worker: {"type": "job", "job": 3, "payload": {...}} and {"type": "cancel",
-"job": 3}; the end of the pipe means that the worker is gone. Out: "ready" with the device, "beat" every second, "event"
-with a body of compresslab.records.events, and "end" with state, error and, after a run or an export, its record.
+"job": 3}; the end of the pipe means that the worker is gone. Out: "ready" with the device, "beat" every second, "begun"
+when a job's turn has come, "event" with a body of compresslab.records.events, and "end" with state, error and, after a
+run or an export, its record.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from compresslab.recipes.method import METHODS
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Event, to_json
 from compresslab.records.results import RunRecord, Stage
-from compresslab.work import exporting
+from compresslab.work import exporting, processes
 from compresslab.work.jobs import (
     DownloadJob,
     ExportJob,
@@ -147,6 +148,7 @@ def serve(session: ChildSession, inbox: Inbox, pipe: Pipe) -> None:
         def cancelled(number: int = number) -> bool:
             return number in inbox.cancelled
 
+        pipe.send("begun", job=number)
         pipe.send("end", job=number, **outcome(session, payload, report, cancelled))
 
 
@@ -184,6 +186,7 @@ def main() -> None:
     parser.add_argument("--session", default=SESSION, metavar="MODULE:CLASS", help="what runs the jobs")
     parser.add_argument("--warm", metavar="MODEL", help="load this model before the first job")
     options = parser.parse_args()
+    processes.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends this process
     pipe, inbox = Pipe(_own_stdout()), Inbox(sys.stdin)
     for task in (inbox.listen, lambda: _beat(pipe)):  # before the imports below, which take seconds

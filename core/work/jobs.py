@@ -1,23 +1,15 @@
-"""The life of a job outside its worker: submitted, superseded, reaped when its worker is gone."""
+"""What a job is, and how it comes into the queue."""
 
 from __future__ import annotations
 
-import socket
 import uuid
 from typing import Annotated, Any, Literal
 
-import psutil
-from compresslab.messages import Message
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.records.record import Record
 from compresslab.records.results import RunRecord, Stage
-from compresslab.store import JobRow, Store, WorkerRow
-from compresslab.store.runs import remove_folder
+from compresslab.store import JobRow, Store
 from pydantic import Field, TypeAdapter
-
-SILENT_SECONDS = 2.5  # a worker of this host beats every second: silent for so long, with its process gone, it is dead
-KILLED = Message("worker.crashed")
-
 
 SWEEP_PRIORITY = 4  # behind everyone who waits for one thing
 MOST_PUT_BACK = 2  # times that a sweep's point is tried again because its worker went away
@@ -109,51 +101,6 @@ def _priority(job: Job, live: bool) -> int:
     if isinstance(job, SensitivityJob):
         return 3
     return 0 if isinstance(job, GenerateJob) else 2
-
-
-def reap(store: Store) -> list[int]:
-    """Fail the running jobs whose worker is gone, saying so; returns their numbers."""
-    reaped = [job for job in store.orphans() if _fail(store, job, Message("worker.gone"))]
-    for worker in store.workers(stale=True):
-        reason = _gone(worker)
-        if reason:
-            reaped += _strike_off(store, worker, reason)
-    return [job.id for job in reaped]
-
-
-def process_died(store: Store, pid: int) -> None:
-    """Strike a worker process of this host off at once: who started it saw it die and need not wait for silence."""
-    for worker in store.workers(stale=True):
-        if worker.host == socket.gethostname() and worker.pid == pid:
-            _strike_off(store, worker, KILLED)
-
-
-def _strike_off(store: Store, worker: WorkerRow, reason: Message) -> list[JobRow]:
-    """Off the list first: whoever sees the job failed no longer sees the worker."""
-    running = store.running_of(worker.worker_id)
-    store.forget_worker(worker.worker_id)
-    return [job for job in running if _fail(store, job, reason)]
-
-
-def _gone(worker: WorkerRow) -> Message | None:
-    if not worker.alive:
-        return Message("worker.silent", host=worker.host, seconds=worker.age)
-    here = worker.host == socket.gethostname()
-    if here and worker.age > SILENT_SECONDS and not psutil.pid_exists(worker.pid):
-        return KILLED
-    return None
-
-
-def _fail(store: Store, job: JobRow, reason: Message) -> bool:
-    if job.cancel_reason is not None:
-        finished = store.finish(job.id, "cancelled", job.cancel_reason)
-    else:
-        finished = store.finish(job.id, "failed", Message("job.submit_again", reason=reason))
-    if finished and job.run_id:
-        remove_folder(job.run_id)
-    if finished:
-        put_back(store, job)
-    return finished
 
 
 def put_back(store: Store, job: JobRow) -> None:

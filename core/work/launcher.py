@@ -19,15 +19,19 @@ from types import FrameType
 import psutil
 from compresslab.errors import BadInput, CompresslabError, RunFailed
 from compresslab.files.paths import FOLDERS, home, store_url
-from compresslab.store import Store
-from compresslab.work import jobs, sign_in
+from compresslab.messages import Message
+from compresslab.store import STALE_SECONDS, Store, WorkerRow
+from compresslab.work import processes, sign_in
+from compresslab.work.reaper import Watch, process_died, silent
 from compresslab.work.warm_child import log_file
 
 PYTHON = (sys.executable, "-P", "-m")  # what lies in the folder that people are in stays out of our imports
 FIRST_PORT, PORTS = 8501, 100
 HERE, EVERYWHERE = ("localhost", "127.0.0.1", "::1"), ("0.0.0.0", "::")
 START_SECONDS, END_SECONDS = 180.0, 6.0
-STEADY_SECONDS = 60.0  # a worker that ran for so long did not die of how it was started
+STEADY_SECONDS = 60.0  # what ran for so long did not die of how it was started
+MOST_DEATHS = 5  # of the server, in a row
+LOOK_SECONDS = 2.0  # the worker's heartbeat is looked at so often
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business on this machine
 
@@ -36,7 +40,7 @@ Say = Callable[[str], None]
 
 def serve(port: int | None, *, host: str, folders: Sequence[str], browser: bool, say: Say) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises BadInput (port taken, store unusable, sign-in set up wrong) and RunFailed
-    (server died).
+    (server dies again and again).
 
     People from elsewhere may read the `folders` of this machine and no others, whatever they name as a model or text.
     """
@@ -49,28 +53,28 @@ def serve(port: int | None, *, host: str, folders: Sequence[str], browser: bool,
     if port is None and chosen != FIRST_PORT:
         say(f"Port {FIRST_PORT} is taken; using {chosen}.")
     with _stop_signals():
-        worker = WorkerProcess(store, say)
-        server = _start_server(host, chosen)
+        worker, server = WorkerProcess(store, say), ServerProcess(host, chosen, say)
         try:
+            server.keep()
             worker.keep()
             url = f"http://{'localhost' if host in (*HERE, *EVERYWHERE) else host}:{chosen}"
-            _wait_until_up(server, url)
+            server.wait_until_up(url)
             say(f"compresslab is at {url} (data in {home()}). Ctrl-C ends it.")
             if asked_in:
                 say(f"Everybody signs in first, as {sign_in.secrets_file()} says.")
             if browser and _has_display():
                 webbrowser.open(url)
-            while server.poll() is None:
+            while True:
+                server.keep()
                 worker.keep()
                 time.sleep(0.2)
-            raise RunFailed(_ended(server))
         except KeyboardInterrupt:
             say("Stopped.")
         finally:
             for number in STOP_SIGNALS:
                 signal.signal(number, signal.SIG_IGN)  # an impatient second Ctrl-C would leave processes behind
             worker.end()
-            _end(server)
+            server.end()
 
 
 def _refuse_freer_worker(store: Store) -> None:
@@ -85,41 +89,118 @@ def _limits(pid: int) -> str | None:
     return psutil.Process(pid).environ().get(FOLDERS)
 
 
+class Restarts:
+    """When what ended is started again: later and later where it keeps ending soon after its start."""
+
+    def __init__(self) -> None:
+        self.deaths = 0  # in a row
+        self._started = 0.0
+        self._next = 0.0
+
+    @property
+    def due(self) -> bool:
+        return time.monotonic() >= self._next
+
+    def started(self) -> None:
+        self._started = time.monotonic()
+
+    def ended(self) -> float:
+        """Seconds until the next start."""
+        now = time.monotonic()
+        self.deaths = 1 if now - self._started > STEADY_SECONDS else self.deaths + 1
+        wait = min(30.0, 2.0 ** (self.deaths - 1))
+        self._next = now + wait
+        return wait
+
+
+class ServerProcess:
+    """Keeps the Streamlit server alive: browsers find their way back to a new one, and no job ends with the old one."""
+
+    def __init__(self, host: str, port: int, say: Say) -> None:
+        self._host, self._port, self._say = host, port, say
+        self._process: subprocess.Popen[bytes] | None = None
+        self._restarts = Restarts()
+
+    def keep(self) -> None:
+        """Start the server if there is none. Raises RunFailed when it has ended too often soon after its start."""
+        if self._process is not None and self._process.poll() is not None:
+            wait, said = self._restarts.ended(), _ended(self._process)
+            if self._restarts.deaths > MOST_DEATHS:
+                raise RunFailed(said)
+            self._say(f"{said} A new one starts in {wait:.0f} s.")
+            self._process = None
+        if self._process is None and self._restarts.due:
+            self._restarts.started()
+            self._process = _start_server(self._host, self._port)
+
+    def wait_until_up(self, url: str) -> None:
+        """Raises RunFailed."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process is not None and self._process.poll() is not None:
+                raise RunFailed(_ended(self._process))
+            try:
+                with LOCAL.open(f"{url}/_stcore/health", timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        raise RunFailed("server.no_answer", seconds=START_SECONDS, log=log_file("dashboard.log"))
+
+    def end(self) -> None:
+        if self._process is not None:
+            _end(self._process)
+
+
 class WorkerProcess:
-    """Keeps one worker alive on this host, unless another one of this store already is."""
+    """Keeps one worker awake on this machine, unless another one of this store already is."""
 
     def __init__(self, store: Store, say: Say) -> None:
         self._store = store
         self._say = say
         self._process: subprocess.Popen[bytes] | None = None
-        self._started = 0.0
-        self._deaths = 0  # in a row
+        self._restarts = Restarts()
+        self._watch = Watch()
         self._next_look = 0.0
 
     def keep(self) -> None:
         """Start the worker if there is none; one that keeps dying is given more and more time."""
-        now = time.monotonic()
         if self._process is not None and self._process.poll() is not None:
-            self._deaths = 1 if now - self._started > STEADY_SECONDS else self._deaths + 1
-            wait = min(30.0, 2.0 ** (self._deaths - 1))
+            wait = self._restarts.ended()
             self._strike_off(self._process)
             self._say(f"The worker ended (exit code {self._process.returncode}); a new one starts in {wait:.0f} s.")
-            self._process, self._next_look = None, now + wait
-        if self._process is None and now >= self._next_look:
-            self._next_look = now + 2.0
-            if not self._someone_works_here():
-                self._start()
+            self._process, self._next_look = None, 0.0
+        if self._restarts.due and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + LOOK_SECONDS
+            self._look()
 
-    def _someone_works_here(self) -> bool:
-        """A worker that was killed a moment ago still looks alive in the store, but its process is gone."""
-        here = socket.gethostname()
+    def _look(self) -> None:
+        """A store that can't be read for a while says nothing about anybody."""
         try:
-            return any(w.host == here and psutil.pid_exists(w.pid) for w in self._store.workers())
+            here = [worker for worker in self._store.workers(stale=True) if self._runs_here(worker)]
         except CompresslabError:
-            return False
+            return
+        still = self._watch.look((worker.worker_id, worker.heartbeat) for worker in here)
+        if self._process is None:
+            if all(seconds >= STALE_SECONDS for seconds in still.values()):
+                self._start()
+            return
+        for worker in here:
+            if worker.pid == self._process.pid and still[worker.worker_id] >= STALE_SECONDS:
+                self._replace(self._process, silent(worker.host, still[worker.worker_id]))
+
+    def _runs_here(self, worker: WorkerRow) -> bool:
+        """A worker that was killed a moment ago still looks alive in the store, but its process is gone."""
+        return bool(processes.lives(worker.pid, worker.process, worker.host))
+
+    def _replace(self, frozen: subprocess.Popen[bytes], reason: Message) -> None:
+        self._say("The worker froze and is ended.")
+        with suppress(CompresslabError):
+            process_died(self._store, frozen.pid, reason)
+        frozen.kill()
+        frozen.wait()
 
     def _start(self) -> None:
-        self._started = time.monotonic()
+        self._restarts.started()
         self._process = _start([*PYTHON, "compresslab.work.worker"], "worker.log")
 
     def end(self) -> None:
@@ -130,7 +211,7 @@ class WorkerProcess:
     def _strike_off(self, process: subprocess.Popen[bytes]) -> None:
         """One that was killed could not sign off itself."""
         with suppress(CompresslabError):
-            jobs.process_died(self._store, process.pid)
+            process_died(self._store, process.pid)
 
 
 def free_port(asked: int | None) -> int:
@@ -161,22 +242,12 @@ def _start_server(host: str, port: int) -> subprocess.Popen[bytes]:
 
 
 def _start(command: list[str], log_name: str) -> subprocess.Popen[bytes]:
-    """In a session of its own, so that Ctrl-C reaches only this process, which then ends the others in order."""
+    """In a session of its own, so that Ctrl-C reaches only this process, which then ends the others in order. Should
+    this process be killed, their standard input ends, and they with it."""
     with log_file(log_name).open("ab") as log:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-
-
-def _wait_until_up(server: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise RunFailed(_ended(server))
-        try:
-            with LOCAL.open(f"{url}/_stcore/health", timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise RunFailed("server.no_answer", seconds=START_SECONDS, log=log_file("dashboard.log"))
+        return subprocess.Popen(
+            [*command, processes.FOLLOW], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
 
 
 def _ended(server: subprocess.Popen[bytes]) -> str:

@@ -33,8 +33,11 @@ class WarmChild:
         self.heard = time.monotonic()  # when it last gave any sign of life
         self._was_told_to_end = False
         self._messages: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._outgoing: SimpleQueue[str | None] = SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
+        self._writer = threading.Thread(target=self._write, daemon=True)
         self._reader.start()
+        self._writer.start()
 
     @property
     def pid(self) -> int:
@@ -48,11 +51,14 @@ class WarmChild:
         self._reader.join(timeout=1)
         return self._messages.empty()
 
+    @property
+    def silent(self) -> float:
+        """Seconds without a sign of life."""
+        return time.monotonic() - self.heard
+
     def send(self, kind: str, job: int, **fields: Any) -> None:
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it died this moment: `dead` says so
-            self._process.stdin.write(json.dumps({"type": kind, "job": job, **fields}) + "\n")
-            self._process.stdin.flush()
+        """Returns at once: a child that does not read must not stop whoever watches it."""
+        self._outgoing.put(json.dumps({"type": kind, "job": job, **fields}) + "\n")
 
     def receive(self, seconds: float) -> list[dict[str, Any]]:
         """What it says within that time, all at once; sooner when a job has ended."""
@@ -76,8 +82,8 @@ class WarmChild:
     def bury(self) -> Message:
         """Close what it left open; why it ended, in words, for the middle of a sentence."""
         code = self._process.wait()
-        with suppress(BrokenPipeError):
-            self._process.communicate()
+        self._outgoing.put(None)
+        self._writer.join(timeout=1)
         if self._was_told_to_end:
             return Message("child.ended_by_worker")
         if code == -signal.SIGKILL:
@@ -89,10 +95,20 @@ class WarmChild:
     def _read(self) -> None:
         stdout: IO[str] | None = self._process.stdout
         assert stdout is not None
-        for line in stdout:
-            self.heard = time.monotonic()
-            if line.endswith("\n"):  # one that was killed may stop half-way
-                self._messages.put(json.loads(line))
+        with stdout:
+            for line in stdout:
+                self.heard = time.monotonic()
+                if line.endswith("\n"):  # one that was killed may stop half-way
+                    self._messages.put(json.loads(line))
+
+    def _write(self) -> None:
+        """A pipe holds 64 KiB: beyond that, a write lasts until the child reads, or is dead."""
+        stdin: IO[str] | None = self._process.stdin
+        assert stdin is not None
+        with suppress(BrokenPipeError), stdin:  # it died: `dead` says so
+            while (line := self._outgoing.get()) is not None:
+                stdin.write(line)
+                stdin.flush()
 
 
 def log_file(name: str) -> Path:

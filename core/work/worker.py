@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +20,16 @@ from compresslab.messages import Message
 from compresslab.records.results import ExportRecord, RunRecord
 from compresslab.store import JobRow, State, Store
 from compresslab.store.runs import remove_folder
-from compresslab.work import jobs
+from compresslab.work import jobs, processes
 from compresslab.work.plugins import left_out
+from compresslab.work.reaper import Reaper
 from compresslab.work.warm_child import COMMAND, WarmChild
 
 TURN_SECONDS = 0.05  # events are written, and cancels heard, so often
 BEAT_SECONDS = 1.0
 REAP_SECONDS = 2.0
+QUIET_SECONDS = 5.0  # a child that was silent for so long gets no job until it is heard again
+MOST_RETURNED = 2  # times that a job which no child began goes back into the queue
 TIDY_SECONDS = 60.0
 LOG = logging.getLogger("compresslab.worker")
 
@@ -46,6 +50,7 @@ class Doing:
     row: JobRow
     heard: float  # when it last reported, by the monotonic clock
     events: list[str]  # reported and not in the store yet
+    begun: bool = False  # the child has said so
     stopped: float | None = None  # when the child was told to stop
     ended: dict[str, Any] | None = None  # the child's last word on it
 
@@ -79,6 +84,9 @@ class Worker:
         self._next_start = 0.0
         self._stopping = False
         self._told = ""  # the state that the store knows of
+        self._returned: Counter[int] = Counter()  # by job
+        self._process = processes.identity(os.getpid())
+        self._reaper = Reaper(store, self.worker_id)
         self._beat_due, self._reap_due, self._tidy_due = Due(BEAT_SECONDS), Due(REAP_SECONDS), Due(TIDY_SECONDS)
 
     def stop(self) -> None:
@@ -101,7 +109,8 @@ class Worker:
     def _turn(self) -> None:
         self._beat()
         if self._reap_due.now():
-            jobs.reap(self.store)
+            self._reaper.look()
+            self._return_unknown()
         if self._tidy_due.now():
             self.store.purge_runs()
             self.store.sweeps.purge()
@@ -128,16 +137,27 @@ class Worker:
             return
         self._told = state
         host, pid = socket.gethostname(), os.getpid()
-        self.store.beat(self.worker_id, host=host, pid=pid, device=self._device, state=state)
+        self.store.beat(self.worker_id, host=host, pid=pid, device=self._device, state=state, process=self._process)
 
     # -- the job ------------------------------------------------------------------------
 
     def _take(self, child: WarmChild) -> None:
-        row = self.store.claim(self.worker_id)
+        """The next job, for a child that is awake; one that froze while it had nothing to do costs nobody a job."""
+        if child.silent > self._limits.without_beat:
+            return child.kill()
+        row = self.store.claim(self.worker_id) if child.silent < QUIET_SECONDS and not child.dead else None
         if row is not None:
             LOG.info("job %d: %s %s", row.id, row.kind, row.stage or "")
             self._doing = Doing(row, time.monotonic(), [])
             child.send("job", row.id, payload=row.payload)
+        return None
+
+    def _return_unknown(self) -> None:
+        """A claim whose answer was lost on its way from the database is ours, and we know nothing of it."""
+        for row in self.store.running_of(self.worker_id):
+            if self._doing is None or row.id != self._doing.row.id:
+                LOG.warning("job %d was claimed unheard; it goes back into the queue", row.id)
+                self.store.put_back(row.id, self.worker_id)
 
     def _hear(self, message: dict[str, Any]) -> None:
         if message["type"] == "ready":
@@ -146,7 +166,7 @@ class Worker:
         doing = self._doing
         if doing is None or message.get("job") != doing.row.id:
             return
-        doing.heard = time.monotonic()
+        doing.heard, doing.begun = time.monotonic(), True
         if message["type"] == "event":
             doing.events.append(message["body"])
         elif message["type"] == "end":
@@ -169,14 +189,14 @@ class Worker:
         reason = self._lost_patience(child, doing, now)
         if reason:
             child.kill()
-            self._finish(doing, "failed", reason)
+            self._give_up(doing, reason)
         return None
 
     def _lost_patience(self, child: WarmChild, doing: Doing, now: float) -> Message | None:
         limits = self._limits
         if doing.stopped is not None and now - doing.stopped > limits.after_cancel:
             return Message("job.did_not_stop")
-        if now - child.heard > limits.without_beat:
+        if child.silent > limits.without_beat:
             return Message("child.froze", seconds=limits.without_beat)
         if now - doing.heard > limits.without_event:
             return Message("job.no_progress", minutes=limits.without_event / 60)
@@ -216,6 +236,20 @@ class Worker:
         LOG.info("job %d: %s %s", doing.row.id, state, error or "")
         self._doing = None
 
+    def _fail(self, doing: Doing, reason: Message) -> None:
+        self._finish(doing, "failed", reason)
+
+    def _give_up(self, doing: Doing, reason: Message) -> None:
+        """Fail the job; one that the child had not begun goes back into the queue, a few times at most."""
+        job_id = doing.row.id
+        if doing.begun or self._returned[job_id] == MOST_RETURNED:
+            return self._fail(doing, reason)
+        self._returned[job_id] += 1
+        self.store.put_back(job_id, self.worker_id)
+        LOG.info("job %d had not begun and goes back into the queue: %s", job_id, reason)
+        self._doing = None
+        return None
+
     # -- the child ----------------------------------------------------------------------
 
     def _living_child(self) -> WarmChild | None:
@@ -232,7 +266,8 @@ class Worker:
             self._stillborn += 1
             self._next_start = time.monotonic() + min(30.0, 2.0**self._stillborn)
         if self._doing is not None:
-            self._finish(self._doing, "failed", Message("child.ended", how=death))
+            in_vain = death.code == "child.exit_code" and not self._device  # the next one would end so too
+            (self._fail if in_vain else self._give_up)(self._doing, Message("child.ended", how=death))
         self._child, self._device = None, ""
 
     def _close(self) -> None:
@@ -242,22 +277,27 @@ class Worker:
         try:
             if self._doing is not None:
                 row = self._doing.row
-                self._finish(self._doing, "failed", Message("worker.stopped"))
-                jobs.put_back(self.store, self.store.job(row.id))
+                self._give_up(self._doing, Message("worker.stopped"))
+                left = self.store.job(row.id)
+                if left.state == "failed":
+                    jobs.put_back(self.store, left)
             self.store.forget_worker(self.worker_id)
         except CompresslabError as error:
             LOG.warning("%s", error)
 
 
-def serve() -> None:
-    """A worker in the foreground, until Ctrl-C or SIGTERM. Raises CompresslabError when there is no store."""
+def serve(*, follow: bool = False) -> None:
+    """A worker in the foreground, until Ctrl-C or SIGTERM; with `follow` also until standard input ends. Raises
+    CompresslabError when there is no store."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     left_out()  # each is logged when it is found: here, where the log begins
     worker = Worker(Store(store_url()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
+    if follow:
+        processes.when_parent_ends(worker.stop)
     worker.run()
 
 
 if __name__ == "__main__":
-    serve()
+    serve(follow=processes.FOLLOW in sys.argv)
