@@ -58,6 +58,26 @@ def test_a_part_is_clicked_looked_at_and_given_bits_of_its_own(studio: StudioPag
     expect(told(page, "histogram")).to_have_accessible_name(re.compile("3 bit"))  # seen before: found again
 
 
+def test_a_tap_that_follows_a_movement_at_once_is_a_click(studio: StudioPage) -> None:
+    """The pointer comes to rest, is pressed before plotly has looked under it, and let go right after."""
+    go(studio, "quantize_rtn,bits=3")
+    settle(studio.page)
+    keyed(studio.page, "chart_map").locator(".nsewdrag").first.evaluate(
+        """async (layer) => {
+          const box = layer.getBoundingClientRect();
+          const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+          const at = (kind, by, target) => target.dispatchEvent(new MouseEvent(kind, {
+            bubbles: true, cancelable: true, view: window, clientX: box.right - 5 + by, clientY: box.bottom - 5 }));
+          at("mousemove", -2, layer);
+          at("mousemove", 0, layer);
+          at("mousedown", 0, layer);
+          await pause(60);
+          at("mouseup", 0, document.querySelector(".dragcover") ?? layer);
+        }"""
+    )
+    expect(studio.page).to_have_url(re.compile("matrix=model.layers.7"), timeout=PATIENCE)
+
+
 def test_the_recipe_edited_here_is_the_studios(studio: StudioPage) -> None:
     go(studio, "quantize_rtn,bits=5")
     keyed(studio.page, "exception-step-quantize").get_by_role("combobox").click()

@@ -3,6 +3,7 @@
 
 const charts = new WeakMap(); // component root -> what it draws
 let plotly; // one script tag for the whole page
+const STILL = 4; // pixels that a hand moves without meaning to
 
 function loadPlotly(url) {
   plotly ??= new Promise((resolve, reject) => {
@@ -153,13 +154,35 @@ async function draw(Plotly, state, data) {
   const config = { displaylogo: false, responsive: false, displayModeBar: false, doubleClick: "reset+autosize" };
   await Plotly.react(state.plot, traces, layout, config);
   watch(Plotly, state);
-  if (state.hover && Number.isInteger(state.hover.pointNumber) && state.hover.curveNumber < traces.length) Plotly.Fx.hover(state.plot, [state.hover]);
+  if (state.hover && Number.isInteger(state.hover.pointNumber) && state.hover.curveNumber < traces.length) Plotly.Fx.hover(state.plot, [{ curveNumber: state.hover.curveNumber, pointNumber: state.hover.pointNumber }]);
+}
+
+const nameOf = (points) => points.map((point) => point.customdata).find((name) => name); // a point's name is its customdata
+
+// plotly looks what is under the pointer 50 ms after a movement; if it is pressed by then, it forgets the point, and a
+// release within the next 50 ms, as of a tap, is no click to it. Then what was under the pointer when it was pressed counts.
+function listenForPicks(state) {
+  let pressed;
+  const pick = (name) => {
+    pressed = undefined;
+    if (name) state.pick(String(name));
+  };
+  state.plot.addEventListener(
+    "mousedown",
+    ({ clientX, clientY }) => {
+      const { at, name } = state.hover ?? {};
+      pressed = at && Math.hypot(clientX - at.clientX, clientY - at.clientY) <= STILL ? name : undefined;
+    },
+    true,
+  );
+  state.plot.on("plotly_click", ({ points }) => pick(nameOf(points)));
+  state.plot.addEventListener("click", () => pick(pressed)); // comes after plotly's own, and after no drag
 }
 
 function watch(Plotly, state) {
   if (state.watching) return;
-  state.plot.on("plotly_hover", ({ points }) => {
-    state.hover = { curveNumber: points[0].curveNumber, pointNumber: points[0].pointNumber };
+  state.plot.on("plotly_hover", ({ points, event }) => {
+    state.hover = { curveNumber: points[0].curveNumber, pointNumber: points[0].pointNumber, name: nameOf(points), at: event };
   });
   state.plot.on("plotly_unhover", () => (state.hover = null));
   state.plot.on("plotly_doubleclick", () => (state.resets = true)); // comes before the ranges that it brings back
@@ -168,10 +191,7 @@ function watch(Plotly, state) {
     if (ranged || state.resets) state.zoomed = ranged && !state.resets;
     state.resets = false;
   });
-  state.plot.on("plotly_click", ({ points }) => {
-    const name = points.map((point) => point.customdata).find((name) => name); // a point's name is its customdata
-    if (name && state.pick) state.pick(String(name));
-  });
+  listenForPicks(state);
   state.watching = new ResizeObserver(() => state.plot.offsetWidth && Plotly.Plots.resize(state.plot));
   state.watching.observe(state.box);
 }
