@@ -15,7 +15,7 @@ ROUNDS = 5
 COLD = """
 import json, sys, time
 begin = time.perf_counter()
-from core import Recipe, Workspace
+from compresslab import Recipe, Workspace
 first = []
 def note(event):
     if event.kind == "draft" and not first:

@@ -23,7 +23,7 @@ def as_python(recipe: Recipe) -> str:
     steps = [f"        {entry!r}," for entry in _steps(recipe)]
     body = "\n".join([lines[0], '    "steps": [', *steps, "    ],", *lines[1:]])
     return (
-        "from core import Recipe, Workspace\n\n"
+        "from compresslab import Recipe, Workspace\n\n"
         f"recipe = Recipe.from_dict({{\n{body}\n}})\n"
         "record = Workspace().run(recipe)\n"
         "for measured in record.measurements:\n"
