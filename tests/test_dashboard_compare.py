@@ -21,7 +21,7 @@ from compresslab_dashboard.compare.blind import rounds_of
 from compresslab_dashboard.compare.comparing import Comparing
 from compresslab_dashboard.compare.measures import numbers_frame, rows_of, table_html
 from compresslab_dashboard.compare.members import Member, baseline_name, members_of
-from compresslab_dashboard.compare.prompt_set import MOST_PROMPTS, answers_frame, decoded, read_prompts
+from compresslab_dashboard.compare.prompt_set import MOST_PROMPTS, answers_frame, read_prompts, uploaded_prompts
 from compresslab_dashboard.compare.recipes import difference
 from compresslab_dashboard.results.csv_text import csv_bytes
 from compresslab_dashboard.session.job_view import JobView, PaneText
@@ -289,8 +289,8 @@ def test_a_view_keeps_when_and_how_likely_every_word_was() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["one\n\ntwo\n", '{"prompt": "one"}\n{"prompt": "two"}', '["one", {"prompt": "two"}]'],
-    ids=["lines", "jsonl", "list"],
+    ["one\n\ntwo\n", "one\r\ntwo\r\n", '{"prompt": "one"}\n{"prompt": "two"}', '["one", {"prompt": "two"}]'],
+    ids=["lines", "lines of Windows", "jsonl", "list"],
 )
 def test_prompts_are_read_as_lines_jsonl_and_lists(text: str) -> None:
     assert read_prompts(text) == ["one", "two"]
@@ -303,7 +303,10 @@ def test_prompts_are_read_as_lines_jsonl_and_lists(text: str) -> None:
         ('one\n{"prompt": }', "Line 2 is not valid JSON"),
         ('{"text": "one"}', "Line 1 has no prompt"),
         ('["one", 2]', "Entry 2 has no prompt"),
-        ('["one"', "not valid JSON"),
+        ('["one"', "Line 1 is not valid JSON"),
+        ('["one",\n]', "Line 2 is not valid JSON"),
+        ("[" * 2000, "nested too deeply"),
+        ('one\n{"prompt": ' + 5000 * "1" + "}", "Line 2 .* too many digits"),
         ("a\x00b", "binary"),
         ("x" * 9000, "characters"),
         ("one\n" * (MOST_PROMPTS + 1), "up to 200"),
@@ -315,9 +318,14 @@ def test_a_bad_set_is_refused_by_line(text: str, problem: str) -> None:
 
 
 def test_a_file_that_is_no_text_is_refused() -> None:
-    assert decoded("\ufeffÄ".encode(), "a.txt") == "Ä"
+    assert uploaded_prompts("\ufeffÄ\r\nÖ".encode(), "a.txt") == ["Ä", "Ö"]
     with pytest.raises(BadInput, match=r"b\.txt is not UTF-8"):
-        decoded(b"\xff\xfe\x00", "b.txt")
+        uploaded_prompts(b"\xff\xfe\x00", "b.txt")
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85"])
+def test_only_a_line_feed_ends_a_line(sign: str) -> None:
+    assert read_prompts(f'{{"prompt": "one{sign}two"}}\nthree{sign}four') == [f"one{sign}two", f"three{sign}four"]
 
 
 def batched(workspace: Workspace, app: AppTest) -> int:

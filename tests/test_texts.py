@@ -6,8 +6,9 @@ import types
 
 import pytest
 from compresslab.data.hub_text import read_hub_text
-from compresslab.data.texts import Question, check_file, evaluation_text, read_questions, read_text
+from compresslab.data.texts import Question, check_file, evaluation_text, read_questions
 from compresslab.errors import BadInput
+from compresslab.files.reading import read_text
 
 GOOD = '{"prompt": "The sky is", "choices": [" blue", " loud"], "answer": 0, "kind": "sky"}'
 
@@ -38,6 +39,43 @@ def test_a_wrong_question_is_named_by_its_line(tmp_path, line, says):
     file.write_text(f"{GOOD}\n{line}\n")
     with pytest.raises(BadInput, match=says):
         read_questions(file)
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85"])
+def test_a_sign_that_some_take_for_a_line_end_may_stand_in_a_question(tmp_path, sign):
+    file = tmp_path / "mine.jsonl"
+    file.write_text(GOOD.replace("The sky", f"The{sign}sky") + "\n", newline="\n")
+    assert [question.prompt for question in read_questions(file)] == [f"The{sign}sky is"]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"), [("[" * 2000, "line 2 .* nested too deeply"), ("9" * 5000, "line 2 .* too many digits")]
+)
+def test_json_that_python_cannot_hold_is_refused_in_a_sentence(tmp_path, line, says):
+    file = tmp_path / "mine.jsonl"
+    file.write_text(f"{GOOD}\n{line}\n")
+    with pytest.raises(BadInput, match=says):
+        read_questions(file)
+
+
+def test_one_text_is_one_text_whoever_saved_it(tmp_path):
+    text = "One day.\n\nTwo days.\n"
+    saved = [
+        text.encode(),
+        text.replace("\n", "\r\n").encode(),
+        text.replace("\n", "\r").encode(),
+        text.encode("utf-8-sig"),
+    ]
+    for number, content in enumerate(saved):
+        (tmp_path / f"{number}.txt").write_bytes(content)
+    assert {read_text(tmp_path / f"{number}.txt") for number in range(4)} == {text}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(BadInput, match="not a regular file"):
+        read_text(tmp_path / "pipe.txt")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from compresslab.errors import BadInput
+from compresslab.files.reading import with_line_feeds
 from compresslab.messages import Message
 
 PREFIX = "hub:"
@@ -25,7 +26,7 @@ def read_hub_text(name: str) -> str:
     if len(parts) not in (2, 3) or not all(parts) or not DATASET.fullmatch(parts[0]) or Path(parts[0]).exists():
         raise BadInput("dataset.bad_name", name=name, form=FORM)
     rows = _rows(*parts)
-    text = "\n\n".join(_until_full(rows, name))
+    text = with_line_feeds("\n\n".join(_until_full(rows, name)))
     if not text.strip():
         raise BadInput("text.none", path=name)
     return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,9 +10,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from compresslab.data.texts import check_file, read_text
+from compresslab.data.texts import check_file, json_of_line
 from compresslab.errors import BadInput
 from compresslab.files.paths import user_path
+from compresslab.files.reading import numbered_lines, read_text
 from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
 
@@ -116,21 +116,16 @@ def _rows(name: str, facts: ModelFacts, keys: tuple[str, ...]) -> list[tuple[Mes
 
 
 def _json_rows(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Message, dict[str, Any]]]:
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in numbered_lines(read_text(path)):
         where = Message("place.line", file=path, line=number)
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise BadInput("text.line_not_json", where=where, reason=error.msg, column=error.colno) from None
+        row = json_of_line(line, where)
         if not isinstance(row, dict) or not set(keys) <= set(row):
             raise BadInput("examples.missing_keys", where=where, first=keys[0], second=keys[1])
         yield where, row
 
 
 def _csv_rows(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Message, dict[str, Any]]]:
-    reader = csv.DictReader(StringIO(read_text(path).removeprefix("\ufeff"), newline=""), strict=True)
+    reader = csv.DictReader(StringIO(read_text(path), newline=""), strict=True)
     try:
         if not set(keys) <= set(reader.fieldnames or ()):
             raise BadInput("examples.header", file=path, first=keys[0], second=keys[1])

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from compresslab.data.labelled import check_examples, needs
-from compresslab.data.texts import LARGEST_TEXT, read_questions, read_text
+from compresslab.data.texts import read_questions
 from compresslab.errors import BadInput, RunFailed, reason
 from compresslab.files.paths import home
+from compresslab.files.reading import LARGEST_TEXT, numbered_lines, read_text
 from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
 
@@ -77,7 +78,7 @@ def _understood(path: Path, purpose: Purpose, facts: ModelFacts) -> OwnText:
         if purpose != "questions":
             return found
         check_examples(str(path), facts)
-        count = sum(1 for line in text.splitlines() if line.strip()) - (path.suffix == ".csv")
+        count = len(numbered_lines(text)) - (path.suffix == ".csv")
         first = found.beginning if needs(facts) else read_questions(path)[0].prompt[:SHOWN]
         return replace(found, examples=count, beginning=first)
     except BadInput as error:

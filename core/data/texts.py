@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any, Literal
 from compresslab.data.hub_text import PREFIX, read_hub_text
 from compresslab.errors import BadInput
 from compresslab.files.paths import EVALUATION, user_path
+from compresslab.files.reading import NotJson, numbered_lines, parse_json, read_text
 from compresslab.messages import Message
 from compresslab.settings import Settings, setting
 
-LARGEST_TEXT = 64 * 2**20  # bytes; a larger file would hold more tokens than any setting here can use
 SEPARATOR = "<|endoftext|>"
 
 
@@ -163,41 +162,22 @@ def _problem(path: Path, _changed: int, questions: bool) -> Message | None:
     return None
 
 
-def read_text(path: Path) -> str:
-    """UTF-8 text of a file; raises BadInput where it is missing, empty, binary or too large."""
-    try:
-        size = path.stat().st_size
-        if size > LARGEST_TEXT:
-            raise BadInput("text.too_large", path=path, megabytes=size / 2**20, most=LARGEST_TEXT // 2**20)
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise BadInput("text.no_file", path=path) from None
-    except IsADirectoryError:
-        raise BadInput("text.is_folder", path=path) from None
-    except PermissionError:
-        raise BadInput("text.not_allowed", path=path) from None
-    except UnicodeDecodeError as error:
-        raise BadInput("text.not_utf8", path=path, byte=error.start) from None
-    if "\x00" in text:
-        raise BadInput("text.binary", path=path)
-    if not text.strip():
-        raise BadInput("text.empty", path=path)
-    return text
-
-
 def read_questions(path: Path) -> list[Question]:
     """Questions of a JSONL file; raises BadInput that names the first line that is wrong."""
-    lines = read_text(path).splitlines()
-    return [
-        _question(line, Message("place.line", file=path, line=n)) for n, line in enumerate(lines, 1) if line.strip()
-    ]
+    lines = numbered_lines(read_text(path))
+    return [_question(line, Message("place.line", file=path, line=number)) for number, line in lines]
+
+
+def json_of_line(line: str, where: Message) -> Any:
+    """Raises BadInput that says where."""
+    try:
+        return parse_json(line)
+    except NotJson as error:
+        raise BadInput("text.line_not_json", where=where, reason=error.reason, column=error.column) from None
 
 
 def _question(line: str, where: Message) -> Question:
-    try:
-        data: Any = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadInput("text.line_not_json", where=where, reason=error.msg, column=error.colno) from None
+    data = json_of_line(line, where)
     if not isinstance(data, dict) or not {"prompt", "choices", "answer"} <= set(data):
         raise BadInput("questions.missing_keys", where=where)
     choices, answer = data["choices"], data["answer"]
@@ -213,4 +193,5 @@ def _question(line: str, where: Message) -> Question:
 @lru_cache(maxsize=1)
 def example_prompts() -> list[dict[str, str]]:
     """The bundled example prompts, each with `label` and `prompt`."""
-    return json.loads((EVALUATION / "prompts.json").read_text(encoding="utf-8"))
+    prompts: list[dict[str, str]] = parse_json((EVALUATION / "prompts.json").read_text(encoding="utf-8"))
+    return prompts

@@ -18,8 +18,8 @@ from compresslab_dashboard.compare.prompt_set import (
     MOST_PROMPTS,
     agreement,
     answers_frame,
-    decoded,
     read_prompts,
+    uploaded_prompts,
     written,
 )
 from compresslab_dashboard.jobs import live
@@ -85,7 +85,7 @@ def _read(source: str, words: Words) -> list[str]:
         key="compare_set_file",
         max_upload_size=LARGEST_FILE >> 20,
     )
-    return [] if file is None else read_prompts(decoded(file.getvalue(), file.name))
+    return [] if file is None else uploaded_prompts(file.getvalue(), file.name)
 
 
 def _stop() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 from compresslab.errors import BadInput
+from compresslab.files.reading import NotJson, decoded, numbered_lines, parse_json, with_line_feeds
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab_dashboard.compare.members import Member, unlike
 from compresslab_dashboard.session.job_view import JobView
@@ -23,8 +23,7 @@ def read_prompts(text: str) -> list[str]:
     if text.lstrip().startswith("["):
         found = _of_list(text)
     else:
-        lines = enumerate(text.splitlines(), 1)
-        found = [_of_line(line, number) for number, line in lines if line.strip()]
+        found = [_of_line(line, number) for number, line in numbered_lines(with_line_feeds(text))]
     if not found:
         raise BadInput("prompts.none")
     if len(found) > MOST_PROMPTS:
@@ -32,31 +31,30 @@ def read_prompts(text: str) -> list[str]:
     return found
 
 
-def decoded(data: bytes, name: str) -> str:
-    """The text of an uploaded file. Raises BadInput."""
+def uploaded_prompts(data: bytes, name: str) -> list[str]:
+    """As `read_prompts`, of an uploaded file."""
     if len(data) > LARGEST_FILE:
         raise BadInput("prompts.too_large", name=name, megabytes=len(data) / 2**20)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput("text.not_utf8", path=name, byte=error.start) from None
+    return read_prompts(decoded(data, name))
 
 
 def _of_list(text: str) -> list[str]:
-    try:
-        entries = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadInput("prompts.not_json", line=error.lineno, reason=error.msg, column=error.colno) from None
+    entries = _json(text, 0)
     return [_prompt(entry, f"Entry {number}") for number, entry in enumerate(entries, 1)]
 
 
 def _of_line(line: str, number: int) -> str:
     if not line.lstrip().startswith("{"):
         return _prompt(line.strip(), f"Line {number}")
+    return _prompt(_json(line, number - 1), f"Line {number}")
+
+
+def _json(text: str, lines_before: int) -> Any:
     try:
-        return _prompt(json.loads(line), f"Line {number}")
-    except json.JSONDecodeError as error:
-        raise BadInput("prompts.not_json", line=number, reason=error.msg, column=error.colno) from None
+        return parse_json(text)
+    except NotJson as error:
+        line = lines_before + error.line
+        raise BadInput("prompts.not_json", line=line, reason=error.reason, column=error.column) from None
 
 
 def _prompt(entry: Any, where: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 from compresslab.data.own_texts import SUFFIXES, OwnText, Purpose, keep, understand
-from compresslab.data.texts import LARGEST_TEXT
 from compresslab.errors import CompresslabError
+from compresslab.files.reading import LARGEST_TEXT
 from compresslab.models.facts import ModelFacts
 from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words, escaped, formats
