@@ -4,7 +4,7 @@ from math import prod
 
 import pytest
 import torch
-from compresslab.contract import cases
+from compresslab.contract import cases, check_earlier_zeros
 from compresslab.engine.measuring.scores import log_probabilities
 from compresslab.engine.models.packing import WEIGHTS, load_packed
 from compresslab.engine.session import Session
@@ -13,6 +13,7 @@ from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import file_bytes
 from compresslab.planning.estimate import estimate
+from compresslab.recipes.layerwise import matches
 from compresslab.recipes.method import METHODS
 from compresslab.recipes.plan import make_plan
 from compresslab.workspace.oneline import save
@@ -164,6 +165,21 @@ def test_global_pruning_meets_its_target_in_all(compress, family):
     assert model.sparsity() == pytest.approx(0.4, abs=1 / total)
 
 
+@pytest.mark.parametrize("ratios", ["uniform", "global", "outliers"])
+@pytest.mark.parametrize("method", ["prune_magnitude", "prune_wanda"])
+@distinct_families
+def test_an_exception_is_kept_whatever_the_ratios(compress, family, method, ratios):
+    facts = compress(family)[1].facts
+    excepted = f"{facts.anatomy.blocks}.0.*"
+    step = {method: {"sparsity": 0.3, "ratios": ratios, "overrides": {excepted: {"sparsity": 0.9}}}}
+    _, _, model = compress(family, step)
+    of_its_own = {name for name in model.linear_names() if matches(excepted, name)}
+    share = {name: float(model.masks[name].double().mean()) for name in of_its_own}
+    assert of_its_own and all(found == pytest.approx(0.9, abs=0.03) for found in share.values()), share
+    others = torch.cat([model.masks[name].flatten() for name in model.linear_names() if name not in of_its_own])
+    assert float(others.double().mean()) == pytest.approx(0.3, abs=0.02)  # Wanda rounds it in every row
+
+
 @pytest.mark.parametrize(("bits", "group_size"), [(2, 0), (3, 16), (4, 32)])
 @distinct_families
 def test_quantizing_leaves_that_many_levels(compress, family, bits, group_size):
@@ -197,6 +213,13 @@ def test_earlier_zeros_stay_zeros(compress, family, later):
     for name in names:
         assert bool((model.weight(name)[pruned.masks[name]] == 0).all())
         assert int(model.masks[name].sum()) >= round(0.5 * model.weight(name).numel()) - 1
+
+
+@pytest.mark.parametrize("step", [step for step in SAME_SHAPES if not METHODS[next(iter(step))].renews], ids=str)
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_zeros_that_lie_unevenly_stay_and_are_foreseen(session, tiny_recipe, family, step):
+    recipe = tiny_recipe(family, step)
+    check_earlier_zeros(recipe.steps[0], recipe, session)
 
 
 def test_zeros_that_quantizing_made_are_not_taken_for_pruned_ones(compress):

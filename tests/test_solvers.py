@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from compresslab.contract import late_zeros
 from compresslab.engine.inputs.calibration import InputStatistics, Unfactorable
 from compresslab.engine.job import Job
 from compresslab.engine.progress import Tracker
@@ -137,6 +138,47 @@ def test_earlier_zeros_are_kept_and_counted_first(case):
     assert bool((rounded.quantized.dequantize()[earlier] == 0).all())
 
 
+def test_zeros_that_are_enough_already_cost_nothing_more(case):
+    weight, statistics = case
+    earlier = late_zeros(weight)
+    weight = weight.masked_fill(earlier, 0)
+    target = Target(sparsity=float(earlier.double().mean()))
+    solved = solve([weight], statistics.factor(0.01), target, never, earlier=earlier)
+    assert torch.equal(solved.mask, earlier) and torch.equal(solved.weight, weight)
+    assert float(solved.loss.sum()) == 0
+
+
+def test_the_loss_that_is_believed_is_that_of_what_is_stored(case):
+    weight, statistics = case
+    earlier = late_zeros(weight)
+    weight = weight.masked_fill(earlier, 0)
+    solved = solve([weight], statistics.factor(0.01), Target(sparsity=0.6), never, earlier=earlier)
+    assert bool(solved.mask[earlier].all()) and int(solved.mask.sum()) == round(0.6 * weight.numel())
+    lost = weight - solved.weight.masked_fill(solved.mask, 0)
+    H = statistics.hessian + 0.01 * statistics.hessian.diagonal().mean() * torch.eye(COLUMNS)
+    assert torch.allclose(((lost @ H) * lost).sum(1), solved.loss, rtol=1e-3)
+
+
+def test_new_zeros_are_spread_over_the_weights_that_are_left(case):
+    weight, statistics = case
+    earlier = torch.arange(COLUMNS).expand_as(weight) >= COLUMNS // 2
+    solved = solve(
+        [weight.masked_fill(earlier, 0)], statistics.factor(0.01), Target(sparsity=0.75), never, earlier=earlier
+    )
+    assert int(solved.mask[:, : COLUMNS // 2].sum()) == round(0.25 * weight.numel())
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_groups_with_fewer_than_n_left_get_none_back(case, fitted):
+    weight, statistics = case
+    earlier = late_zeros(weight)
+    weight, grid = weight.masked_fill(earlier, 0), Affine(4, 0, True)
+    target = Target(Fitted(grid, grid.fit(weight)) if fitted else None, pattern=(2, 4))
+    solved = solve([weight], statistics.factor(0.01), target, never, earlier=earlier)
+    assert bool(solved.mask[earlier].all()) and bool((solved.weight[earlier] == 0).all())
+    assert max(int((~part).sum(1).max()) for part in solved.mask.split(4, dim=1)) == 2
+
+
 def test_the_order_of_channels_changes_the_walk_and_not_the_places(case):
     weight, statistics = case
     order = statistics.hessian.diagonal().argsort(descending=True)
@@ -209,6 +251,11 @@ def test_a_solve_can_be_stopped_within_a_matrix(case):
 def test_one_threshold_for_all_makes_no_sense_while_solving():
     with pytest.raises(BadInput, match="uniform or outliers"):
         PruneSparsegpt(ratios="global")
+
+
+def test_ratios_are_no_matter_of_one_layer():
+    with pytest.raises(BadInput, match="set for the whole step"):
+        PruneSparsegpt(overrides={"layers.0.*": {"ratios": "outliers"}})
 
 
 # -- in a model ---------------------------------------------------------------------------------------------------

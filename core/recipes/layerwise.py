@@ -70,6 +70,10 @@ class LayerMethod(Method):
             values |= some if matches(pattern, name) else {}
         return self._with(name, values) if values else self
 
+    def excepts(self, name: str, setting: str) -> bool:
+        """Whether an exception gives a matrix a value of its own for this setting."""
+        return any(setting in values for pattern, values in self.overrides.items() if matches(pattern, name))
+
     def unmatched(self, weights: tuple[WeightPlan, ...]) -> str | None:
         """A pattern that names no weight matrix of the model: probably a typo."""
         names = [w.name for w in weights if w.role != "other"]
@@ -152,6 +156,10 @@ class Pruner(LayerMethod):
         advanced=True,
     )
 
+    def shares(self, name: str) -> bool:
+        """Whether how much of a matrix goes is for `ratios` to say: not where an exception names its sparsity."""
+        return self.ratios != "uniform" and not self.excepts(name, "sparsity")
+
     def conflict(self, before: tuple[Method, ...]) -> Message | None:
         if self.mend and any(step.kind == "quantize" or getattr(step, "joint_bits", 0) for step in before):
             return Message("layerwise.mend_rounded", method=self.name)
@@ -159,6 +167,8 @@ class Pruner(LayerMethod):
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
+        if any("ratios" in values for values in self.overrides.values()):
+            raise BadInput("layerwise.ratios_excepted", method=self.name)
         if self.n_of_m:
             n, m = parse_n_of_m(self.n_of_m, self.name)
             if self.ratios != "uniform":

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Protocol
 
+import torch
 from compresslab.engine.inputs.calibration import InputStatistics
 from compresslab.engine.job import Job, silent_job
 from compresslab.engine.measuring import context as measuring
@@ -165,4 +166,8 @@ def _only(baseline: CompressedModel, changed: CompressedModel, name: str) -> Com
 
 
 def _differs(baseline: CompressedModel, changed: CompressedModel, name: str) -> bool:
-    return changed.stored[name] is not baseline.stored[name]
+    """By content: a weight that lies on disk is another tensor at every reading."""
+    before, after = baseline.stored[name], changed.stored[name]
+    if isinstance(before, QuantizedWeight) or isinstance(after, QuantizedWeight):
+        return before is not after
+    return before is not after and not torch.equal(before, after)

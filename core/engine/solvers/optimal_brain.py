@@ -74,6 +74,29 @@ def relative_loss(weight: Tensor, changed: Tensor, hessian: Tensor) -> float:
     return float(((lost @ hessian) * lost).sum()) / energy if energy > 0 else 0.0
 
 
+@dataclass
+class _Quota:
+    """How many weights of one matrix become zero beside those that are, spread evenly over those that are not."""
+
+    count: int
+    free: int  # weights that were not zero before
+    seen: int = 0  # of them, in the blocks so far
+    taken: int = 0
+
+    @classmethod
+    def of(cls, earlier: Tensor, sparsity: float) -> _Quota:
+        """For a matrix with these zeros of which this share is to be zero in the end."""
+        zeros, size = int(earlier.sum()), earlier.numel()
+        return cls(max(round(sparsity * size) - zeros, 0), size - zeros)
+
+    def take(self, free: int) -> int:
+        """How many go in the next block, which has so many free weights: such that the share is right so far."""
+        self.seen += free
+        count = round(self.count * self.seen / self.free) - self.taken if self.free else 0
+        self.taken += count
+        return count
+
+
 class _Solve:
     """The state of one solve."""
 
@@ -83,13 +106,12 @@ class _Solve:
         self._target, self._factor, self._order = target, factor, order
         self._rows = [len(weight) for weight in weights]
         self._weight = self._transposed(torch.cat(list(weights)))  # [d, r]
-        self._earlier = None if earlier is None else self._transposed(earlier)
-        self._zeroed = torch.zeros_like(self._weight, dtype=torch.bool)
-        if self._earlier is not None:
-            self._zeroed |= self._earlier
+        nothing = torch.zeros_like(self._weight, dtype=torch.bool)
+        self._earlier = nothing if earlier is None else self._transposed(earlier)
+        self._zeroed = self._earlier.clone()
         self._zeroes = target.prunes or earlier is not None
         self._loss = self._weight.new_zeros(self._weight.shape[1])
-        self._pruned = [0] * len(weights)  # so far, of each matrix
+        self._quotas = [_Quota.of(zeros, target.sparsity) for zeros in self._earlier.split(self._rows, dim=1)]
         if target.fitted is not None:
             self._prepare_grid(target.fitted)
 
@@ -141,25 +163,24 @@ class _Solve:
             self._weight[first:last].addmm_(passed_on[:, first - last :].T, errors, alpha=-1)
 
     def _choose(self, first: int, last: int) -> None:
-        """Zero the least salient weights of a block: exactly as many as make the share right so far."""
-        salience = self._salience(first, last)
-        for place, columns in enumerate(salience.split(self._rows, dim=1)):
-            count = round(self._target.sparsity * (self._rows[place] * last)) - self._pruned[place]
-            self._pruned[place] += count
-            begin = sum(self._rows[:place])
-            chosen = lowest(columns.flatten(), count).view(columns.shape)
-            self._zeroed[first:last, begin : begin + self._rows[place]] = chosen
+        """Zero the least salient weights of a block that are not zero yet."""
+        ranked = self._salience(first, last).masked_fill_(self._earlier[first:last], torch.inf)
+        parts = zip(
+            self._quotas, *(t.split(self._rows, dim=1) for t in (ranked, self._zeroed[first:last])), strict=True
+        )
+        for quota, salience, zeroed in parts:
+            count = quota.take(int((~zeroed).sum()))
+            zeroed |= lowest(salience.flatten(), count).view(salience.shape)
 
     def _choose_kept(self, first: int, n: int, m: int) -> None:
         last = min(first + m, len(self._weight))
-        kept = self._salience(first, last).topk(min(n, last - first), dim=0).indices
-        self._zeroed[first:last] = True
-        self._zeroed[first:last].scatter_(0, kept, False)
+        ranked = self._salience(first, last).masked_fill_(self._earlier[first:last], GONE)
+        kept = ranked.topk(min(n, last - first), dim=0).indices
+        self._zeroed[first:last] |= torch.ones_like(ranked, dtype=torch.bool).scatter_(0, kept, False)
 
     def _salience(self, first: int, last: int) -> Tensor:
         """What zeroing a weight would cost: w^2 / [H^-1]_jj, as far as the channels before are fixed."""
-        salience = (self._weight[first:last] / self._factor.diagonal()[first:last, None]).square_()
-        return salience if self._earlier is None else salience.masked_fill_(self._earlier[first:last], GONE)
+        return (self._weight[first:last] / self._factor.diagonal()[first:last, None]).square_()
 
     def _transposed(self, matrix: Tensor) -> Tensor:
         return (matrix if self._order is None else matrix[:, self._order]).T.contiguous()

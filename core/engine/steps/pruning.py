@@ -37,14 +37,16 @@ def prune_by_score(model: CompressedModel, method: Pruner, context: StepContext,
     chosen = shares(model, method, context, score, inputs=inputs)
     if all(own.idle for own in chosen.values()):
         return
-    masks = _overall(model, method, context, list(chosen), score, inputs=inputs) if method.ratios == "global" else {}
+    together = [name for name in chosen if method.ratios == "global" and method.shares(name)]
+    masks = _overall(model, method, context, together, score, inputs=inputs)
 
     def solve(group: Group, own: Pruner) -> SolvedGroup:
         mask = masks.pop(group.names[0], None)
         return pruned(group, own, mask_of(score(group), own, group.earlier) if mask is None else mask)
 
     mending = any(own.mend for own in chosen.values())
-    needs: Needs = "hessian" if mending else "norms" if inputs and not masks else "nothing"
+    scored = inputs and len(masks) < len(chosen)
+    needs: Needs = "hessian" if mending else "norms" if scored else "nothing"
     kept = method.ratios != "global"  # a mask of all matrices together is no matter of one matrix' settings
     solve_groups(model, chosen, context, solve, needs=needs, together=False, kept=lambda own: kept and own.mend > 0)
 
@@ -71,7 +73,9 @@ def magnitude_times_norm(group: Group) -> Tensor:
 def _overall(
     model: CompressedModel, method: Pruner, context: StepContext, names: list[str], score: Score, *, inputs: bool
 ) -> dict[str, Tensor]:
-    """Masks by one threshold for all matrices."""
+    """Masks by one threshold for all of these matrices."""
+    if not names or method.sparsity == 0:
+        return {}
     found = _statistics(context) if inputs else {}
     scores = {name: score(Group.of(model, [name], found.get(name), context.check)) for name in names}
     return smallest_overall(scores, method.sparsity, model.masks)
@@ -95,11 +99,13 @@ def mask_of(score: Tensor, method: Pruner, earlier: Tensor | None) -> Tensor:
 def shares(model: CompressedModel, method: P, context: StepContext, score: Score, *, inputs: bool) -> dict[str, P]:
     """Every matrix that the method is meant for with its settings, the sparsity of its block among them."""
     chosen = dict(model.chosen(method))
-    if method.ratios != "outliers" or method.idle:
+    names = [name for name in chosen if method.ratios == "outliers" and method.shares(name)]
+    if not names or method.idle:
         return chosen
-    share = _outlier_shares(model, method, context, list(chosen), score, inputs=inputs)
+    share = _outlier_shares(model, method, context, names, score, inputs=inputs)
     context.job.remember("prune.shares", shares=[f"{value:.3f}" for value in share.values()])
-    return {name: own.model_copy(update={"sparsity": share[model.weights[name].layer]}) for name, own in chosen.items()}
+    own = {name: chosen[name].model_copy(update={"sparsity": share[model.weights[name].layer]}) for name in names}
+    return chosen | own
 
 
 def _outlier_shares(
