@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from compresslab.engine.lru import get_or_make, lru_by_bytes
+from compresslab.engine.lru import Budget, get_or_make
 from compresslab.engine.measuring import scores
 from compresslab.engine.models import packing
 from compresslab.engine.models.device import available, choose
@@ -216,7 +216,7 @@ def test_a_checkpoint_that_was_written_again_is_loaded_again(tiny_texts, tmp_pat
 
 
 def test_a_cache_keeps_to_its_budget_of_bytes():
-    cache = lru_by_bytes(4 * 100)
+    cache = Budget(4 * 100).cache()
     computed = []
 
     def make(n, size):
@@ -229,6 +229,49 @@ def test_a_cache_keeps_to_its_budget_of_bytes():
     for _ in range(2):  # more than the whole budget: kept alone
         assert get_or_make(cache, (9,), make(9, 500)).numel() == 500
     assert list(cache) == [(9,)] and computed == [1, 2, 3, 2, 9]
+
+
+def test_caches_share_their_budget_and_a_shared_tensor_counts_once():
+    budget = Budget(4 * 100)
+    first, second = budget.cache(), budget.cache(most=2)
+    shared = torch.ones(60)
+    first["a"] = shared
+    second["b"] = [shared, {"more": torch.ones(30)}]
+    assert budget.taken == 4 * 90 and "a" in first
+    del second["b"]
+    assert budget.taken == 4 * 60
+    second["c"] = torch.ones(50)  # the other cache gives way: its value was used before
+    assert ("a" in first, "c" in second, budget.taken) == (False, True, 4 * 50)
+    first["d"], first["e"] = torch.ones(20), torch.ones(20)
+    assert second["c"].numel() == 50
+    first["f"] = torch.ones(30)
+    assert [*first, *second] == ["e", "f", "c"]
+    budget.shed(0)
+    assert [*first, *second] == ["f"] and budget.taken == 4 * 30
+
+
+def test_models_that_were_compressed_are_kept_by_their_bytes(tiny_recipe):
+    """However many settings are tried, a process takes no more than its budget: what is shared counts once."""
+    session = Session()
+    run(session, tiny_recipe("llama", metrics=["footprint"]), "draft")
+    one = session.budget.taken
+    run(session, tiny_recipe("llama", {"quantize_rtn": {"bits": 3}}, metrics=["footprint"]), "draft")
+    session.budget.most_bytes = session.budget.taken + (session.budget.taken - one) // 2
+    for bits in (4, 5, 6, 7, 8):
+        run(session, tiny_recipe("llama", {"quantize_rtn": {"bits": bits}}, metrics=["footprint"]), "draft")
+        assert session.budget.taken <= session.budget.most_bytes
+    assert len(session._baselines) == 1 and len(session._compressed) < 5
+
+
+def test_caches_give_way_to_a_job_that_needs_the_memory(tiny_recipe, monkeypatch):
+    session = Session()
+    for bits in (3, 4, 5):
+        run(session, tiny_recipe("llama", {"quantize_rtn": {"bits": bits}}, metrics=["footprint"]), "draft")
+    before = session.budget.taken
+    monkeypatch.setattr("compresslab.recipes.memory.free", lambda: 0)
+    monkeypatch.setattr("compresslab.recipes.memory.available", lambda **_: 10**12)
+    run(session, tiny_recipe("llama", {"quantize_rtn": {"bits": 6}}, metrics=["footprint"]), "draft")
+    assert session.budget.taken < before and len(session._baselines) == 1
 
 
 # -- stop, and failures -------------------------------------------------------------------------

@@ -183,16 +183,18 @@ def test_the_plan_takes_this_way_where_two_models_would_not_fit(tiny_recipe, mon
     recipe = tiny_recipe("llama", {"quantize_rtn": {"bits": 4}})
     facts = read_facts(recipe.model)
     whole, blockwise = memory_need(recipe, facts), offloaded_need(recipe, facts)
-    has = {"total": 10**12}
-    monkeypatch.setattr("compresslab.recipes.plan.psutil.virtual_memory", lambda: type("Memory", (), has))
+    has = {"total": 10**13, "available": 10**12}
+    monkeypatch.setattr("compresslab.recipes.memory.psutil.virtual_memory", lambda: type("Memory", (), has))
+    monkeypatch.setattr("compresslab.recipes.memory.limits", list)
+    monkeypatch.setattr("compresslab.recipes.memory.kept_warm", lambda: 0)
     plan = make_plan(recipe, facts)
     assert (plan.offloaded, plan.memory_need) == (False, whole)
-    has["total"] = whole - 1
+    has["available"] = whole - 1  # of however much
     monkeypatch.setattr("compresslab.recipes.plan.offloaded_need", lambda *_: blockwise // 1000)
     plan = make_plan(recipe, facts)
     assert (plan.offloaded, plan.memory_need) == (True, blockwise // 1000)
     monkeypatch.setattr("compresslab.recipes.plan.offloaded_need", lambda *_: whole)
-    with pytest.raises(BadInput, match="this machine has"):
+    with pytest.raises(BadInput, match="of memory are free"):
         make_plan(recipe, facts)
 
 

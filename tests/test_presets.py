@@ -114,7 +114,7 @@ def test_a_step_is_duplicated_and_off_where_two_make_no_sense(workspace: Workspa
 
 def test_the_model_says_that_it_fits(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Fits this machine" in said(opened())
-    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"total": 1_000_000}))
+    monkeypatch.setattr("compresslab.recipes.memory.available", lambda: 1_000_000)
     app = opened()
     assert "Too large for this machine" in said(app) and "would fit" in said(app)
 

@@ -7,6 +7,7 @@ from compresslab.engine.inputs.calibration import InputStatistics, Sums
 from compresslab.engine.job import Job
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
+from compresslab.engine.solvers import refit
 from compresslab.engine.solvers.least_squares import refine
 from compresslab.engine.solvers.optimal_brain import Target, solve
 from compresslab.engine.solvers.refit import least_loss_scales, solve_and_refit
@@ -91,6 +92,20 @@ def test_refitting_never_costs_a_row_and_pays_on_the_whole(case, grid):
     after = row_loss(weight, solved.weight, damped(statistics))
     assert bool((after <= before * 1.001).all())
     assert float(after.sum()) < 0.97 * float(before.sum())
+
+
+def test_rows_are_solved_in_blocks_that_stay_below_a_bound(case, monkeypatch):
+    """The normal equations of all rows of a large matrix would take gigabytes; they are the same in blocks."""
+    weight, inputs = case
+    grid, statistics = GRIDS[2], statistics_of(inputs)
+    stored = solve([weight], statistics.factor(0.01), Target(Fitted(grid, grid.fit(weight))), never).quantized
+    at_once = least_loss_scales(weight, stored, statistics.hessian, 0.1)
+    shapes, solution = [], refit._solution
+    monkeypatch.setattr(refit, "_solution", lambda *equations: shapes.append(len(equations[0])) or solution(*equations))
+    groups = grid.groups(COLUMNS)
+    monkeypatch.setattr(refit, "NORMAL_BYTES", 5 * groups * groups * 4)
+    assert torch.allclose(least_loss_scales(weight, stored, statistics.hessian, 0.1), at_once, rtol=1e-5)
+    assert shapes == [5, 5, 2]
 
 
 def test_a_group_without_codes_keeps_its_scale(case):

@@ -359,7 +359,7 @@ def test_an_answer_is_that_of_plain_transformers(compress, folders, family):
 
 @encoder_decoders
 def test_exact_match_counts_the_answers_that_are_the_target(compress, folders, monkeypatch, family):
-    from compresslab.engine.lru import lru_by_bytes
+    from compresslab.engine.lru import Budget
     from compresslab.engine.measuring import answers
     from compresslab.engine.measuring.examples import Bench, Encoded
 
@@ -373,7 +373,7 @@ def test_exact_match_counts_the_answers_that_are_the_target(compress, folders, m
     examples = [
         Encoded(tuple(tokenizer(prompt).input_ids), (), target) for prompt, target in zip(prompts, targets, strict=True)
     ]
-    bench = Bench(baseline, model, examples, "pairs", lru_by_bytes(2**20), (), lambda: None)
+    bench = Bench(baseline, model, examples, "pairs", Budget(2**20).cache(), (), lambda: None)
     *_, scores = answers.score_answers(bench)
     text = [[tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in some] for some in (before, after)]
     right = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in targets]

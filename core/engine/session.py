@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from cachetools import LRUCache
 from compresslab.data.labelled import read_labelled, read_pairs
 from compresslab.data.texts import calibration_text, evaluation_questions, evaluation_text
 from compresslab.engine import pipeline
 from compresslab.engine.generation import Author, check_writes, write_pane
 from compresslab.engine.inputs.cache import StatisticsCache
 from compresslab.engine.job import Job, silent_job
-from compresslab.engine.lru import get_or_make, lru_by_bytes
+from compresslab.engine.lru import Budget, LruCache, get_or_make
 from compresslab.engine.measuring import profile, sensitivity
 from compresslab.engine.measuring.examples import Encoded, encode_labelled, encode_pair
 from compresslab.engine.measuring.scores import EncodedQuestion, encode_question
 from compresslab.engine.models import packing, tokens
 from compresslab.engine.models.checkpoint import load_baseline
-from compresslab.engine.models.device import Choice, available, choose
+from compresslab.engine.models.device import Choice, available, choose, room_on
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.progress import Report, Tracker
 from compresslab.engine.runtimes.choosing import Runtimes
@@ -39,6 +38,7 @@ from compresslab.models.hub import fetch
 from compresslab.profiles.layer_profile import LayerProfile
 from compresslab.profiles.probes import Probes
 from compresslab.profiles.sensitivity_table import SensitivityTable
+from compresslab.recipes import memory
 from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pane, RuntimeChoice
 from compresslab.recipes.method import Method
 from compresslab.recipes.plan import make_plan, offloads
@@ -49,7 +49,6 @@ from torch import Tensor
 
 T = TypeVar("T")
 BASELINES, COMPRESSED, LOADED, TEXTS = 2, 6, 3, 8  # how many of each are kept
-SCORE_BYTES = 512 * 2**20  # of what baselines said
 FROM_DISK = Message("run.offloaded")
 
 
@@ -57,18 +56,20 @@ class Session:
     """What one process keeps between jobs. One job at a time: nothing here is locked."""
 
     def __init__(self) -> None:
-        self.scores: LRUCache[Hashable, Tensor] = lru_by_bytes(SCORE_BYTES)
-        self.runtimes = Runtimes()
-        self._baselines: LRUCache[Hashable, CompressedModel] = LRUCache(BASELINES)
-        self._compressed: LRUCache[Hashable, _Compressed] = LRUCache(COMPRESSED)
-        self._loaded: LRUCache[Hashable, CompressedModel] = LRUCache(LOADED)
-        self._ids: LRUCache[Hashable, Tensor] = LRUCache(TEXTS)
-        self._questions: LRUCache[Hashable, list[EncodedQuestion]] = LRUCache(TEXTS)
-        self._examples: LRUCache[Hashable, list[Encoded]] = LRUCache(TEXTS)
-        self.statistics = StatisticsCache()
-        self.solutions = Solutions()
-        self._taught: LRUCache[Hashable, Any] = lru_by_bytes(2 * 2**30, share_of_memory=1 / 16)
-        self._written: LRUCache[Hashable, int] = LRUCache(TEXTS)
+        self.budget = Budget(memory.for_caches())
+        self.scores: LruCache[Tensor] = self.budget.cache()
+        self.runtimes = Runtimes(self.budget)
+        self._baselines: LruCache[CompressedModel] = self.budget.cache(BASELINES)
+        self._compressed: LruCache[_Compressed] = self.budget.cache(COMPRESSED)
+        self._loaded: LruCache[CompressedModel] = self.budget.cache(LOADED)
+        self._ids: LruCache[Tensor] = self.budget.cache(TEXTS)
+        self._questions: LruCache[list[EncodedQuestion]] = self.budget.cache(TEXTS)
+        self._examples: LruCache[list[Encoded]] = self.budget.cache(TEXTS)
+        self.statistics = StatisticsCache(self.budget)
+        self.solutions = Solutions(self.budget)
+        self._taught: LruCache[Any] = self.budget.cache()
+        self._written: LruCache[int] = self.budget.cache(TEXTS)
+        self._room: dict[torch.device, int] = {}  # bytes that the job at hand may take
 
     @property
     def device(self) -> str:
@@ -79,6 +80,7 @@ class Session:
 
     def warm(self, model: str, device: str = "auto", dtype: str = "auto") -> None:
         """Load the baseline and score a little with it, so that the first job is quick."""
+        self._begin()
         recipe = Recipe(model=model).replace(device=device, dtype=dtype)
         pipeline.warm_up(self, recipe)
 
@@ -86,12 +88,14 @@ class Session:
         self, recipe: Recipe, *, run_id: str, stage: Stage, report: Report, cancelled: Callable[[], bool]
     ) -> RunRecord:
         """Compress and measure; a final run is saved to its folder. Raises BadInput, RunFailed, Cancelled."""
+        self._begin()
         return pipeline.run(self, recipe, run_id, stage, report, cancelled)
 
     def sensitivity(
         self, recipe: Recipe, probes: Probes, *, report: Report, cancelled: Callable[[], bool]
     ) -> SensitivityTable:
         """How sensitive the recipe's model is, on its texts. Raises BadInput, RunFailed, Cancelled."""
+        self._begin()
         job = Job(report, cancelled, Tracker(sensitivity.SHARES, report))
         with pipeline.clear_failures():
             return sensitivity.build(self, recipe, probes, job)
@@ -100,6 +104,7 @@ class Session:
         self, recipe: Recipe, run_id: str | None, *, report: Report, cancelled: Callable[[], bool]
     ) -> LayerProfile:
         """What became of every matrix, of the saved run's where it is there. Raises BadInput, RunFailed, Cancelled."""
+        self._begin()
         job = Job(report, cancelled, Tracker({step.name: 2.0 for step in recipe.steps} | profile.SHARES, report))
         with pipeline.clear_failures():
             saved = run_id is not None and (run_folder(run_id) / packing.RECIPE).exists()
@@ -109,6 +114,7 @@ class Session:
 
     def generate(self, request: GenerateRequest, *, report: Report, cancelled: Callable[[], bool]) -> None:
         """Panes one after the other, each alone. Raises BadInput, RunFailed, Cancelled."""
+        self._begin()
         job = Job(report, cancelled, Tracker({}, report))
         with pipeline.clear_failures():
             for number, pane in enumerate(request.panes):
@@ -125,6 +131,7 @@ class Session:
         self, step: Method, model: str | CompressedModel, teacher: str | CompressedModel | None = None
     ) -> CompressedModel:
         """A new model with the step applied, the argument untouched."""
+        self._begin()
         start = self._resolve(model)
         recipe = Recipe(model=start.facts.name, steps=(step,))
         context = StepContext(silent_job(), self, recipe, self._resolve(teacher if teacher is not None else model))
@@ -135,11 +142,13 @@ class Session:
 
     def evaluate(self, model: str | CompressedModel, recipe: Recipe) -> list[Measurement]:
         """Every measurement of the recipe, beside the model's own baseline."""
+        self._begin()
         compressed = self._resolve(model)
         recipe = recipe.replace(model=compressed.facts.name)
         return pipeline.measure_only(self, recipe, self._baseline_of(compressed), compressed)
 
     def generate_text(self, model: str | CompressedModel, prompt: str, decoding: Decoding) -> str:
+        self._begin()
         model = self._resolve(model)
         with pipeline.clear_failures():
             return write_pane(
@@ -164,15 +173,16 @@ class Session:
     def baseline(self, recipe: Recipe) -> CompressedModel:
         choice = self.choice(recipe)
         facts = read_facts(recipe.model)
-        offloaded = offloads(recipe, facts)
+        offloaded = offloads(recipe, facts, self._room_on(choice.device))
         key = (*_identity(facts.folder), str(choice.device), choice.dtype, offloaded)
         return get_or_make(self._baselines, key, lambda: load_baseline(recipe.model, choice, offloaded=offloaded))
 
     def compress(self, recipe: Recipe, job: Job) -> tuple[CompressedModel, list[LossPoint]]:
         """The model after every step. Starts from the longest beginning of the recipe that is still in memory."""
-        fetch(recipe.model)
-        make_plan(recipe, read_facts(recipe.model))  # refuses what makes no sense, before any weight is loaded
+        room = self._room_on(self.choice(recipe).device)
+        plan = make_plan(recipe, read_facts(recipe.model), room)  # refuses nonsense before any weight is loaded
         baseline = self.baseline(recipe)
+        self._make_room(plan.memory_need - baseline.memory_bytes)
         if baseline.offloaded:
             job.notice(FROM_DISK)
         done = len(recipe.steps)
@@ -202,7 +212,8 @@ class Session:
         plain = [{step.name: step.model_dump(mode="json")} for step in recipe.steps[:steps]]
         text = json.dumps([plain, recipe.calibration.model_dump(), recipe.seed], sort_keys=True)
         facts = read_facts(recipe.model)
-        return (*_identity(facts.folder), str(choice.device), choice.dtype, offloads(recipe, facts), text)
+        offloaded = offloads(recipe, facts, self._room_on(choice.device))
+        return (*_identity(facts.folder), str(choice.device), choice.dtype, offloaded, text)
 
     def evaluation_windows(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[Tensor, tuple[Any, ...]]:
         """int64 [windows, context_length] of the evaluation text, and what names them in the score cache."""
@@ -290,6 +301,19 @@ class Session:
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
         key = (fingerprint, str(model.facts.folder))
         return get_or_make(self._ids, key, lambda: torch.tensor(tokens.tokenize(model.tokenizer, text))), fingerprint
+
+    def _begin(self) -> None:
+        """A job may take what is free as it begins; what it takes itself is not held against it."""
+        self._room.clear()
+
+    def _room_on(self, device: torch.device) -> int:
+        return self._room.setdefault(device, room_on(device))
+
+    def _make_room(self, need: int) -> None:
+        """Caches give up what a job needs, what was not used for longest first."""
+        missing = need - memory.free()
+        if missing > 0:
+            self.budget.shed(max(0, self.budget.taken - missing))
 
     def _fitting(self, length: int, name: str, model: CompressedModel, job: Job) -> int:
         if length > model.context_length:

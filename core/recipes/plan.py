@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import psutil
 from compresslab.errors import BadInput
 from compresslab.messages import Message
 from compresslab.models.anatomy import Task
 from compresslab.models.facts import ModelFacts, read_facts
 from compresslab.models.source import locate
 from compresslab.models.weights import WeightPlan
+from compresslab.recipes import memory as free_memory
 from compresslab.recipes.recipe import Recipe
 
 HALF = {"F16": 2, "BF16": 2}  # bytes
@@ -33,7 +33,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Fit:
-    """A model held against this machine's memory, all in bytes."""
+    """A model held against the memory that is free for it, all in bytes."""
 
     need: int  # at the peak of the recipe's work
     memory: int
@@ -52,8 +52,9 @@ KINDS: dict[Task, Message] = {
 }
 
 
-def make_plan(recipe: Recipe, facts: ModelFacts) -> Plan:
-    """Raises BadInput where steps conflict, settings do not fit the model, or memory would not do."""
+def make_plan(recipe: Recipe, facts: ModelFacts, memory: int | None = None) -> Plan:
+    """Raises BadInput where steps conflict, settings do not fit the model, or `memory` in bytes would not do: what is
+    free on this machine, unless whoever asks knows of another device."""
     _check_task(recipe, facts)
     for place, step in enumerate(recipe.steps):
         reason = step.conflict(recipe.steps[:place])
@@ -68,7 +69,7 @@ def make_plan(recipe: Recipe, facts: ModelFacts) -> Plan:
             weights = step.foresee(weights, facts)
         except BadInput as error:
             raise BadInput("recipe.step", step=place + 1, problem=error.message) from None
-    room = fit(recipe, facts)
+    room = fit(recipe, facts, memory)
     if not room.fits:
         raise BadInput(
             "recipe.no_memory",
@@ -89,19 +90,20 @@ def check(recipe: Recipe) -> None:
         make_plan(recipe, read_facts(recipe.model))
 
 
-def offloads(recipe: Recipe, facts: ModelFacts) -> bool:
+def offloads(recipe: Recipe, facts: ModelFacts, memory: int) -> bool:
     """Whether the blocks stay on disk: where two models would not fit, or the environment wants it so.
 
     Training and new shapes need the whole model, and encoders are small enough to be whole.
     """
     if facts.task != "causal" or any(step.renews for step in recipe.steps):
         return False
-    return os.environ.get(OFFLOAD) == "1" or memory_need(recipe, facts) > psutil.virtual_memory().total
+    return os.environ.get(OFFLOAD) == "1" or memory_need(recipe, facts) > memory
 
 
-def fit(recipe: Recipe, facts: ModelFacts) -> Fit:
-    """Whether the recipe's work on the model fits into this machine, and how large a model would."""
-    memory, offloaded = psutil.virtual_memory().total, offloads(recipe, facts)
+def fit(recipe: Recipe, facts: ModelFacts, memory: int | None = None) -> Fit:
+    """Whether the recipe's work on the model fits into `memory`, as in `make_plan`, and how large a model would."""
+    memory = free_memory.available() if memory is None else memory
+    offloaded = offloads(recipe, facts, memory)
     need = (offloaded_need if offloaded else memory_need)(recipe, facts)
     return Fit(need, memory, offloaded, facts.parameters * memory // need)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 import torch
-from cachetools import LRUCache
 from compresslab.engine.inputs.block_walk import Tell, baseline_statistics
 from compresslab.engine.inputs.disk import Found, StatisticsStore
 from compresslab.engine.inputs.whole_model import whole_statistics
 from compresslab.engine.job import Job
-from compresslab.engine.lru import get_or_make, lru_by_bytes
+from compresslab.engine.lru import Budget, LruCache, get_or_make
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tokens import fingerprint
 from compresslab.messages import Message
@@ -38,9 +36,9 @@ class Origin:
 class StatisticsCache:
     """In memory, and on disk behind it."""
 
-    def __init__(self) -> None:
-        self._sets: LRUCache[Hashable, Found] = LRUCache(SETS)
-        self._arrays: LRUCache[Hashable, Tensor] = lru_by_bytes(8 * 2**30, share_of_memory=1 / 8)
+    def __init__(self, budget: Budget) -> None:
+        self._sets: LruCache[Found] = budget.cache(SETS)
+        self._arrays: LruCache[Tensor] = budget.cache()
 
     def get(self, origin: Origin, job: Job, tell: Tell, *, hessian: bool) -> Found:
         """Of every matrix of the blocks; `tell` hears how much is taken. Raises Cancelled, RunFailed."""
@@ -71,10 +69,10 @@ class StatisticsCache:
         return StatisticsStore(id_, about, origin.model.device, arrays, job.notice, job.check)
 
 
-def _few(model: CompressedModel) -> LRUCache[Hashable, Tensor]:
+def _few(model: CompressedModel) -> LruCache[Tensor]:
     """Room for the Hessian of one input and its factors: who has no memory for a model has none for all of these."""
     widest = max(model.weights[name].shape[1] for name in model.linear_names())
-    return lru_by_bytes(3 * 4 * widest**2)
+    return Budget(3 * 4 * widest**2).cache()
 
 
 def identity(source: CompressedModel, sequences: Tensor, *, hessian: bool) -> str:

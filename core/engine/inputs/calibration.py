@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from compresslab.engine.models.model import CompressedModel
@@ -46,6 +47,9 @@ class Arrays:
             self._held[name] = make()
         return self._held[name]
 
+    def in_memory(self) -> tuple[Tensor, ...]:
+        return tuple(self._held.values())
+
 
 class InputStatistics:
     """Of one input of d channels, in float32."""
@@ -74,6 +78,10 @@ class InputStatistics:
     def hessian(self) -> Tensor:
         """X^T X / tokens: [d, d]."""
         return self.arrays.get(HESSIAN, _not_taken)
+
+    def in_memory(self) -> tuple[Any, ...]:
+        """What of them takes memory."""
+        return self.mean, self.peaks, self.norms, self.drift, self.arrays
 
     def heard_by(self, say: Say, group: Group) -> InputStatistics:
         """The same statistics, that tell what they had to do for this input."""

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from cachetools import LRUCache
 from compresslab.engine.inputs.calibration import HESSIAN, Arrays, Group, InputStatistics, Say
-from compresslab.engine.lru import get_or_make
+from compresslab.engine.lru import LruCache, get_or_make
 from compresslab.errors import first_line
 from compresslab.errors import reason as reason_of
 from compresslab.files.atomic import new_file, new_folder
@@ -38,7 +37,7 @@ class StatisticsStore:
     id: str
     about: dict[str, Any]  # of what they were taken: model, text, samples, sequence_length
     device: torch.device
-    memory: LRUCache[Hashable, Tensor]  # unpacked arrays
+    memory: LruCache[Tensor]  # unpacked arrays
     notice: Say
     check: Callable[[], None]
     _failed: list[Message] = field(default_factory=list)
@@ -120,7 +119,7 @@ class StatisticsStore:
 class _DiskArrays(Arrays):
     """Arrays of one input that lie on disk, and in memory as long as there is room. Factors have files of their own."""
 
-    def __init__(self, file: Path, handle: Any, memory: LRUCache[Hashable, Tensor], device: torch.device) -> None:
+    def __init__(self, file: Path, handle: Any, memory: LruCache[Tensor], device: torch.device) -> None:
         super().__init__()
         self._file, self._handle, self._memory, self._device = file, handle, memory, device
         self._names = frozenset(handle.keys())

@@ -6,14 +6,13 @@ Batches are cut by shape alone: equal weights give equal numbers to the bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from cachetools import LRUCache
 from compresslab.data.texts import Question
 from compresslab.engine.lru import get_or_make
 from compresslab.engine.measuring.reader import Reader
@@ -27,7 +26,7 @@ from torch import Tensor
 
 T = TypeVar("T")
 Array = np.ndarray[Any, np.dtype[Any]]
-ScoreCache = LRUCache[Hashable, Tensor]  # what baselines said, by model, text and batch
+ScoreCache = MutableMapping[Hashable, Tensor]  # what baselines said, by model, text and batch
 FIRST_WINDOWS, MOST_WINDOWS = 4, 16  # small at first: a first answer soon
 QUESTIONS = 16  # scored together at the most
 LOGITS_BYTES = 64 * 2**20  # of one batch, float32

@@ -14,6 +14,7 @@ import torch
 from compresslab.errors import BadInput
 from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
+from compresslab.recipes import memory
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PROMPT = 256  # tokens of the prefill that the trial stands for
@@ -75,6 +76,13 @@ def available() -> list[str]:
     """Devices of this machine, the fastest kind first."""
     there = [("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()), ("cpu", True)]
     return [name for name, is_there in there if is_there]
+
+
+def room_on(device: torch.device) -> int:
+    """Bytes that a job may take there: what is free, and what this process holds from earlier jobs."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device))
+    return memory.available(own=True)
 
 
 def _device(asked: str) -> tuple[str, Message]:

@@ -183,6 +183,10 @@ class CompressedModel:
         """Every weight as it would be written now, real counts included."""
         return [self._plan(name) for name in sorted(self.weights)]
 
+    def in_memory(self) -> tuple[Any, ...]:
+        """What of it takes memory."""
+        return self.module, self.stored, self.masks
+
     @property
     def kernel(self) -> Kernel:
         """Whether the matmul that runs is the one that the format promises."""

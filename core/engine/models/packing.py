@@ -25,6 +25,7 @@ from torch import Tensor
 
 WEIGHTS = PACKED
 RECIPE = "recipe.yaml"
+AT_ONCE = 2**20  # values: each takes a byte for every bit on its way; a multiple of 8, so that pieces end with a byte
 
 
 # -- writing ------------------------------------------------------------------------------
@@ -73,10 +74,15 @@ def _written(part: Part, tensor: Tensor) -> Tensor:
 
 def _bits(values: np.ndarray[Any, Any], bits: int) -> Tensor:
     """The lowest `bits` bits of every value, one after the other, little-endian within each byte."""
+    plain = values.reshape(-1)
     if bits == 8:
-        return torch.from_numpy(values.reshape(-1).copy())
-    spread = np.unpackbits(values.reshape(-1, 1).view(np.uint8), axis=1, bitorder="little", count=bits)
-    return torch.from_numpy(np.packbits(spread, bitorder="little"))
+        return torch.from_numpy(plain.copy())
+    packed = np.empty(-(-plain.size * bits // 8), np.uint8)
+    for first in range(0, plain.size, AT_ONCE):
+        piece = plain[first : first + AT_ONCE].reshape(-1, 1).view(np.uint8)
+        spread = np.packbits(np.unpackbits(piece, axis=1, bitorder="little", count=bits), bitorder="little")
+        packed[first * bits // 8 :][: spread.size] = spread
+    return torch.from_numpy(packed)
 
 
 # -- reading ------------------------------------------------------------------------------
@@ -157,5 +163,10 @@ def _flags(packed: Tensor, plan: WeightPlan) -> Tensor:
 
 def _values(packed: Tensor, count: int, bits: int) -> Tensor:
     """The `count` numbers of `bits` bits that `_bits` wrote."""
-    spread = np.unpackbits(packed.numpy(), bitorder="little", count=count * bits).reshape(count, bits)
-    return torch.from_numpy(np.packbits(spread, axis=1, bitorder="little")[:, 0].copy())
+    values = np.empty(count, np.uint8)
+    for first in range(0, count, AT_ONCE):
+        piece = values[first : first + AT_ONCE]
+        read = packed[first * bits // 8 :].numpy()
+        spread = np.unpackbits(read, bitorder="little", count=piece.size * bits).reshape(-1, bits)
+        piece[:] = np.packbits(spread, axis=1, bitorder="little")[:, 0]
+    return torch.from_numpy(values)

@@ -6,7 +6,7 @@ Warm runtimes are kept, named by the content of the weights, as few as the model
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
@@ -14,8 +14,7 @@ from weakref import WeakSet
 
 import psutil
 import torch
-from cachetools import LRUCache
-from compresslab.engine.lru import get_or_make
+from compresslab.engine.lru import Budget, LruCache, get_or_make
 from compresslab.engine.models.device import synchronize
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.runtimes import LONG_PROMPT, CannotExpress, Form, Runtime
@@ -47,8 +46,8 @@ class Chosen:
 class Runtimes:
     """The warm runtimes of a process, and the choice among them."""
 
-    def __init__(self) -> None:
-        self._warm: LRUCache[Hashable, Runtime] = LRUCache(WARM)  # by weights and form
+    def __init__(self, budget: Budget) -> None:
+        self._warm: LruCache[Runtime] = budget.cache(WARM)  # by weights and form
         self._trials: dict[tuple[str, Message], float] = {}
         self._threads: dict[tuple[str, str], int] = {}
         self._considered: WeakSet[Runtime] = WeakSet()  # for a second form to read prompts in

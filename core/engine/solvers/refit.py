@@ -16,6 +16,7 @@ from torch import Tensor
 MOST_BITS = 2
 ROUNDS = 3
 RIDGE = 1e-6  # of the mean of the normal equations' diagonal: codes of two groups may lean on each other
+NORMAL_BYTES = 256 * 2**20  # of normal equations at a time, and as much again while they are solved
 LARGEST_CHANGE = 3.0  # of a scale, in either direction: what is beyond comes from a group of hardly any codes
 
 
@@ -48,18 +49,29 @@ def solve_and_refit(
 
 
 def least_loss_scales(weight: Tensor, stored: QuantizedWeight, hessian: Tensor, ridge: float) -> Tensor:
-    """float32 [rows, groups]: for every row the least squares of its groups, on the Hessian [d, d], the codes given."""
-    grid, (rows, columns) = stored.grid, weight.shape
+    """float32 [rows, groups]: for every row the least squares of its groups, on the Hessian [d, d], the codes given.
+
+    Rows know nothing of each other: as many are done at once as `NORMAL_BYTES` has room for.
+    """
+    rows, groups = stored.scales.shape
+    at_once = max(1, NORMAL_BYTES // (groups * groups * weight.element_size()))
+    found = [_least_squares(weight, stored, hessian, ridge, slice(n, n + at_once)) for n in range(0, rows, at_once)]
+    return _plausible(torch.cat(found), stored.scales)
+
+
+def _least_squares(weight: Tensor, stored: QuantizedWeight, hessian: Tensor, ridge: float, rows: slice) -> Tensor:
+    """[rows, groups]: the normal equations are [groups, groups] for each row."""
+    grid, columns, weight = stored.grid, weight.shape[1], weight[rows]
     size, groups = grid.group_size or columns, grid.groups(columns)
-    points = grid.points(stored.codes, stored.parameters)
-    normal, wanted = weight.new_empty(rows, groups, groups), weight.new_empty(rows, groups, 1)
+    points = grid.points(stored.codes[rows], {name: each[rows] for name, each in stored.parameters.items()})
+    normal, wanted = weight.new_empty(len(weight), groups, groups), weight.new_empty(len(weight), groups, 1)
     for group in range(groups):
         part = slice(group * size, min((group + 1) * size, columns))
         image = points[:, part] @ hessian[part]  # [rows, d]
         image[:, part] += ridge * points[:, part]
         normal[:, group] = grid.in_groups(image * points).sum(2)
         wanted[:, group, 0] = (image * weight).sum(1)
-    return _plausible(_solution(normal, wanted), stored.scales)
+    return _solution(normal, wanted)
 
 
 def _solution(normal: Tensor, wanted: Tensor) -> Tensor:

@@ -7,9 +7,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
-from cachetools import LRUCache
 from compresslab.engine.job import Job
-from compresslab.engine.lru import lru_by_bytes
+from compresslab.engine.lru import Budget, LruCache
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.messages import Message
@@ -27,8 +26,8 @@ class _Solution:
 class Solutions:
     """By what they were made from: weights and earlier zeros by content, settings, statistics."""
 
-    def __init__(self) -> None:
-        self._kept: LRUCache[Hashable, _Solution] = lru_by_bytes(4 * 2**30, share_of_memory=1 / 16)
+    def __init__(self, budget: Budget) -> None:
+        self._kept: LruCache[_Solution] = budget.cache()
         self._digests = WeakIdKeyDictionary()  # tensors are never changed in place: one that is known stays as it is
 
     def content(self, model: CompressedModel, names: Sequence[str]) -> Hashable:
