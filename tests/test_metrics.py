@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from compresslab.data.texts import SEPARATOR, Question, evaluation_questions
+from compresslab.engine.measuring import timing
 from compresslab.engine.measuring.measurements import accuracies, divergences, flips, log_ratio, median, perplexities
 from compresslab.engine.measuring.scores import QuestionScores, Shared, TokenScores, encode_question
 from compresslab.engine.models.tokens import tokenize
@@ -315,3 +316,32 @@ def test_questions_of_the_users_own(session, tiny_recipe, tmp_path):
     record = run(session, tiny_recipe("llama", metrics=["accuracy"]).assign(f"evaluation.questions={own}"), "final")
     found = record.find("accuracy")
     assert (str(found.dataset), found.samples, found.by_kind) == ("own.jsonl", 12, None)
+
+
+# -- others beside a race --------------------------------------------------------------------
+
+
+def test_others_are_watched_during_the_rounds(monkeypatch):
+    clock = [0.0, 0.0]  # by the wall, and of cores by others
+    monkeypatch.setattr(timing, "_cpu_seconds", lambda: tuple(clock))
+    monkeypatch.setattr(timing.psutil, "cpu_count", lambda: 4)
+    others = timing.Others()
+    for seconds, share, busy in ((1.0, 0.1, False), (0.1, 4.0, False), (1.0, 0.6, True), (1.0, 0.0, True)):
+        clock[0] += seconds
+        clock[1] += seconds * share
+        assert others.look() == busy
+
+
+@pytest.mark.parametrize(("began", "count"), [(10**9, 0), (2, 1), (0, 1)], ids=["after it", "during it", "before it"])
+def test_a_race_beside_other_work_says_so(session, tiny_recipe, monkeypatch, began, count):
+    looks = iter(range(10_000))
+
+    def cpu_seconds():
+        look = next(looks)
+        return 10.0 * look, 1000.0 * max(0, look - began)
+
+    monkeypatch.setattr(timing, "_cpu_seconds", cpu_seconds)
+    record = run(session, tiny_recipe("llama", metrics=[{"speed": {"repeats": 3, "new_tokens": 2}}]), "final")
+    assert [notice.code for notice in record.notices].count("timing.busy") == count
+    said = str(record.find("decode_tokens_per_second").note)
+    assert ("the machine was busy" in said) == bool(count)

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from compresslab.engine.job import Job
-from compresslab.engine.measuring.timing import runtime_label, timing_lock
+from compresslab.engine.measuring.timing import runtime_label
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import start_of_answer
 from compresslab.engine.models.tokens import start_token
 from compresslab.engine.runtimes import Runtime
 from compresslab.engine.runtimes.decoding import writer_of
 from compresslab.errors import BadInput
+from compresslab.files.locks import timing_lock
 from compresslab.messages import Message, remarks
 from compresslab.recipes.generation_request import Decoding
 from compresslab.records.events import PaneDone, PaneStarted, Token

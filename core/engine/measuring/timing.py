@@ -22,7 +22,7 @@ from compresslab.engine.runtimes.bandwidth import read_bandwidth
 from compresslab.engine.runtimes.decoding import Greedy
 from compresslab.engine.runtimes.fidelity import divergence
 from compresslab.engine.runtimes.torch_runtime import TorchRuntime
-from compresslab.files.paths import home
+from compresslab.files.locks import quiet_lock, timing_lock
 from compresslab.messages import Message, remarks
 from compresslab.models.narrowing import widths_now
 from compresslab.models.traffic import cache_per_token, read_per_token
@@ -30,13 +30,35 @@ from compresslab.records.results import Direction, Measurement, Variant
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-BUSY_PERCENT = 25  # of all cores, by others, before the timing starts
+BUSY_PERCENT = 25  # of all cores, by others, before or during the timing
+LOOK_SECONDS, SAMPLE_SECONDS = 0.1, 0.3  # that others are watched before, and at least between two rounds
 PLAIN = "torch_"  # before the names of metrics: what plain torch does, where the race is run in another runtime
 
 
-def timing_lock() -> FileLock:
-    """Held by whoever times: one at a time on this machine."""
-    return FileLock(home() / "timing.lock")
+class Others:
+    """What the rest of the machine does while models race: the load before says nothing of what begins later."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._before = _cpu_seconds()
+
+    def look(self, *, at_least: float = SAMPLE_SECONDS) -> bool:
+        """Whether others were busy at any time so far; clocks of the system are too coarse for a shorter look."""
+        now = _cpu_seconds()
+        passed, others = now[0] - self._before[0], now[1] - self._before[1]
+        if passed >= at_least:
+            self._before = now
+            self.busy |= others > passed * BUSY_PERCENT / 100 * (psutil.cpu_count() or 1)
+        return self.busy
+
+
+def _cpu_seconds() -> tuple[float, float]:
+    """By the wall, and of all cores together by other processes than this one."""
+    spent = psutil.cpu_times()
+    idle = spent.idle + getattr(spent, "iowait", 0.0)
+    everybody = sum(spent) - idle - getattr(spent, "guest", 0.0) - getattr(spent, "guest_nice", 0.0)
+    own = psutil.Process().cpu_times()
+    return time.monotonic(), everybody - own.user - own.system
 
 
 class Voice(Protocol):
@@ -69,7 +91,7 @@ class Lane:
 def race(context: MeasureContext, *, repeats: int, prompt_tokens: int, new_tokens: int) -> Iterator[list[Measurement]]:
     """Rounds of all lanes in turn, after one round that is not counted."""
     prompt = _prompt(context, prompt_tokens, new_tokens)
-    with _alone_on_the_machine(context.job) as busy:
+    with _alone_on_the_machine(context.job) as others:
         lanes = _lanes(context, prompt.shape[1], new_tokens)
         for round_ in range(repeats + 1):
             for lane in lanes:
@@ -77,6 +99,7 @@ def race(context: MeasureContext, *, repeats: int, prompt_tokens: int, new_token
                 if round_:
                     lane.add(*lap, prompt.shape[1])
             context.job.tracker.advance(round_ + 1, repeats + 1)
+            busy = others.look()
             if round_:
                 last = round_ == repeats
                 yield [m for lane in lanes for m in _speeds(lane, busy)] + (
@@ -132,20 +155,31 @@ def _lane(variant: Variant, model: CompressedModel, runtime: Runtime, new_tokens
 
 
 @contextmanager
-def _alone_on_the_machine(job: Job) -> Iterator[bool]:
-    """With the timing lock; gives whether the machine was busy with other work just before. Raises Cancelled."""
-    lock = timing_lock()
+def _alone_on_the_machine(job: Job) -> Iterator[Others]:
+    """With the timing lock, and no worker begins a job; gives what tells whether others were busy. Raises Cancelled."""
+    with _held(timing_lock(), job, Message("timing.waiting")), _held(quiet_lock(), job):
+        others = Others()
+        time.sleep(LOOK_SECONDS)
+        told = others.look(at_least=0.0)
+        if told:
+            job.notice("timing.busy")
+        yield others
+        if others.busy and not told:
+            job.notice("timing.busy")
+
+
+@contextmanager
+def _held(lock: FileLock, job: Job, waiting: Message | None = None) -> Iterator[None]:
+    """Raises Cancelled."""
     while not lock.is_locked:
         job.check()
         try:
             lock.acquire(timeout=0.5)
         except Timeout:
-            job.notice("timing.waiting")
+            if waiting is not None:
+                job.notice(waiting)
     try:
-        busy = psutil.cpu_percent(interval=0.1) > BUSY_PERCENT
-        if busy:
-            job.notice("timing.busy")
-        yield busy
+        yield
     finally:
         lock.release()
 
