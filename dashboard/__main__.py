@@ -12,9 +12,13 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 import streamlit as st
+from compresslab.data.texts import LARGEST_TEXT
+from compresslab.files.paths import keep_private
 from compresslab.work import processes
 from compresslab.work.sign_in import secrets_file
 from compresslab_dashboard.components import static
+from compresslab_dashboard.shell.gate import Gate
+from starlette.middleware import Middleware
 
 END_SECONDS = 6.0  # for visitors to be told
 APP = Path(__file__).resolve().with_name("app.py")
@@ -26,10 +30,16 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument(processes.FOLLOW, action="store_true", help="end when standard input ends")
     given = parser.parse_args()
+    keep_private()
     if given.follow:
         processes.when_parent_ends(end)
-    server = {"server.address": given.host, "server.port": given.port, "secrets.files": [str(secrets_file())]}
-    st.App(APP, routes=[static.ROUTE]).run(config=server)
+    server = {
+        "server.address": given.host,
+        "server.port": given.port,
+        "server.maxUploadSize": LARGEST_TEXT // 2**20,
+        "secrets.files": [str(secrets_file())],
+    }
+    st.App(APP, routes=[static.ROUTE], middleware=[Middleware(Gate)]).run(config=server)
 
 
 def end() -> None:

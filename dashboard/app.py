@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 from compresslab_dashboard.app_pages.listed import PAGES
 from compresslab_dashboard.session import state
-from compresslab_dashboard.shell import sign_in
+from compresslab_dashboard.shell import gate, sign_in
 
 HERE = Path(__file__).with_name("styles")
 STYLES = tuple(HERE / f"{name}.css" for name in ("style", "pages", "compare"))
@@ -34,6 +34,7 @@ def main() -> None:
         if style is not None:
             st.html(style)
     sign_in.required(words)
+    gate.let_in()
     pages = {page.name: page.listed(words, first=page is PAGES[0]) for page in PAGES}
     state.keep_pages(pages)
     st.navigation(list(pages.values()), position="top").run()

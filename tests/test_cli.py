@@ -351,8 +351,8 @@ def test_help_is_quick_and_loads_no_torch():
 
 def test_every_command_has_a_help_text():
     expected = (
-        "allocate cancel compare dashboard delete estimate export generate jobs layers methods models presets report "
-        "run runs sensitivity show statistics submit sweep sweeps worker"
+        "allocate cancel clean compare dashboard delete estimate export generate jobs layers methods models presets "
+        "report run runs sensitivity show statistics submit sweep sweeps worker"
     )
     assert sorted(cli.commands) == expected.split()
     assert all(command.help for command in cli.commands.values())

@@ -5,12 +5,14 @@ import socket
 import subprocess
 
 import pytest
+from compresslab.errors import BadInput
+from compresslab.files import atomic
 from compresslab.files.paths import run_folder, store_url
 from compresslab.recipes.generation_request import GenerateRequest, Pane
 from compresslab.recipes.recipe import Recipe
-from compresslab.store import STALE_SECONDS, Store
+from compresslab.store import AWAY_SECONDS, LEFT, PRESENT_SECONDS, STALE_SECONDS, Store
 from compresslab.store.database import BUSY_SECONDS
-from compresslab.store.tables import WORKERS
+from compresslab.store.tables import JOBS, WORKERS
 from compresslab.work import jobs, processes
 from compresslab.work.jobs import GenerateJob, RunJob, WarmJob
 from compresslab.work.reaper import SURE_SECONDS, Reaper, Watch, process_died
@@ -135,7 +137,7 @@ def test_jobs_of_a_worker_that_is_gone_are_failed_with_the_reason(store, sign_of
     sign_of_life(store)
     job, waiting = jobs.submit(store, run("half")), jobs.submit(store, run("r2"))
     store.claim("w")
-    run_folder("half").with_name("half.part").mkdir(parents=True)
+    atomic._part(run_folder("half")).mkdir(parents=True)
     assert Watcher(store).look_for(seconds) == [job]
     assert store.job(job).state == "failed"
     assert str(store.job(job).error).startswith(said)
@@ -213,3 +215,52 @@ def test_a_cancelled_job_of_a_worker_that_is_gone_is_cancelled(store):
     store.request_cancel(job)
     Watcher(store).look_for(SURE_SECONDS + 2)
     assert (store.job(job).state, str(store.job(job).error)) == ("cancelled", "Stopped on request.")
+
+
+# -- visitors ----------------------------------------------------------------------------------
+
+
+def away(store, job, seconds):
+    """As if whoever waits for it had last looked so long ago."""
+    with store.database.write() as connection:
+        connection.execute(update(JOBS).where(JOBS.c.id == job).values(renewed=JOBS.c.renewed - seconds))
+
+
+def test_a_draft_of_somebody_who_has_left_stands_in_nobodys_way(store):
+    left = jobs.submit(store, run(stage="draft"), owner="gone", live=True)
+    final = jobs.submit(store, run())
+    away(store, left, PRESENT_SECONDS + 1)
+    assert store.queue_place(final) == 0
+    assert store.claim("w").id == final
+    assert store.claim("w") is None
+    store.renew(left)  # they are back
+    assert store.claim("w").id == left
+
+
+def test_a_draft_that_nobody_comes_back_to_is_given_up(store):
+    left, other = (jobs.submit(store, run(stage="draft"), owner=owner, live=True) for owner in ("gone", "here"))
+    final = jobs.submit(store, run())
+    away(store, left, AWAY_SECONDS + 1)
+    store.end_of_absent()
+    assert [store.job(job).state for job in (left, other, final)] == ["cancelled", "queued", "queued"]
+    assert store.job(left).error == LEFT
+
+
+def test_a_live_job_of_a_script_waits_for_nobody(store):
+    job = jobs.submit(store, run(stage="draft"), live=True)
+    away(store, job, 1e6)
+    store.end_of_absent()
+    assert store.claim("w").id == job
+
+
+def test_a_visitor_may_have_so_many_jobs_and_no_more(store):
+    for _ in range(jobs.MOST_OPEN):
+        jobs.submit(store, run(), owner="me")
+    with pytest.raises(BadInput, match="20 of your jobs wait or run already"):
+        jobs.submit(store, run(), owner="me")
+    jobs.submit(store, run(stage="draft"), owner="me", live=True)
+    jobs.submit(store, run(), owner="you")
+    jobs.submit(store, run())
+    store.finish(store.claim("w").id, "done")
+    store.finish(store.claim("w").id, "done")
+    jobs.submit(store, run(), owner="me")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 
@@ -14,8 +15,12 @@ from compresslab.data.texts import calibration_text, check_file, evaluation_ques
 from compresslab.errors import BadInput
 from compresslab.files.paths import BUNDLED_MODEL, FOLDERS
 from compresslab.models.source import locate
+from compresslab.recipes.generation_request import GenerateRequest, Pane
+from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.sweep import Sweep
 from compresslab.work import launcher, sign_in
 from compresslab.workspace import Workspace
+from compresslab_dashboard.shell import gate
 from compresslab_dashboard.texts import words_of
 from streamlit.testing.v1 import AppTest
 
@@ -259,3 +264,69 @@ def test_other_secrets_ask_nobody_to_sign_in(own_home):
     own_home.mkdir()
     (own_home / "secrets.toml").write_text('[database]\npassword = "x"\n')
     assert not sign_in.is_required()
+
+
+# -- what a server open to others does not do ------------------------------------------------------
+
+
+def asked(path, method="GET"):
+    """The status and headers of an answer that came through the gate, of an app that says yes to everything."""
+    sent = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-frame-options", b"DENY")]})
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(gate.Gate(app)({"type": "http", "path": path, "method": method}, None, send))
+    return sent[0]["status"], dict(sent[0]["headers"])
+
+
+def test_files_come_from_those_alone_who_were_let_in(monkeypatch):
+    session = type("Context", (), {"session_id": "session-1"})
+    for prefix in ("", "/below"):
+        assert asked(f"{prefix}/_stcore/upload_file/session-1/file", "PUT")[0] == 403
+    monkeypatch.setattr(gate, "_let_in", {})
+    monkeypatch.setattr(gate, "get_script_run_ctx", lambda: session)
+    gate.let_in()
+    assert asked("/_stcore/upload_file/session-1/file", "PUT")[0] == 200
+    assert asked("/_stcore/upload_file/session-2/file", "PUT")[0] == 403
+    assert asked("/_stcore/metrics")[0] == 404
+
+
+def test_no_other_site_shows_our_pages_in_a_frame():
+    status, headers = asked("/")
+    assert status == 200 and headers[b"content-security-policy"] == b"frame-ancestors 'self'"
+    assert headers[b"x-frame-options"] == b"DENY"  # what an app says itself stands
+    assert asked("/_stcore/metrics")[1][b"x-frame-options"] == b"SAMEORIGIN"
+
+
+def test_a_visitor_deletes_no_caches_of_the_machine(shared):
+    workspace = Workspace()
+    for delete in (lambda: workspace.models.delete("a/model"), workspace.statistics.clear):
+        with pytest.raises(BadInput, match="do it there"):
+            delete()
+
+
+def test_a_page_says_what_everybody_may_do_where_nobody_signs_in(shared, monkeypatch):
+    assert "asks nobody to sign in" in said(opened(live="off"))
+    monkeypatch.delenv(FOLDERS)
+    assert "asks nobody to sign in" not in said(opened(live="off"))
+
+
+def test_a_prompt_for_the_queue_has_a_limit(own_home):
+    panes = (Pane(label="baseline", source="baseline"),)
+    with pytest.raises(BadInput, match="up to 8,000"):
+        Workspace().texts.submit(GenerateRequest(prompt="Once", further=("a" * 8001,), panes=panes), owner="me")
+
+
+def test_sweeps_of_a_visitor_have_a_limit(own_home, monkeypatch):
+    workspace = Workspace()
+    monkeypatch.setattr("compresslab.work.sweeps.MOST_POINTS", 3)
+    over = Sweep.over(Recipe(), ["quantize_rtn.bits=3,4"])
+    workspace.sweeps.submit(over, owner="me")
+    with pytest.raises(BadInput, match="more than 3 points"):
+        workspace.sweeps.submit(over, owner="me")
+    workspace.sweeps.submit(over, owner="you")
+    workspace.sweeps.submit(over)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from compresslab.files.locks import quiet_lock
 from compresslab.files.paths import store_url
 from compresslab.recipes.generation_request import GenerateRequest, Pane
 from compresslab.store import Store
@@ -250,6 +251,18 @@ def test_a_job_that_kills_every_child_before_it_begins_fails_in_the_end(store, s
 def test_a_claim_whose_answer_was_lost_is_put_back(store, start):
     job = submit(store, "quick")
     start(before=lambda worker: store.claim(worker.worker_id))  # as if it had claimed it and not heard the answer
+    assert ended(store, job).state == "done"
+
+
+def test_no_job_begins_while_models_race_on_this_machine(store, start):
+    worker = start()
+    child_of(worker)
+    with quiet_lock():
+        job = submit(store, "quick")
+        for _ in range(2):
+            beaten = [row.heartbeat for row in store.workers()]
+            wait(lambda beaten=beaten: [row.heartbeat for row in store.workers()] != beaten)
+        assert store.job(job).state == "queued"
     assert ended(store, job).state == "done"
 
 

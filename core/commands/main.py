@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+from compresslab.commands.clean import clean
 from compresslab.commands.export import export
 from compresslab.commands.frame import interruptible, json_option, open_workspace
 from compresslab.commands.layers import layers
@@ -194,6 +195,7 @@ cli.add_command(presets)
 cli.add_command(layers)
 cli.add_command(report)
 cli.add_command(export)
+cli.add_command(clean)
 cli.add_command(sweep)
 cli.add_command(sweeps)
 
@@ -220,19 +222,21 @@ def methods(as_json: bool) -> None:
 @click.option("--clear", is_flag=True, help="Delete these, or all where none is named.")
 @json_option
 def statistics(ids: tuple[str, ...], clear: bool, as_json: bool) -> None:
-    """What is kept of calibration, so that it is measured once: how much room it takes, and taking it away."""
+    """What is kept of calibration, so that it is measured once: how much room it takes on disk, and taking it away; and
+    how much memory the caches of a process may take."""
     from compresslab.commands import output
 
     workspace = open_workspace()
     if ids and not clear:
         raise BadInput("statistics.needs_clear")
     freed = workspace.statistics.clear(ids or None) if clear else 0
-    entries, room = workspace.statistics.entries(), workspace.statistics.room()
+    entries, room, memory = workspace.statistics.entries(), workspace.statistics.room(), workspace.statistics.memory()
     if as_json:
-        kept = [asdict(entry) for entry in entries]
-        output.print_json({"statistics": kept, "bytes": sum(e.bytes for e in entries), "room": room, "freed": freed})
+        kept, taken = [asdict(entry) for entry in entries], sum(entry.bytes for entry in entries)
+        output.print_json({"statistics": kept, "bytes": taken, "room": room, "freed": freed, "memory": asdict(memory)})
     else:
         output.print_statistics(entries, room, freed if clear else None)
+        output.print_memory(memory)
 
 
 # -- runs ---------------------------------------------------------------------------------------

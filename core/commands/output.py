@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from compresslab.messages import ENGLISH_BESIDE, Message
 from compresslab.planning.estimate import Estimate
 from compresslab.profiles.sensitivity_table import SensitivityTable
 from compresslab.profiles.statistics_files import StatisticsEntry
+from compresslab.recipes.memory import CacheMemory
 from compresslab.recipes.method import Method
 from compresslab.recipes.metric import Metric
 from compresslab.recipes.recipe import Recipe
@@ -20,12 +22,14 @@ from compresslab.records import events
 from compresslab.records.results import ExportRecord, Measurement, RunRecord
 from compresslab.settings import Control, Settings, allowed
 from compresslab.store import JobRow, WorkerRow
+from compresslab.work.leftovers import Leftovers
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 PIPE_WIDTH = 160  # columns, where no terminal says how wide it is
+LINE_SECONDS = 5.0  # between lines of progress in a log
 OUT = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 ERR = Console(stderr=True, highlight=False)
 
@@ -182,6 +186,26 @@ def print_statistics(entries: list[StatisticsEntry], room: int, freed: int | Non
     OUT.print(f"{number(sum(e.bytes for e in entries), 'bytes')} of {number(room, 'bytes')} that they may take.")
 
 
+def print_leftovers(found: Leftovers, *, deleted: bool) -> None:
+    for part in found.parts:
+        OUT.print(escape(str(part)), soft_wrap=True)
+    was = "were" if deleted else "are"
+    OUT.print(
+        f"{len(found.parts)} unfinished files or folders ({number(found.bytes, 'bytes')}), {found.old.jobs:,} jobs and "
+        f"{found.old.events:,} lines of progress {was} kept for nobody{'' if not deleted else ', and are deleted'}."
+    )
+    if not deleted and (found.parts or found.old.jobs or found.old.events):
+        OUT.print("`compresslab clean --yes` deletes them.")
+
+
+def print_memory(memory: CacheMemory) -> None:
+    OUT.print(f"In memory, all caches of a process together take {number(memory.most, 'bytes')} at most.")
+    if memory.warm:
+        OUT.print(
+            f"Warm processes hold {number(memory.warm, 'bytes')} now, and give them up for a job that needs them."
+        )
+
+
 def print_comparison(rows: list[dict[str, Any]]) -> None:
     columns = list(rows[0]) if rows else ["metric"]
     cells = [[row["metric"], *(_cell(row[name]) for name in columns[1:])] for row in rows]
@@ -291,7 +315,7 @@ def print_jobs(rows: list[JobRow], workers: list[WorkerRow]) -> None:
 
 
 class ProgressBar:
-    """Draws a job's events on stderr: one bar for the whole job, notices above it."""
+    """Tells a job's events on stderr: one bar for the whole job, notices above it; in a log, a line now and then."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.fields[told]}"))
@@ -299,17 +323,23 @@ class ProgressBar:
         self._task = self._bar.add_task("waiting", total=1.0, told="")
         self._left: float | None = None
         self._seen = ""
+        self._stage, self._share, self._told = "waiting", 0.0, ""
+        self._begun, self._over = time.monotonic(), threading.Event()
 
     def __enter__(self) -> ProgressBar:
         self._bar.start()
+        if self._bar.disable:
+            threading.Thread(target=self._tell, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+        self._over.set()
 
     def show(self, event: events.Event) -> None:
         if isinstance(event, events.Progress):
             self._left = event.seconds_left
+            self._stage, self._share = event.stage, event.fraction
             self._bar.update(self._task, description=event.stage, completed=event.fraction)
         elif isinstance(event, events.Draft):
             self._seen = _headline(event.measurements) or self._seen
@@ -318,7 +348,14 @@ class ProgressBar:
         elif isinstance(event, events.Notice):
             self._bar.console.print(escape(str(event.text)), style="yellow" if event.level == "warning" else "dim")
         left = "" if self._left is None else f"{self._left:.0f} s left"
-        self._bar.update(self._task, told=escape("  ".join(filter(None, (left, self._seen)))))
+        self._told = "  ".join(filter(None, (left, self._seen)))
+        self._bar.update(self._task, told=escape(self._told))
+
+    def _tell(self) -> None:
+        """From a thread: nothing may be reported for long."""
+        while not self._over.wait(LINE_SECONDS):
+            passed = f"{time.monotonic() - self._begun:.0f} s"
+            ERR.print(escape(f"{passed:>6} {self._share:4.0%}  {self._stage}  {self._told}".rstrip()), soft_wrap=True)
 
 
 def _headline(measurements: list[Measurement]) -> str:

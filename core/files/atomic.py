@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import uuid
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from compresslab.errors import RunFailed, reason
+from compresslab.files.paths import is_private
 
 PART = ".part"  # the ending of what is not whole yet
 
@@ -19,9 +23,11 @@ def new_file(path: Path) -> Iterator[Path]:
 
     Nothing is left behind on failure, and two writers never meet.
     """
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{PART}")
+    part = _part(path)
     try:
         yield part
+        if is_private(path):
+            part.chmod(0o600)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -38,24 +44,55 @@ def write_text(path: Path, text: str) -> None:
 def new_folder(folder: Path) -> Iterator[Path]:
     """An empty folder that then takes the name `folder`, in the place of an older one. Raises OSError.
 
-    Nothing is left behind on failure, nor of a process that was killed while it wrote; who takes the new folder away
-    again leaves everything as it was.
+    Nothing is left behind on failure, and two writers never meet; who takes the new folder away again leaves everything
+    as it was.
     """
-    part = part_of(folder)
-    shutil.rmtree(part, ignore_errors=True)
+    part = _part(folder)
     try:
-        part.mkdir(parents=True)
+        part.mkdir(0o700 if is_private(folder) else 0o777, parents=True)
         yield part
         if part.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            part.rename(folder)
+            _take_the_place(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def part_of(folder: Path) -> Path:
-    """What `new_folder` writes to while the folder is not whole."""
-    return folder.with_name(folder.name + PART)
+def _take_the_place(part: Path, folder: Path) -> None:
+    """The older folder is out of the way for as long as two names take to change, not until it is deleted."""
+    old = _part(folder)
+    with suppress(FileNotFoundError):
+        folder.rename(old)
+    try:
+        part.rename(folder)
+    except OSError:
+        with suppress(OSError):
+            old.rename(folder)  # where nobody else has put another one there meanwhile
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _part(path: Path) -> Path:
+    """A name that says which process of which machine writes there: what it left behind when it was killed is known."""
+    return path.with_name(f"{path.name}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}{PART}")
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def parts_of(path: Path) -> list[Path]:
+    """What was begun to take that name, and is not whole."""
+    return [
+        part for part in path.parent.glob(f"*{PART}") if part.name.rpartition(".")[0].rpartition(".")[0] == path.name
+    ]
+
+
+def writer_of(part: Path) -> int | None:
+    """The process of this machine that writes there; None where that is not known."""
+    machine, _, rest = part.name.removesuffix(PART).rpartition(".")[2].partition("-")
+    number = rest.partition("-")[0]
+    return int(number) if machine == _machine() and number.isdecimal() else None
 
 
 @contextmanager

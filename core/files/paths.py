@@ -14,13 +14,35 @@ FOLDERS = "COMPRESSLAB_FOLDERS"  # those that people may read on a server open t
 
 
 def home() -> Path:
-    """The user's data folder, made on first use; `COMPRESSLAB_HOME` moves it. Raises BadInput."""
-    folder = Path(os.environ.get("COMPRESSLAB_HOME") or platformdirs.user_data_dir("compresslab"))
+    """The user's data folder, made on first use, for nobody else to read; `COMPRESSLAB_HOME` moves it, and who may read
+    a folder that is there already is for whoever made it to say. Raises BadInput."""
+    folder = _home()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(0o700, exist_ok=True)
     except OSError as error:
         raise BadInput("home.not_made", folder=folder, reason=reason(error)) from None
     return folder
+
+
+def _home() -> Path:
+    return Path(os.environ.get("COMPRESSLAB_HOME") or platformdirs.user_data_dir("compresslab"))
+
+
+def is_private(path: Path) -> bool:
+    """Within the data folder: for nobody else to read, prompts and texts of people among it."""
+    return path.absolute().is_relative_to(_home().absolute())
+
+
+def keep_private() -> None:
+    """Whatever this process writes from now on is for its user alone."""
+    os.umask(0o077)
+
+
+def is_shared() -> bool:
+    """Whether this process serves others than the user of this machine."""
+    return FOLDERS in os.environ
 
 
 def user_path(name: str) -> Path:
@@ -29,7 +51,7 @@ def user_path(name: str) -> Path:
     """
     try:
         path = Path(name).expanduser()
-        outside = FOLDERS in os.environ and not _within(path, readable_folders())
+        outside = is_shared() and not _within(path, readable_folders())
         if not outside:
             path.exists()  # refuses a name that no system takes
     except (OSError, ValueError, RuntimeError):  # too long, a character of code 0, ~nobody, a link to itself

@@ -44,7 +44,7 @@ class StatisticsEntry:
 def folder() -> Path:
     """Where statistics are kept; made on first use."""
     place = home() / "statistics"
-    place.mkdir(exist_ok=True)
+    place.mkdir(0o700, exist_ok=True)
     return place
 
 
@@ -63,8 +63,7 @@ def clear(ids: Iterable[str] | None = None) -> int:
     if unknown is not None:
         raise BadInput("statistics.unknown", id=unknown)
     for id_ in chosen:
-        shutil.rmtree(folder() / id_, ignore_errors=True)
-        (folder() / f"{id_}{LOCK}").unlink(missing_ok=True)
+        shutil.rmtree(folder() / id_, ignore_errors=True)  # the lock stays: another process may hold it
     return sum(there[id_].bytes for id_ in chosen)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from compresslab.settings import MOST_SEED, Settings, setting
 from pydantic import BaseModel, ConfigDict
 
+LONGEST_PROMPT = 8000  # letters, of a prompt that waits in the queue
 RuntimeChoice = Literal["auto", "torch", "onnxruntime"]
 
 

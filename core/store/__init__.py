@@ -11,6 +11,7 @@ from compresslab.errors import BadInput
 from compresslab.messages import Message
 from compresslab.records.events import Event, from_json
 from compresslab.store.database import BUSY_SECONDS
+from compresslab.store.retention import Retention
 from compresslab.store.runs import RunStore
 from compresslab.store.sweeps import SweepStore
 from compresslab.store.tables import EVENTS, JOBS, SWEEP_POINTS, WORKERS
@@ -21,8 +22,10 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
 STALE_SECONDS = 4.0 * BUSY_SECONDS  # a worker may have to wait for the store before it can beat
 FUTURE_SECONDS = 1.0  # that a heartbeat may lie in the future: a clock that is set right now and then
+PRESENT_SECONDS = 30.0  # a live job waits its turn for so long after somebody last looked for it
+AWAY_SECONDS = 300.0  # and is given up after so long
 KEPT_LIVE_JOBS = 200  # of which the events are kept
-SUPERSEDED, STOPPED = Message("job.superseded"), Message("job.stopped")
+SUPERSEDED, STOPPED, LEFT = Message("job.superseded"), Message("job.stopped"), Message("job.left")
 SWEEP_STOPPED = Message("sweep.stopped")
 
 
@@ -89,11 +92,13 @@ class Store(RunStore):
         super().__init__(url)
         self.sweeps = SweepStore(self.database)
         self.votes = VoteStore(self.database)
+        self.retention = Retention(self.database)
 
     # -- jobs: submitting and watching --------------------------------------------------
 
     def create_job(self, kind: str, payload: str, *, priority: int, owner: str = "", live: bool = False) -> int:
-        """Returns the job's number. A live job ends the owner's live jobs of its kind, in the same transaction."""
+        """Returns the job's number. A live job ends the owner's live jobs of its kind, in the same transaction, and
+        has its turn only while the owner renews it."""
         fresh = insert(JOBS).values(
             kind=kind,
             payload=payload,
@@ -102,12 +107,38 @@ class Store(RunStore):
             priority=priority,
             state="queued",
             created=self.database.now,
+            renewed=self.database.now if live and owner else None,
         )
         with self.database.write() as connection:
             if live and owner:
                 for statement in self._stop(SUPERSEDED, JOBS.c.owner == owner, JOBS.c.live, JOBS.c.kind == kind):
                     connection.execute(statement)
             return int(connection.execute(fresh.returning(JOBS.c.id)).scalar_one())
+
+    def renew(self, job_id: int) -> None:
+        """Whoever waits for a live job is still there."""
+        with self.database.write() as connection:
+            connection.execute(update(JOBS).where(JOBS.c.id == job_id).values(renewed=self.database.now))
+
+    def end_of_absent(self) -> None:
+        """Cancel the live jobs that nobody has looked for in a long while."""
+        away = self.database.now - JOBS.c.renewed > AWAY_SECONDS
+        with self.database.write() as connection:
+            for statement in self._stop(LEFT, JOBS.c.state == "queued", away):
+                connection.execute(statement)
+
+    def count_open(self, owner: str, priorities: Iterable[int]) -> int:
+        """Queued and running jobs of an owner."""
+        mine = (JOBS.c.owner == owner, JOBS.c.state.in_(OPEN), JOBS.c.priority.in_(list(priorities)))
+        with self.database.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(JOBS).where(*mine)).scalar_one())
+
+    @property
+    def _waits(self) -> Any:
+        """Queued, and not a live job of somebody who has gone. One who comes back finds it where it was; so a step of
+        the clock costs a moment at most."""
+        there = or_(JOBS.c.renewed.is_(None), self.database.now - JOBS.c.renewed < PRESENT_SECONDS)
+        return and_(JOBS.c.state == "queued", there)
 
     def request_cancel(self, job_id: int, reason: Message = STOPPED) -> None:
         """A queued job ends at once, a running one as soon as its worker hears of it, an ended one stays as it is."""
@@ -155,7 +186,7 @@ class Store(RunStore):
         earlier = or_(
             JOBS.c.state == "running",
             and_(
-                JOBS.c.state == "queued",
+                self._waits,
                 or_(JOBS.c.priority < job.priority, and_(JOBS.c.priority == job.priority, JOBS.c.id < job_id)),
             ),
         )
@@ -166,7 +197,7 @@ class Store(RunStore):
 
     def claim(self, worker_id: str) -> JobRow | None:
         """The next job, now this worker's own, or None. One statement: no two workers get the same."""
-        waiting = select(JOBS.c.id).where(JOBS.c.state == "queued").order_by(JOBS.c.priority, JOBS.c.id).limit(1)
+        waiting = select(JOBS.c.id).where(self._waits).order_by(JOBS.c.priority, JOBS.c.id).limit(1)
         with self.database.read() as connection:  # the usual case, without a lock: nothing to do
             if connection.execute(waiting).first() is None:
                 return None
@@ -226,10 +257,12 @@ class Store(RunStore):
             return [(row.seq, from_json(row.body)) for row in connection.execute(query)]
 
     def prune_events(self, keep: int = KEPT_LIVE_JOBS) -> None:
-        """Forget what the live jobs before the newest `keep` reported: no one looks at them again."""
-        ended = select(JOBS.c.id).where(JOBS.c.live, JOBS.c.state.not_in(OPEN)).order_by(JOBS.c.id.desc())
-        kept = ended.limit(keep).subquery()
-        old = select(JOBS.c.id).where(JOBS.c.live, JOBS.c.state.not_in(OPEN), JOBS.c.id.not_in(select(kept.c.id)))
+        """Forget what the live runs before the newest `keep` reported that came to an end, and those that gave way to
+        newer ones: no one looks at them again. What models wrote stays."""
+        drafts = (JOBS.c.live, JOBS.c.kind == "run")
+        done = select(JOBS.c.id).where(*drafts, JOBS.c.state == "done").order_by(JOBS.c.id.desc()).limit(keep)
+        kept = done.subquery()
+        old = select(JOBS.c.id).where(*drafts, JOBS.c.state.not_in(OPEN), JOBS.c.id.not_in(select(kept.c.id)))
         with self.database.write() as connection:
             connection.execute(delete(EVENTS).where(EVENTS.c.job_id.in_(old)))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from compresslab.errors import BadInput, CompresslabError, RunFailed
@@ -61,6 +62,13 @@ class Database:
         writer = self.engine.execution_options(writes=True)
         with self._readable_errors(), writer.begin() as connection:
             yield connection
+
+    def shrink(self) -> None:
+        """Give room that rows no longer take back to the disk; PostgreSQL does so by itself."""
+        if self.sqlite:
+            with self._readable_errors(), self.engine.connect() as connection:
+                connection.commit()
+                connection.connection.driver_connection.execute("VACUUM")  # type: ignore[union-attr]
 
     def close(self) -> None:
         self.engine.dispose()
@@ -133,6 +141,7 @@ def _engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() == "postgresql":
             return create_engine(url, pool_pre_ping=True)
+        _make_private(Path(url.database or ""))
         engine = create_engine(url, connect_args={"timeout": float(url.query.get("timeout", BUSY_SECONDS))})  # type: ignore[arg-type]
     except (ModuleNotFoundError, NoSuchModuleError, InvalidRequestError) as error:
         driver = "psycopg[binary]" if getattr(error, "name", "") == "psycopg" else url.drivername
@@ -140,6 +149,12 @@ def _engine(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(file: Path) -> None:
+    """A new store is for its user alone; what SQLite puts beside it has the same mode."""
+    with suppress(OSError):  # the connection says in words what is wrong
+        file.touch(0o600, exist_ok=False)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

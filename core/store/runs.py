@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from compresslab.errors import BadInput
-from compresslab.files.atomic import part_of
+from compresslab.files.atomic import parts_of
 from compresslab.files.paths import run_folder
 from compresslab.records.results import ExportRecord, RunNumbers, RunRecord, RunSummary
 from compresslab.store.database import Database
@@ -162,5 +162,5 @@ class RunStore:
 def remove_folder(run_id: str) -> None:
     """The packed weights of a run, and what a process that was killed had written of them."""
     folder = run_folder(run_id)
-    for path in (folder, part_of(folder)):
+    for path in (folder, *parts_of(folder)):
         shutil.rmtree(path, ignore_errors=True)

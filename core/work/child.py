@@ -23,6 +23,7 @@ from typing import Any, Protocol, TextIO
 
 from compresslab.errors import BadInput, Cancelled, CompresslabError, RunFailed
 from compresslab.exports.format import Exporter
+from compresslab.files.paths import keep_private
 from compresslab.messages import Message
 from compresslab.models import hub
 from compresslab.profiles import layer_profile, sensitivity_store
@@ -186,6 +187,7 @@ def main() -> None:
     parser.add_argument("--session", default=SESSION, metavar="MODULE:CLASS", help="what runs the jobs")
     parser.add_argument("--warm", metavar="MODEL", help="load this model before the first job")
     options = parser.parse_args()
+    keep_private()
     processes.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends this process
     pipe, inbox = Pipe(_own_stdout()), Inbox(sys.stdin)

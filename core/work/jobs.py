@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any, Literal
 
+from compresslab.errors import BadInput
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.records.record import Record
 from compresslab.records.results import RunRecord, Stage
@@ -12,6 +13,8 @@ from compresslab.store import JobRow, Store
 from pydantic import Field, TypeAdapter
 
 SWEEP_PRIORITY = 4  # behind everyone who waits for one thing
+PRIORITIES = range(SWEEP_PRIORITY)  # of all other work
+MOST_OPEN = 20  # jobs of one visitor that wait or run, points of sweeps aside
 MOST_PUT_BACK = 2  # times that a sweep's point is tried again because its worker went away
 
 
@@ -88,7 +91,10 @@ def parse(payload: dict[str, Any]) -> Job:
 
 
 def submit(store: Store, job: Job, *, owner: str = "", live: bool = False) -> int:
-    """Put a job into the queue; a live one takes the place of the owner's live job of the same kind."""
+    """Put a job into the queue; a live one takes the place of the owner's live job of the same kind. Raises BadInput
+    for an owner who has many there already."""
+    if owner and not live and store.count_open(owner, PRIORITIES) >= MOST_OPEN:
+        raise BadInput("job.too_many", most=MOST_OPEN)
     return store.create_job(job.kind, job.model_dump_json(), priority=_priority(job, live), owner=owner, live=live)
 
 

@@ -18,12 +18,12 @@ from types import FrameType
 
 import psutil
 from compresslab.errors import BadInput, CompresslabError, RunFailed
+from compresslab.files.logs import log_file
 from compresslab.files.paths import FOLDERS, home, store_url
 from compresslab.messages import Message
 from compresslab.store import STALE_SECONDS, Store, WorkerRow
 from compresslab.work import processes, sign_in
 from compresslab.work.reaper import Watch, process_died, silent
-from compresslab.work.warm_child import log_file
 
 PYTHON = (sys.executable, "-P", "-m")  # what lies in the folder that people are in stays out of our imports
 FIRST_PORT, PORTS = 8501, 100

@@ -11,7 +11,7 @@ from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.source import locate
 from compresslab.recipes.recipe import Recipe
-from compresslab.recipes.sweep import Point, Sweep, SweepStage
+from compresslab.recipes.sweep import MOST_POINTS, Point, Sweep, SweepStage
 from compresslab.records.events import Event, Progress
 from compresslab.records.results import RunNumbers, RunRecord, Stage
 from compresslab.store import Store
@@ -95,7 +95,10 @@ class Sweeps:
     # -- in the queue ----------------------------------------------------------------------
 
     def submit(self, sweep: Sweep, owner: str = "") -> int:
-        """Keep the sweep and put its points into the queue, behind whatever others wait for; returns its number."""
+        """Keep the sweep and put its points into the queue, behind whatever others wait for; returns its number. Raises
+        BadInput, also for an owner whose sweeps have as many points there already as one may have."""
+        if owner and self._store.count_open(owner, [SWEEP_PRIORITY]) + sweep.size > MOST_POINTS:
+            raise BadInput("sweep.too_many_open", most=MOST_POINTS)
         sweep_id = self.create(sweep, owner)
         self.resume(sweep_id)
         return sweep_id

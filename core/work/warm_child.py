@@ -10,16 +10,14 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
-from compresslab.files.paths import home
+from compresslab.files.logs import log_file
 from compresslab.messages import Message
 from compresslab.models.source import BUNDLED
 
 COMMAND = (sys.executable, "-P", "-m", "compresslab.work.child", "--warm", BUNDLED)
-LOG_LIMIT = 5_000_000  # bytes; a longer log is started afresh
 
 
 class WarmChild:
@@ -109,13 +107,3 @@ class WarmChild:
             while (line := self._outgoing.get()) is not None:
                 stdin.write(line)
                 stdin.flush()
-
-
-def log_file(name: str) -> Path:
-    """A log in the user's data folder; begun afresh when it has grown long."""
-    folder = home() / "logs"
-    folder.mkdir(exist_ok=True)
-    path = folder / name
-    if path.exists() and path.stat().st_size > LOG_LIMIT:
-        path.unlink()
-    return path

@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from compresslab.errors import CompresslabError
-from compresslab.files.paths import store_url
+from compresslab.files.locks import quiet_lock
+from compresslab.files.paths import keep_private, store_url
 from compresslab.messages import Message
 from compresslab.records.results import ExportRecord, RunRecord
 from compresslab.store import JobRow, State, Store
 from compresslab.store.runs import remove_folder
-from compresslab.work import jobs, processes
+from compresslab.work import jobs, leftovers, processes
 from compresslab.work.plugins import left_out
 from compresslab.work.reaper import Reaper
 from compresslab.work.warm_child import COMMAND, WarmChild
+from filelock import Timeout
 
 TURN_SECONDS = 0.05  # events are written, and cancels heard, so often
 BEAT_SECONDS = 1.0
@@ -31,6 +33,7 @@ REAP_SECONDS = 2.0
 QUIET_SECONDS = 5.0  # a child that was silent for so long gets no job until it is heard again
 MOST_RETURNED = 2  # times that a job which no child began goes back into the queue
 TIDY_SECONDS = 60.0
+CLEAN_SECONDS = 600.0
 LOG = logging.getLogger("compresslab.worker")
 
 
@@ -87,7 +90,9 @@ class Worker:
         self._returned: Counter[int] = Counter()  # by job
         self._process = processes.identity(os.getpid())
         self._reaper = Reaper(store, self.worker_id)
-        self._beat_due, self._reap_due, self._tidy_due = Due(BEAT_SECONDS), Due(REAP_SECONDS), Due(TIDY_SECONDS)
+        self._quiet = quiet_lock()
+        self._beat_due, self._reap_due = Due(BEAT_SECONDS), Due(REAP_SECONDS)
+        self._tidy_due, self._clean_due = Due(TIDY_SECONDS), Due(CLEAN_SECONDS)
 
     def stop(self) -> None:
         """Let `run` return soon; safe in a signal handler."""
@@ -115,6 +120,9 @@ class Worker:
             self.store.purge_runs()
             self.store.sweeps.purge()
             self.store.prune_events()
+            self.store.end_of_absent()
+        if self._clean_due.now():
+            leftovers.tidy(self.store)
         child = self._living_child()
         if child is None:
             time.sleep(TURN_SECONDS)
@@ -145,12 +153,21 @@ class Worker:
         """The next job, for a child that is awake; one that froze while it had nothing to do costs nobody a job."""
         if child.silent > self._limits.without_beat:
             return child.kill()
-        row = self.store.claim(self.worker_id) if child.silent < QUIET_SECONDS and not child.dead else None
+        awake = child.silent < QUIET_SECONDS and not child.dead
+        row = self.store.claim(self.worker_id) if awake and not self._others_race() else None
         if row is not None:
             LOG.info("job %d: %s %s", row.id, row.kind, row.stage or "")
             self._doing = Doing(row, time.monotonic(), [])
             child.send("job", row.id, payload=row.payload)
         return None
+
+    def _others_race(self) -> bool:
+        """Whether models are timed on this machine: what begins now would be in their numbers."""
+        try:
+            with self._quiet.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
 
     def _return_unknown(self) -> None:
         """A claim whose answer was lost on its way from the database is ours, and we know nothing of it."""
@@ -262,6 +279,7 @@ class Worker:
         """Fail the job that the child died of; the next child comes at once, unless they die before they are ready."""
         death = child.bury()
         LOG.warning("child %d %s", child.pid, death)
+        leftovers.remove_of(child.pid)
         if not self._device:
             self._stillborn += 1
             self._next_start = time.monotonic() + min(30.0, 2.0**self._stillborn)
@@ -290,6 +308,7 @@ def serve(*, follow: bool = False) -> None:
     """A worker in the foreground, until Ctrl-C or SIGTERM; with `follow` also until standard input ends. Raises
     CompresslabError when there is no store."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    keep_private()
     left_out()  # each is logged when it is found: here, where the log begins
     worker = Worker(Store(store_url()))
     for number in (signal.SIGTERM, signal.SIGINT):

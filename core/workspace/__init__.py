@@ -24,7 +24,9 @@ from compresslab.records.events import Cancelled, Report, ignored, never
 from compresslab.records.results import RunRecord, Stage
 from compresslab.store import Store
 from compresslab.store.votes import VoteStore
+from compresslab.work import leftovers
 from compresslab.work.jobs import RunJob, new_run_id, submit
+from compresslab.work.leftovers import Leftovers
 from compresslab.work.sweeps import Sweeps
 from compresslab.workspace.exports import Exports
 from compresslab.workspace.jobs import Jobs
@@ -63,6 +65,11 @@ class Workspace:
     def votes(self) -> VoteStore:
         """What people preferred in blind tests."""
         return self.store.votes
+
+    def clean(self, *, only_look: bool = True) -> Leftovers:
+        """What killed processes left half-written and what is older than anybody needs; taken away unless this should
+        `only_look`. Runs, texts and what models wrote are not among it. Raises CompresslabError."""
+        return leftovers.find(self.store) if only_look else leftovers.clean(self.store)
 
     # -- recipes, nothing run ---------------------------------------------------------------
 

@@ -36,6 +36,10 @@ class Jobs:
         """A queued job ends at once, a running one soon, an ended one stays as it is. Raises BadInput."""
         self._store.request_cancel(job_id)
 
+    def renew(self, job_id: int) -> None:
+        """Say that somebody still waits for a live job: it has its turn only while somebody does."""
+        self._store.renew(job_id)
+
     def workers(self) -> list[WorkerRow]:
         """Those alive, the longest-serving first."""
         return self._store.workers()

@@ -13,6 +13,7 @@ from compresslab.records.events import Cancelled, Report, ignored, never
 from compresslab.store import Store
 from compresslab.work import jobs
 from compresslab.work.jobs import DownloadJob
+from compresslab.workspace.local import only_here
 
 
 class Models:
@@ -45,7 +46,9 @@ class Models:
         return hub.cached()
 
     def delete(self, model: str) -> int:
-        """Take a model out of the Hub's cache; returns the bytes freed. Raises BadInput, RunFailed."""
+        """Take a model out of the Hub's cache, which other programs of this user share; returns the bytes freed. Raises
+        BadInput, also for visitors of a server, and RunFailed."""
+        only_here()
         return hub.delete(model)
 
 

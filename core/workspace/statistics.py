@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from compresslab.profiles import statistics_files
 from compresslab.profiles.statistics_files import StatisticsEntry
+from compresslab.recipes import memory
+from compresslab.recipes.memory import CacheMemory
+from compresslab.workspace.local import only_here
 
 
 class Statistics:
@@ -17,6 +20,13 @@ class Statistics:
         """Bytes that they may take together; what was not used for longest goes first."""
         return statistics_files.room()
 
+    def memory(self) -> CacheMemory:
+        """Bytes of memory that the caches of a process may take, and what warm processes hold now. Raises BadInput for
+        a setting that is no number."""
+        return CacheMemory(memory.for_caches(), memory.kept_warm())
+
     def clear(self, ids: Iterable[str] | None = None) -> int:
-        """Delete these, or all; returns the bytes that are free now. Raises BadInput for an unknown id."""
+        """Delete these, or all; returns the bytes that are free now. Raises BadInput for an unknown id, and for
+        visitors of a server."""
+        only_here()
         return statistics_files.clear(ids)

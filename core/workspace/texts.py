@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.errors import BadInput
+from compresslab.recipes.generation_request import LONGEST_PROMPT, GenerateRequest
 from compresslab.records.events import Cancelled, Report, never
 from compresslab.store import Store
 from compresslab.store.recorded_answers import RecordedAnswer, recorded_answers
@@ -26,8 +27,12 @@ class Texts:
 
     def submit(self, request: GenerateRequest, *, owner: str = "", live: bool = True) -> int:
         """Put a side-by-side generation into the queue. A live one takes the place of the owner's before it, and its
-        words are forgotten when many have come after it; one that is not live is kept.
+        words are forgotten when many have come after it; one that is not live is kept. Raises BadInput for a prompt
+        that is too long.
         """
+        longest = max(len(prompt) for prompt in request.prompts)
+        if longest > LONGEST_PROMPT:
+            raise BadInput("prompt.too_long", count=longest, most=LONGEST_PROMPT)
         return jobs.submit(self._store, GenerateJob(request=request), owner=owner, live=live)
 
     def recorded(self, weights: Iterable[str]) -> list[RecordedAnswer]:

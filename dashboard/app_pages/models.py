@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 from compresslab.errors import CompresslabError
+from compresslab.files.paths import is_shared
 from compresslab.models.hub import Cached, Found
 from compresslab.store import JobRow
 from compresslab_dashboard.app_pages.page import Page
@@ -147,7 +148,7 @@ def _local(name: str, cached: Cached | None, words: Words) -> None:
             st.switch_page(state.page("studio"))
         elif cached and not cached.whole:
             st.button(words("models.go_on"), key=f"fetch.{name}", on_click=_fetch, args=(name,))
-        if cached is not None:
+        if cached is not None and not is_shared():
             _delete(cached, words)
 
 

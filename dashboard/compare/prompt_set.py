@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 from compresslab.errors import BadInput
 from compresslab.files.reading import NotJson, decoded, numbered_lines, parse_json, with_line_feeds
-from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.recipes.generation_request import LONGEST_PROMPT, GenerateRequest
 from compresslab_dashboard.compare.members import Member, unlike
 from compresslab_dashboard.session.job_view import JobView
 from compresslab_dashboard.texts import Words
 
 MOST_PROMPTS = 200
-LONGEST_PROMPT = 8000  # letters
 LARGEST_FILE = 1 << 20  # bytes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compresslab.errors import BadInput
-from compresslab.store import JobRow
+from compresslab.store import LEFT, JobRow
 from compresslab_dashboard.session import state
 from compresslab_dashboard.session.state import State
 
@@ -58,6 +58,8 @@ def pull(job_id: int) -> JobRow | None:
     except BadInput:
         session.watched.end(job_id, None)
         return None
+    if job.live and job.state == "queued" and session.watched.renewal_is_due(job_id):
+        jobs.renew(job_id)
     view = session.watched.view(job_id)
     view.feed(jobs.events(job_id, view.cursor))
     if job.kind == "run":
@@ -71,6 +73,8 @@ def _settle(session: State, job: JobRow) -> None:
     if job.id in session.watched.ended:
         return
     session.watched.end(job.id, job)
+    if job.error == LEFT:
+        session.watched.tried.pop(session.watched.recipes.get(job.id, ""), None)  # who has come back gets a new draft
     if job.kind == "export":
         session.known.records.pop(job.payload["run"]["run_id"], None)  # it tells of the export now
     if job.stage == "final" and job.state == "done" and job.run_id:

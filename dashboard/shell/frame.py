@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 from compresslab.errors import CompresslabError
+from compresslab.files.paths import is_shared
 from compresslab_dashboard.session import state
 from compresslab_dashboard.shell import language, sign_in
-from compresslab_dashboard.texts import escaped
+from compresslab_dashboard.texts import Words, escaped
 
 
 def foot() -> None:
@@ -14,6 +15,7 @@ def foot() -> None:
     with st.sidebar.container(key="foot"):
         language.switch()
         sign_in.leave(state.words())
+        _open_to_all(state.words())
 
 
 def below() -> None:
@@ -21,6 +23,13 @@ def below() -> None:
     with st.container(key="foot_below", horizontal=True, vertical_alignment="center"):
         language.switch()
         sign_in.leave(state.words())
+    _open_to_all(state.words())
+
+
+def _open_to_all(words: Words) -> None:
+    """What people who come in without a name may see and do here."""
+    if is_shared() and not st.user.get("is_logged_in"):
+        st.caption(words("server.open"))
 
 
 def notices() -> None:
