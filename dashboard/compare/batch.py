@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import streamlit as st
 from compresslab.data.texts import example_prompts
 from compresslab.errors import BadInput
-from compresslab.recipes.generation_request import GenerateRequest
+from compresslab.recipes.generation_request import LONGEST_PROMPT, GenerateRequest
 from compresslab.store import JobRow
 from compresslab_dashboard.compare.asking import ask, job_of
 from compresslab_dashboard.compare.comparing import Comparing
 from compresslab_dashboard.compare.members import Member
 from compresslab_dashboard.compare.prompt_set import (
     LARGEST_FILE,
-    LONGEST_PROMPT,
     MOST_PROMPTS,
     agreement,
     answers_frame,
