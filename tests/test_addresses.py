@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from compresslab.recipes.generation_request import GenerateRequest, Pane
+from compresslab.recipes.recipe import Recipe
+from compresslab.work import jobs
+from compresslab.workspace import Workspace
 from compresslab_dashboard.session.url_number import url_number
 from streamlit.testing.v1 import AppTest
 
@@ -39,6 +43,27 @@ def test_nonsense_in_an_address_breaks_no_page(own_home: object, page: str, nons
     for name in PARAMS[page]:
         app.query_params[name] = nonsense
     healthy(app.run())
+
+
+@pytest.mark.parametrize("kind", ["run", "generate", "download"])
+@pytest.mark.parametrize(
+    ("page", "names"), [("studio", ("job", "texts")), ("compare", ("texts", "set")), ("present", ("asked",))]
+)
+def test_the_number_of_another_kind_of_job_breaks_no_page(
+    own_home: object, page: str, names: tuple[str, ...], kind: str
+) -> None:
+    store = Workspace().store
+    panes = (Pane(label="baseline", source="baseline"),)
+    one_of: dict[str, jobs.Job] = {
+        "run": jobs.RunJob(recipe=Recipe().to_dict()),
+        "generate": jobs.GenerateJob(request=GenerateRequest(prompt="Once", panes=panes)),
+        "download": jobs.DownloadJob(model="a/b"),
+    }
+    number = jobs.submit(store, one_of[kind])
+    for name in names:
+        app = AppTest.from_function(draw, default_timeout=PATIENCE, args=(page,))
+        app.query_params[name] = str(number)
+        healthy(app.run())
 
 
 def draw(page: str) -> None:

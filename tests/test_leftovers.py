@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from compresslab.commands.main import main
+from compresslab.errors import RunFailed
 from compresslab.files import atomic, logs
 from compresslab.files.atomic import new_file, new_folder, write_text
 from compresslab.files.logs import cut_logs, log_file
@@ -95,6 +96,12 @@ def fails_for(part, rename):
         return rename(self, target)
 
     return renamed
+
+
+def test_what_took_work_and_can_not_be_written_is_one_sentence(own_home):
+    (home() / "sensitivity").write_text("a file where a folder should be")
+    with pytest.raises(RunFailed, match=r"could not be written to .*table\.json"):
+        atomic.keep(home() / "sensitivity" / "table.json", "{}")
 
 
 def test_what_was_begun_for_a_run_goes_with_it(own_home):

@@ -326,7 +326,7 @@ def test_others_are_watched_during_the_rounds(monkeypatch):
     monkeypatch.setattr(timing, "_cpu_seconds", lambda: tuple(clock))
     monkeypatch.setattr(timing.psutil, "cpu_count", lambda: 4)
     others = timing.Others()
-    for seconds, share, busy in ((1.0, 0.1, False), (0.1, 4.0, False), (1.0, 0.6, True), (1.0, 0.0, True)):
+    for seconds, share, busy in ((1.0, 0.1, False), (0.1, 4.0, False), (1.0, 1.5, True), (1.0, 0.0, True)):
         clock[0] += seconds
         clock[1] += seconds * share
         assert others.look() == busy
@@ -341,7 +341,11 @@ def test_a_race_beside_other_work_says_so(session, tiny_recipe, monkeypatch, beg
         return 10.0 * look, 1000.0 * max(0, look - began)
 
     monkeypatch.setattr(timing, "_cpu_seconds", cpu_seconds)
-    record = run(session, tiny_recipe("llama", metrics=[{"speed": {"repeats": 3, "new_tokens": 2}}]), "final")
+    record = run(
+        session,
+        tiny_recipe("llama", metrics=[{"speed": {"repeats": 3, "prompt_tokens": 16, "new_tokens": 4}}]),
+        "final",
+    )
     assert [notice.code for notice in record.notices].count("timing.busy") == count
     said = str(record.find("decode_tokens_per_second").note)
     assert ("the machine was busy" in said) == bool(count)

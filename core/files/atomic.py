@@ -40,6 +40,14 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def keep(path: Path, text: str) -> None:
+    """As `write_text`, for what took work to find out: raises RunFailed where the disk refuses it."""
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise RunFailed("file.not_written", file=path, reason=reason(error)) from error
+
+
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """An empty folder that then takes the name `folder`, in the place of an older one. Raises OSError.

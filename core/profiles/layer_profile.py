@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from compresslab.files.atomic import write_text
+from compresslab.files.atomic import keep
 from compresslab.files.paths import home
 from compresslab.models.facts import ModelFacts, read_facts
 from compresslab.profiles.sensitivity_store import fingerprint
@@ -66,7 +66,7 @@ def measure(
 ) -> LayerProfile:
     """Look at the recipe's weights, those of the run where it is given, and keep what was seen."""
     profile = profiler.profile(recipe, run_id, report=report, cancelled=cancelled)
-    write_text(_file(recipe, read_facts(recipe.model)), profile.model_dump_json())
+    keep(_file(recipe, read_facts(recipe.model)), profile.model_dump_json())
     return profile
 
 

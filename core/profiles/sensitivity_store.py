@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from compresslab.files.atomic import write_text
+from compresslab.files.atomic import keep
 from compresslab.files.paths import home
 from compresslab.models.facts import ModelFacts, read_facts
 from compresslab.models.source import weight_files
@@ -49,9 +49,9 @@ def about(recipe: Recipe) -> dict[str, Any]:
 
 
 def save(table: SensitivityTable, facts: ModelFacts) -> Path:
-    """Under its name once it is whole."""
+    """Under its name once it is whole. Raises RunFailed where the disk refuses it."""
     path = _folder(facts) / f"{_digest(table.about)}.json"
-    write_text(path, table.model_dump_json())
+    keep(path, table.model_dump_json())
     return path
 
 

@@ -12,7 +12,7 @@ from compresslab_dashboard.answers.prompt_row import prompt_row
 from compresslab_dashboard.answers.word_diff import differing
 from compresslab_dashboard.charts.style import BASELINE as GREY
 from compresslab_dashboard.charts.style import COMPRESSED, FURTHER
-from compresslab_dashboard.compare.asking import ask, job_of
+from compresslab_dashboard.compare.asking import ask
 from compresslab_dashboard.compare.comparing import Comparing
 from compresslab_dashboard.compare.members import Member
 from compresslab_dashboard.components.text_panes import PaneView, text_panes
@@ -58,7 +58,7 @@ def _panes(members: Sequence[Member]) -> None:
     session, words = state.current(), state.words()
     number = state.own(Comparing).texts
     under_way = live.is_open(session, number)
-    job = job_of(number)
+    job = live.generation(number)
     prompt = str(job.payload["request"]["prompt"]) if job else session.prompt
     height = HEIGHTS.get(len(members), HEIGHT)
     text_panes("compare_panes", _views(members, job, words), words, height, prompt, race=state.own(Comparing).race)

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.generation_request import GenerateRequest
-from compresslab.store import JobRow
 from compresslab_dashboard.compare.comparing import Comparing
 from compresslab_dashboard.compare.members import Member
-from compresslab_dashboard.jobs import live
 from compresslab_dashboard.session import state
 
 
@@ -36,12 +34,3 @@ def _request(members: Sequence[Member], prompts: Sequence[str]) -> GenerateReque
     first, *further = prompts
     panes = tuple(member.pane() for member in members)
     return GenerateRequest(prompt=first, further=tuple(further), panes=panes, decoding=state.current().decoding)
-
-
-def job_of(number: int | None) -> JobRow | None:
-    """The job, with its events taken in; None where there is none."""
-    session = state.current()
-    if number is None:
-        return None
-    job = live.pull(number) if live.is_open(session, number) else session.watched.ended[number]
-    return job if job is not None and job.kind == "generate" else None

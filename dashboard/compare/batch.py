@@ -9,7 +9,7 @@ from compresslab.data.texts import example_prompts
 from compresslab.errors import BadInput
 from compresslab.recipes.generation_request import LONGEST_PROMPT, GenerateRequest
 from compresslab.store import JobRow
-from compresslab_dashboard.compare.asking import ask, job_of
+from compresslab_dashboard.compare.asking import ask
 from compresslab_dashboard.compare.comparing import Comparing
 from compresslab_dashboard.compare.members import Member
 from compresslab_dashboard.compare.prompt_set import (
@@ -100,7 +100,7 @@ def _answers(members: Sequence[Member]) -> None:
     session, words = state.current(), state.words()
     number = state.own(Comparing).batch
     under_way = live.is_open(session, number)
-    job = job_of(number)
+    job = live.generation(number)
     if job is None:
         st.caption(words("compare.set.hint"))
         return

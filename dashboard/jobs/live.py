@@ -69,6 +69,15 @@ def pull(job_id: int) -> JobRow | None:
     return job
 
 
+def generation(job_id: int | None) -> JobRow | None:
+    """The job that writes texts, its events taken in; None where there is none, or it does something else."""
+    session = state.current()
+    if job_id is None:
+        return None
+    job = pull(job_id) if is_open(session, job_id) else session.watched.ended[job_id]
+    return job if job is not None and job.kind == "generate" else None
+
+
 def _settle(session: State, job: JobRow) -> None:
     if job.id in session.watched.ended:
         return

@@ -62,10 +62,7 @@ def _ask(showing: Showing, prepared: Prepared, stop: int) -> None:
 
 
 def _answers(showing: Showing, words: Words) -> None:
-    session = state.current()
-    job = None
-    if showing.asked is not None:
-        job = live.pull(showing.asked) if live.is_open(session, showing.asked) else session.watched.ended[showing.asked]
+    job = live.generation(showing.asked)
     asked = str(job.payload["request"]["prompt"]) if job else ""
     text_panes("present_answers", _views(job, words), words, height=HEIGHT, prompt=asked)
     if job is not None and job.state == "failed":

@@ -43,18 +43,12 @@ def _panes(every: float | None) -> None:
     session = state.current()
     words = state.words()
     before = _watched(session)
-    job = _job(session)
+    job = live.generation(session.texts)
     text_panes("answers", _views(session, job, words), words, height=PANES_HEIGHT, prompt=_asked(job, session))
     with st.container(key="texts_status"):
         st.caption(escaped(_status(session, job, words)))
     if _watched(session) != before or live.turn_has_come(before, every, live.TEXT_POLL_SECONDS):
         st.rerun()
-
-
-def _job(session: State) -> JobRow | None:
-    if session.texts is None:
-        return None
-    return live.pull(session.texts) if live.is_open(session, session.texts) else session.watched.ended[session.texts]
 
 
 def _asked(job: JobRow | None, session: State) -> str:
