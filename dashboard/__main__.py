@@ -12,8 +12,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 import streamlit as st
-from compresslab.data.texts import LARGEST_TEXT
 from compresslab.files.paths import keep_private
+from compresslab.files.reading import LARGEST_TEXT
 from compresslab.work import processes
 from compresslab.work.sign_in import secrets_file
 from compresslab_dashboard.components import static
