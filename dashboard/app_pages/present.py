@@ -36,7 +36,7 @@ def draw() -> None:
         if prepared.sizes:
             every = ASK_POLL_SECONDS if ask.waits(showing) else None
             st.fragment(_show, run_every=every, key="show")(prepared)
-        elif not showing.preparing:
+        elif not (showing.preparing or showing.watching):
             preparing.empty(prepared, words)
     _foot(showing, prepared, words)
     tour.tour_card(showing, words)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import streamlit as st
-from compresslab.errors import BadInput
+from compresslab.errors import BadInput, CompresslabError
 from compresslab.models.source import BUNDLED
 from compresslab.recipes.generation_request import Decoding
 from compresslab.recipes.recipe import Recipe
@@ -19,7 +19,7 @@ from compresslab_dashboard.session.url_number import url_number
 
 def take(params: Mapping[str, str]) -> None:
     session = state.current()
-    session.job, session.texts = url_number(params.get("job")), url_number(params.get("texts"))
+    session.job, session.texts = _run_number(params.get("job")), url_number(params.get("texts"))
     take_prompt(session.texts)
     session.live = params.get("live", "on") != "off"
     st.session_state["live"] = session.live
@@ -51,6 +51,15 @@ def take_prompt(texts: int | None) -> None:
         st.session_state["prompt"] = state.current().prompt = request["prompt"]
         state.current().decoding = Decoding.parse(request["decoding"], "decoding")
         forms.fill("decoding", state.current().decoding)
+
+
+def _run_number(text: str | None) -> int | None:
+    """Of a job that runs a recipe, or that the store does not know: the page says so. Others show nothing here."""
+    number = url_number(text)
+    try:
+        return number if number is None or state.workspace().jobs.find(number).kind == "run" else None
+    except CompresslabError:
+        return number
 
 
 def _take_recipe(params: Mapping[str, str]) -> None:
