@@ -60,13 +60,15 @@ class Cancelled(CompresslabError):
         super().__init__(said, **values)
 
 
-def first_line(error: BaseException) -> str:
-    """What another library said, cut to its first line; its kind where it said nothing."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+def first_line(error: BaseException) -> Message:
+    """What another library said: its first line, with the one after it where it ends in a colon; else its kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return plain(" ".join(lines[:2]) if lines[0].endswith(":") else lines[0])
 
 
 def reason(error: OSError) -> Message:
     """Why the system refused."""
     number = error.errno or 0
-    return Message(_SYSTEM[number]) if number in _SYSTEM else plain(error.strerror or first_line(error))
+    if number in _SYSTEM:
+        return Message(_SYSTEM[number])
+    return plain(error.strerror) if error.strerror else first_line(error)

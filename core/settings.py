@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin
 
 from compresslab.errors import BadInput
-from compresslab.messages import Message
+from compresslab.messages import Message, plain
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -112,7 +112,7 @@ def _sentence(cls: type[Settings], error: ValidationError, where: str) -> Messag
         return Message("setting.unknown", where=where, name=name, names=list(known) or [Message("list.none")])
     control = known.get(name.split(".")[0])
     if control is None:
-        return Message("setting.invalid", where=where, problem=first["msg"])
+        return Message("setting.invalid", where=where, problem=plain(first["msg"]))
     return Message("setting.refused", where=where, name=name, given=first.get("input"), allowed=allowed(control))
 
 

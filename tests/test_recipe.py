@@ -56,7 +56,7 @@ def test_assign_changes_a_step_or_adds_it():
         ("steps: [", "not valid YAML"),
         ("device: tpu", "one of auto, cpu, cuda, mps"),
         ("seed: -1", "seed is -1"),
-        ("seed: yes", "seed is True"),
+        ("seed: yes", "seed is 'yes'"),
         (f"seed: {2**31}", "takes a whole number from 0 to 2147483647"),
         (f"seed: {'9' * 5000}", "seed is inf"),
         ("model: 3", "model must be a name"),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 from compresslab.commands.frame import interruptible, json_option, open_workspace
 from compresslab.errors import BadInput
 
@@ -74,6 +73,7 @@ def _chosen(workspace: Workspace, run_id: str, names: str) -> list[str]:
 def _settings(name: str, changes: tuple[str, ...]) -> dict[str, Any]:
     """Those of one format. Raises BadInput for what names no format."""
     from compresslab.exports.registry import FORMATS
+    from compresslab.recipes.typed import value_of
 
     found = {}
     for change in changes:
@@ -84,7 +84,8 @@ def _settings(name: str, changes: tuple[str, ...]) -> dict[str, Any]:
         if owner not in FORMATS:
             raise BadInput("export.unknown_format", name=owner, formats=list(FORMATS))
         if owner == name:
-            found[setting] = yaml.safe_load(value)
+            control = next((c for c in FORMATS[owner].controls() if c.name == setting), None)
+            found[setting] = value_of(control, value)
     return found
 
 

@@ -333,15 +333,15 @@ def _pane(workspace: Workspace, name: str) -> Pane:
 
 
 def _request(prompt: str, panes: tuple[Pane, ...], changes: tuple[str, ...], where: dict[str, Any]) -> GenerateRequest:
-    import yaml
     from compresslab.recipes.generation_request import Decoding, GenerateRequest
+    from compresslab.recipes.typed import value_of
 
-    values = {}
+    values, controls = {}, {control.name: control for control in Decoding.controls()}
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
             raise BadInput("generate.not_a_setting", given=change)
-        values[name] = yaml.safe_load(text)
+        values[name] = value_of(controls.get(name), text)
     return GenerateRequest(prompt=prompt, panes=panes, decoding=Decoding.parse(values, "decoding"), **where)
 
 

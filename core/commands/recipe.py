@@ -71,10 +71,20 @@ def _absolute(recipe: Recipe) -> Recipe:
     data = recipe.to_dict()
     places = [(data, "model"), (data["calibration"], "text"), (data["evaluation"], "text")]
     for owner, name in (*places, (data["evaluation"], "questions")):
-        path = Path(owner[name]).expanduser()
-        if owner[name] not in (BUNDLED, "bundled") and path.exists():
-            owner[name] = str(path.resolve())
+        if owner[name] not in (BUNDLED, "bundled"):
+            owner[name] = _whole_path(owner[name])
     return recipe.from_dict(data)
+
+
+def _whole_path(name: str) -> str:
+    """Of what is there; whoever needs it says what is wrong with another name."""
+    from compresslab.files.paths import user_path
+
+    try:
+        path = user_path(name)
+    except BadInput:
+        return name
+    return str(path.resolve()) if name and path.exists() else name
 
 
 def parse_bytes(text: str) -> int:

@@ -88,10 +88,12 @@ def _understood(path: Path, purpose: Purpose, facts: ModelFacts) -> OwnText:
 def _named(said: Message, path: Path) -> Message:
     """The same, with the name of the file in the place of its path."""
 
+    shown = Message("text.no_file", path=path).values["path"]
+
     def named(value: Any) -> Any:
         if isinstance(value, Message):
             return _named(value, path)
-        return path.name if value == str(path) else value
+        return path.name if value == shown else value
 
     return Message(said.code, **{name: named(value) for name, value in said.values.items()})
 

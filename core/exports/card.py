@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from compresslab.exports.format import Contents, Format, loading_lines
+from compresslab.files import plain_yaml
+from compresslab.files.plain_yaml import NotYaml
 from compresslab.records.results import ExportRecord, Measurement, RunRecord
 
 LICENCE_PATTERNS = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
@@ -64,7 +65,7 @@ def _front_matter(run: RunRecord, base: Path) -> str:
     matter |= {"license": licence} if licence != UNKNOWN else {}
     matter |= {key: known[key] for key in ("license_name", "license_link", "language", "pipeline_tag") if key in known}
     matter["tags"] = ["compresslab", "compressed", *dict.fromkeys(step for step in _steps(run))]
-    return f"---\n{yaml.safe_dump(matter, sort_keys=False, allow_unicode=True).strip()}\n---"
+    return f"---\n{plain_yaml.dump(matter, allow_unicode=True).strip()}\n---"
 
 
 def _summary(run: RunRecord, form: Format) -> str:
@@ -162,11 +163,11 @@ def _value(measurement: Measurement | None) -> str:
 def _base_card(base: Path) -> dict[str, Any]:
     """Front matter of the base model's README.md; empty where there is none that can be read."""
     card = base / "README.md"
-    if not card.exists():
+    if not card.is_file():
         return {}
     begin, *rest = card.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
     try:
-        found = yaml.safe_load(rest[0]) if not begin.strip() and rest else None
-    except yaml.YAMLError:
+        found = plain_yaml.load(rest[0]) if not begin.strip() and rest else None
+    except NotYaml:
         return {}
     return found if isinstance(found, dict) else {}

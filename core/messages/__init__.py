@@ -12,7 +12,9 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from numbers import Integral, Real
+from pathlib import PurePath
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
@@ -25,21 +27,30 @@ if TYPE_CHECKING:
 __all__ = ["Message", "message", "plain", "remarks"]
 
 _ENGLISH = "en"
+CUT = "…"
 ENGLISH_BESIDE = "text"  # a key that --json adds to a message
+# What a user or a stranger's file gave is repeated as far as it says something, and never takes a page or a line of a
+# log for itself: letters of a text, of a path, of what another program said; entries of a list; lists within lists.
+MOST_GIVEN, MOST_OF_PATH, MOST_SAID, MOST_LISTED, DEEPEST = 80, 160, 240, 40, 3
+MOST_BITS = 256  # of a whole number; Python refuses to write one of some thousand digits
 # How a field of a template joins a list: {names}, {names:and}, {names:or}, {notes:remarks}.
 _JOINTS = {"": "list.comma", "and": "list.and", "or": "list.or", "remarks": "list.remarks"}
 
 
 @dataclass(frozen=True, init=False)
 class Message:
-    """One thing to say. Values are numbers, texts, lists and further messages; whatever else is given becomes text."""
+    """One thing to say. Values are numbers, texts, lists and further messages; whatever else is given becomes text.
+
+    Texts are one line, and long ones lose their middle.
+    """
 
     code: str
     values: Mapping[str, Any]
 
     def __init__(self, code: str, /, **values: Any) -> None:
         object.__setattr__(self, "code", code)
-        object.__setattr__(self, "values", {name: _value(value) for name, value in values.items()})
+        most = MOST_SAID if code == "plain" else MOST_GIVEN
+        object.__setattr__(self, "values", {name: _value(value, most) for name, value in values.items()})
 
     def __hash__(self) -> int:
         return hash(self.code)
@@ -48,12 +59,10 @@ class Message:
         return self.in_language(_ENGLISH)
 
     def in_language(self, language: str) -> str:
-        speaker = _Speaker(language)
-        for tongue in (language, _ENGLISH):
-            text = template(tongue, self.code, self.values.get("count"))
-            if text is not None:
-                return speaker.vformat(text, (), self.values)
-        return speaker.vformat(self.code, (), self.values) if self.values else self.code
+        text = _template(language, self.code, self.values.get("count"))
+        if text is None and not self.values:
+            return self.code
+        return _Speaker(language).vformat(self.code if text is None else text, (), self.values)
 
     def to_json(self) -> dict[str, Any]:
         return {"code": self.code, "values": {name: _to_json(value) for name, value in self.values.items()}}
@@ -113,6 +122,12 @@ class _Speaker(Formatter):
     def __init__(self, language: str) -> None:
         self._language = language
 
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        """`{given!r}` of a list is longer than any of its entries."""
+        if conversion is None or isinstance(value, Message):
+            return value
+        return _shortened(super().convert_field(value, conversion), MOST_GIVEN + 2)
+
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Message):
             return value.in_language(self._language)
@@ -124,20 +139,45 @@ class _Speaker(Formatter):
         if len(parts) < 2:
             return "".join(parts)
         first = self._joined(parts[:-1], "list.comma" if joint in ("list.and", "list.or") else joint)
-        return Message(joint, left=first, right=parts[-1]).in_language(self._language)
+        return str(_template(self._language, joint)).format(left=first, right=parts[-1])
 
 
-def _value(value: Any) -> Any:
-    """As JSON can hold it."""
-    if value is None or isinstance(value, str | bool | Message):
+def _template(language: str, code: str, count: object = None) -> str | None:
+    """In that language, else in English."""
+    found = (template(tongue, code, count) for tongue in (language, _ENGLISH))
+    return next((text for text in found if text is not None), None)
+
+
+def _value(value: Any, most: int = MOST_GIVEN, depth: int = 0) -> Any:
+    """As JSON can hold it and people can read it."""
+    if value is None or isinstance(value, bool | Message):
         return value
+    if isinstance(value, str | PurePath):
+        return _shortened(str(value), most if isinstance(value, str) else MOST_OF_PATH)
     if isinstance(value, Integral):
-        return int(value)
+        return int(value) if int(value).bit_length() <= MOST_BITS else Message("number.long")
     if isinstance(value, Real):
         return float(value)
+    if isinstance(value, Mapping) and _is_message(value):
+        return Message.from_json(value)
+    return _container(value, depth) if isinstance(value, Iterable) else _shortened(str(value), most)
+
+
+def _container(value: Iterable[Any], depth: int) -> Any:
+    if depth == DEEPEST:
+        return CUT
     if isinstance(value, Mapping):
-        return Message.from_json(value) if _is_message(value) else {str(key): _value(of) for key, of in value.items()}
-    return [_value(part) for part in value] if isinstance(value, Iterable) else str(value)
+        first = islice(value.items(), MOST_LISTED)
+        return {_shortened(str(key), MOST_GIVEN): _value(of, depth=depth + 1) for key, of in first}
+    listed = [_value(part, depth=depth + 1) for part in islice(value, MOST_LISTED + 1)]
+    return listed if len(listed) <= MOST_LISTED else [*listed[:MOST_LISTED], CUT]
+
+
+def _shortened(text: str, most: int) -> str:
+    """On one line; of a long one its beginning and its end, which tell names of files apart."""
+    if len(text) > most:
+        text = text[: most * 5 // 8] + CUT + text[len(text) - most * 3 // 8 + 1 :]
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _is_message(value: Mapping[str, Any]) -> bool:

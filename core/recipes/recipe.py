@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self, get_args
 
-import yaml
 from compresslab.data.texts import Calibration, Evaluation
 from compresslab.errors import BadInput
 from compresslab.files import plain_yaml
+from compresslab.files.plain_yaml import NotYaml
 from compresslab.messages import Message
 from compresslab.recipes.generation_request import RuntimeChoice
-from compresslab.recipes.method import METHODS, Method
+from compresslab.recipes.method import METHODS, Kind, Method
 from compresslab.recipes.metric import METRICS, Metric
-from compresslab.settings import MOST_SEED, Settings
+from compresslab.recipes.typed import list_of, structure_of, value_of
+from compresslab.settings import MOST_SEED, Control, Settings
 from pydantic import BaseModel, ConfigDict, Field
 
 TEXTS: dict[str, type[Settings]] = {"calibration": Calibration, "evaluation": Evaluation}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 RUNTIMES: tuple[str, ...] = get_args(RuntimeChoice)
+NAMES = ("model", "device", "dtype", "runtime")  # fields that are read as they are typed
+LONGEST_FILE = 4 * plain_yaml.LONGEST  # letters; one with an exception for every matrix of a large model has so many
 
 
 class Recipe(BaseModel):
@@ -46,7 +49,8 @@ class Recipe(BaseModel):
         """Raises BadInput for anything that is not a recipe."""
         if not isinstance(data, dict):
             raise BadInput("recipe.not_mapping", kind=type(data).__name__)
-        unknown = sorted(set(data) - set(cls.model_fields))
+        _check_depth(data)
+        unknown = sorted(set(data) - set(cls.model_fields), key=str)
         if unknown:
             raise BadInput("recipe.unknown_key", key=unknown[0], keys=list(cls.model_fields))
         fields = dict(data)
@@ -88,16 +92,14 @@ class Recipe(BaseModel):
     @classmethod
     def from_yaml(cls, text: str) -> Self:
         try:
-            return cls.from_dict(plain_yaml.load(text))
-        except yaml.YAMLError as error:
-            where = getattr(error, "problem_mark", None)
-            problem = getattr(error, "problem", error)
-            if where is None:
-                raise BadInput("recipe.not_yaml", problem=problem) from None
-            raise BadInput("recipe.not_yaml_at", line=where.line + 1, problem=problem) from None
+            return cls.from_dict(plain_yaml.load(text, LONGEST_FILE))
+        except NotYaml as error:
+            if error.line is None:
+                raise BadInput("recipe.not_yaml", problem=error.reason) from None
+            raise BadInput("recipe.not_yaml_at", line=error.line, problem=error.reason) from None
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+        return plain_yaml.dump(self.to_dict())
 
     @property
     def content_hash(self) -> str:
@@ -115,7 +117,7 @@ class Recipe(BaseModel):
         target, equals, text = assignment.partition("=")
         if not equals:
             raise BadInput("recipe.not_assignment", given=assignment)
-        return self.with_value(target.strip(), plain_yaml.load(text))
+        return self.with_value(target.strip(), typed(target.strip(), text))
 
     def with_value(self, path: str, value: Any) -> Self:
         """As `assign`, for a value that is one already."""
@@ -138,6 +140,43 @@ class Recipe(BaseModel):
             mine = entries[-1:]
         mine[0][owner][name] = value
         return self.from_dict(data)
+
+
+def typed(path: str, text: str) -> Any:
+    """What a text stands for as the value of `name.setting`, of a field of the recipe, or of a kind of step."""
+    if "." in path:
+        return value_of(control_of(path), text)
+    if path in (*NAMES, *get_args(Kind)):
+        return text
+    if path in ("steps", "metrics"):
+        return list_of(text)
+    return structure_of(text) if path in TEXTS else value_of(None, text)
+
+
+def control_of(path: str) -> Control | None:
+    """The setting that `name.setting` names; the kind of a step stands for its first method with such a setting."""
+    owner, _, name = path.partition(".")
+    kinds: list[Mapping[str, type[Settings]]] = [METHODS, METRICS, TEXTS]
+    owners = [kind[owner] for kind in kinds if owner in kind]
+    owners += [method for method in METHODS.values() if method.kind == owner]
+    return next((control for kind in owners for control in kind.controls() if control.name == name), None)
+
+
+def _check_depth(data: Any) -> None:
+    """Raises BadInput for what is nested deeper than any recipe is, or within itself."""
+    level = [data]
+    for _ in range(plain_yaml.DEEPEST):
+        inner = (entry for each in level for entry in _entries(each))
+        level = list({id(entry): entry for entry in inner}.values())
+        if not level:
+            return
+    raise BadInput("recipe.too_deep", most=plain_yaml.DEEPEST)
+
+
+def _entries(data: Any) -> Iterable[Any]:
+    if isinstance(data, dict):
+        return data.values()
+    return data if isinstance(data, list | tuple | set | frozenset) else ()
 
 
 def _named(entry: Any, known: Mapping[str, type[Settings]], noun: str) -> Any:

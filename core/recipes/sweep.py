@@ -14,15 +14,13 @@ from itertools import product
 from math import prod
 from typing import Any, Literal, Self, get_args
 
-import yaml
 from compresslab.errors import BadInput
-from compresslab.files import plain_yaml
 from compresslab.messages import Message
 from compresslab.models.facts import ModelFacts
 from compresslab.recipes.method import METHODS, Kind, Method
 from compresslab.recipes.metric import METRICS
 from compresslab.recipes.plan import make_plan
-from compresslab.recipes.recipe import TEXTS, Recipe
+from compresslab.recipes.recipe import TEXTS, Recipe, control_of, typed
 from pydantic import BaseModel, ConfigDict
 
 MOST_AXES = 3
@@ -48,11 +46,9 @@ class Axis(_Plain):
     def parse(cls, text: str) -> Self:
         """Raises BadInput for what is not NAME.SETTING=VALUE,VALUE."""
         path, equals, listed = text.partition("=")
-        try:
-            values = tuple(plain_yaml.load(part) for part in listed.split(","))
-        except yaml.YAMLError:
-            equals = ""
-        if not equals or not path.strip() or not all(isinstance(value, Value) for value in values):
+        values = tuple(typed(path.strip(), part.strip()) for part in listed.split(","))
+        whole = all(isinstance(value, Value) and not _is_part_of_a_list(path.strip(), value) for value in values)
+        if not equals or not path.strip() or not whole:
             raise BadInput("sweep.not_axis", given=text)
         return cls(path=path.strip(), values=values)
 
@@ -127,6 +123,12 @@ class Sweep(_Plain):
         for axis, value in sorted(given, key=lambda pair: not pair[0].of_methods):
             base = _with_method(base, axis.path, value) if axis.of_methods else _with_setting(base, axis.path, value)
         return base
+
+
+def _is_part_of_a_list(path: str, value: Value) -> bool:
+    """Of what was cut at its commas, where no name of a file is asked for."""
+    control = control_of(path)
+    return isinstance(value, str) and value[:1] in ("[", "{") and not (control and control.kind == "text")
 
 
 def _turn(path: str, recipe: Recipe) -> tuple[int, bool]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compresslab.errors import BadInput, CompresslabError, RunFailed
+from compresslab.messages import plain
 from compresslab.store.migrations import FOLDER, VERSION_TABLE, head
 from sqlalchemy import (
     URL,
@@ -107,7 +108,7 @@ class Database:
         for sign, kind, code in _FAILURES:
             if sign in said:
                 return kind(code, store=self.name)
-        return RunFailed("store.failed", store=self.name, reason=said.rstrip("."))
+        return RunFailed("store.failed", store=self.name, reason=plain(said.rstrip(".")))
 
 
 _FAILURES: tuple[tuple[str, type[CompresslabError], str], ...] = (

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compresslab.files import plain_yaml
 from compresslab.recipes.method import METHODS, Kind
 from compresslab.recipes.metric import METRICS
 from compresslab.recipes.recipe import TEXTS, Recipe
 from compresslab.recipes.sweep import KINDS, Axis, Value
+from compresslab.recipes.typed import value_of
 from compresslab.settings import Control, Settings
 from compresslab_dashboard.explore.scene import SceneAxis
 from compresslab_dashboard.recipe import forms
@@ -103,7 +103,7 @@ def _usual(offered: tuple[Value, ...], value: Any) -> tuple[Value, ...]:
 
 def typed(choice: Choice, values: Sequence[Any]) -> tuple[Value, ...]:
     """What was chosen or typed, as values, in the order in which they are offered; what can't be one stays a text."""
-    read = [plain_yaml.load(v) if isinstance(v, str) and choice.control is not None else v for v in values]
+    read = [value_of(choice.control, v) if isinstance(v, str) and choice.control is not None else v for v in values]
     order = {value: place for place, value in enumerate(choice.offered)}
     numbers = all(isinstance(v, int | float) for v in read)
     return tuple(dict.fromkeys(sorted(read, key=lambda v: v if numbers else order.get(v, len(order)))))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
-import yaml
 from compresslab.errors import BadInput, CompresslabError
+from compresslab.files import plain_yaml
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import RunRecord, RunSummary
 from compresslab.store.runs import Annotation
@@ -91,7 +91,7 @@ def _head(text: str) -> None:
 
 
 def _yaml(record: RunRecord) -> str:
-    return str(yaml.safe_dump(record.recipe, sort_keys=False))
+    return plain_yaml.dump(record.recipe)
 
 
 def _open(session: State, record: RunRecord) -> None:

@@ -5,13 +5,13 @@ Only what differs from the defaults is written, so that it can be read; both mak
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from compresslab.recipes.recipe import TEXTS, Recipe
+from compresslab.recipes.typed import text_of
 from compresslab.settings import Settings
 
 WHOLE = ("seed", "device", "dtype", "runtime")
@@ -44,11 +44,14 @@ def _assignments(recipe: Recipe) -> Iterator[str]:
     for step in recipe.steps:
         first = step.controls()[0].name  # a step of defaults alone must be named all the same
         for name, value in (changed(step) or {first: getattr(step, first)}).items():
-            yield f"{step.name}.{name}={_plain(value)}"
+            yield f"{step.name}.{name}={text_of(value)}"
+    measured = [metric.name for metric in recipe.metrics]
+    if measured != [metric.name for metric in Recipe().metrics]:
+        yield f"metrics={text_of(measured)}"
     parts: dict[str, Settings] = {name: getattr(recipe, name) for name in TEXTS}
     for owner, settings in (parts | {metric.name: metric for metric in recipe.metrics}).items():
         for name, value in changed(settings).items():
-            yield f"{owner}.{name}={_plain(value)}"
+            yield f"{owner}.{name}={text_of(value)}"
 
 
 def changed(settings: Settings) -> dict[str, Any]:
@@ -68,8 +71,3 @@ def _differing(recipe: Recipe) -> dict[str, Any]:
     if recipe.metrics != Recipe().metrics:
         data["metrics"] = [{metric.name: changed(metric)} for metric in recipe.metrics]
     return data
-
-
-def _plain(value: Any) -> str:
-    """As YAML reads it again; JSON is YAML."""
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)

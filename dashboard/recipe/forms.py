@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import streamlit as st
-import yaml
 from compresslab.errors import BadInput
 from compresslab.files import plain_yaml
+from compresslab.recipes.typed import text_of, value_of
 from compresslab.settings import Control, Settings
 from compresslab_dashboard.texts import ControlWords, Words, escaped
 from compresslab_dashboard.widgets.section import section
@@ -43,22 +43,11 @@ def forget(place: str, controls: Iterable[Control]) -> None:
 def shown(control: Control, value: Any) -> Any:
     """A value as its widget holds it: patterns and exceptions are typed as text."""
     if control.kind == "list":
-        return ", ".join(value)
+        plain = ", ".join(value)
+        return plain if value_of(control, plain) == list(value) else text_of(value)
     if control.kind == "mapping":
-        return yaml.safe_dump(value, default_flow_style=None, sort_keys=False).strip() if value else ""
+        return plain_yaml.dump(value, default_flow_style=None).strip() if value else ""
     return value
-
-
-def typed(control: Control, text: str) -> Any:
-    """The value that a text stands for; a text that is no mapping is left to the settings to refuse."""
-    if control.kind == "list":
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if control.kind == "text":
-        return text.strip()
-    try:
-        return plain_yaml.load(text) or {}
-    except yaml.YAMLError:
-        return text
 
 
 def form(place: str, owner: str, settings: S, words: Words, limits: Mapping[str, float] | None = None) -> S:
@@ -103,9 +92,9 @@ def _widget(place: str, owner: str, control: Control, value: Any, words: Words) 
     if control.kind == "choice":
         return _choice(control, common, told.choice)
     if control.kind == "mapping":
-        return typed(control, st.text_area(height=96, **common))
+        return value_of(control, st.text_area(height=96, **common))
     if control.kind in ("text", "list"):
-        return typed(control, st.text_input(**common)) or control.default
+        return value_of(control, st.text_input(**common).strip()) or control.default
     return _number(control, common, told)
 
 

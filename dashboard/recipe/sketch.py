@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Self, get_args
 from urllib.parse import quote, unquote
 
-import yaml
 from compresslab.errors import BadInput
-from compresslab.files import plain_yaml
 from compresslab.recipes.method import METHODS, Kind, Method
-from compresslab.recipes.recipe import TEXTS, Recipe
+from compresslab.recipes.recipe import TEXTS, Recipe, typed
+from compresslab.recipes.typed import text_of
 from compresslab.settings import Settings
 
 KINDS: tuple[Kind, ...] = get_args(Kind)  # in the order in which steps usually stand
@@ -151,11 +149,7 @@ def _section(name: str, settings: Settings) -> str:
 
 
 def _joined(name: str, values: dict[str, Any]) -> str:
-    return ",".join([name, *(f"{key}={quote(_text(value), safe='/. ')}" for key, value in values.items())])
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)
+    return ",".join([name, *(f"{key}={quote(text_of(value), safe='/. ')}" for key, value in values.items())])
 
 
 def _parsed(part: str) -> tuple[str, dict[str, Any]]:
@@ -163,13 +157,5 @@ def _parsed(part: str) -> tuple[str, dict[str, Any]]:
     values = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
-        values[key] = _value(unquote(value))
+        values[key] = typed(key if name == WHOLE else f"{name}.{key}", unquote(value))
     return name, values
-
-
-def _value(text: str) -> Any:
-    try:
-        value = plain_yaml.load(text)
-    except yaml.YAMLError:
-        return text
-    return value if isinstance(value, bool | int | float | list | dict) else text

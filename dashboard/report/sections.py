@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 
 import pandas as pd
-import yaml
+from compresslab.files import plain_yaml
 from compresslab.records.results import RunRecord
 from compresslab.store.recorded_answers import RecordedAnswer
 from compresslab_dashboard.answers.word_diff import differing
@@ -124,7 +124,7 @@ def recipes(records: Sequence[RunRecord], words: Words) -> str:
 
 
 def _yaml(record: RunRecord) -> str:
-    return str(yaml.safe_dump(record.recipe, sort_keys=False, allow_unicode=True))
+    return plain_yaml.dump(record.recipe, allow_unicode=True)
 
 
 def machines(records: Sequence[RunRecord], words: Words) -> str:

@@ -19,7 +19,7 @@ from compresslab.engine.lru import LruCache, get_or_make
 from compresslab.errors import first_line
 from compresslab.errors import reason as reason_of
 from compresslab.files.atomic import new_file, new_folder
-from compresslab.messages import Message, plain
+from compresslab.messages import Message
 from compresslab.profiles import statistics_files as files
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -78,7 +78,7 @@ class StatisticsStore:
             save_file(_plain(statistics), file, {"tokens": str(statistics.tokens)})
             return self._opened(file)
         except (OSError, SafetensorError) as error:
-            self._not_kept(reason_of(error) if isinstance(error, OSError) else plain(first_line(error)))
+            self._not_kept(reason_of(error) if isinstance(error, OSError) else first_line(error))
             return statistics
 
     def _not_kept(self, reason: Message) -> None:
