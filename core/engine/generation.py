@@ -14,7 +14,7 @@ from compresslab.engine.job import Job
 from compresslab.engine.measuring.timing import runtime_label
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import start_of_answer
-from compresslab.engine.models.tokens import start_token
+from compresslab.engine.models.tokens import check_known, prompt_ids, reading, start_token
 from compresslab.engine.runtimes import Runtime
 from compresslab.engine.runtimes.decoding import writer_of
 from compresslab.errors import BadInput
@@ -66,9 +66,15 @@ def write_pane(
 
 
 def _prompt_ids(model: CompressedModel, prompt: str) -> list[int]:
-    ids = list(model.tokenizer(prompt, verbose=False).input_ids) or start_token(model.tokenizer)
+    with reading(model):
+        if model.facts.task == "seq2seq":  # read by the encoder, which knows a text by its end
+            found = list(model.tokenizer(prompt, verbose=False).input_ids)
+        else:
+            (found,) = prompt_ids(model.tokenizer, [prompt])
+    ids = found or start_token(model.tokenizer)
     if not ids:
         raise BadInput("generate.empty_prompt")
+    check_known(ids, model)
     if len(ids) >= model.context_length:
         raise BadInput("generate.prompt_too_long", tokens=len(ids), most=model.context_length)
     return ids

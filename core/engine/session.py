@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -185,6 +186,9 @@ class Session:
         self._make_room(plan.memory_need - baseline.memory_bytes)
         if baseline.offloaded:
             job.notice(FROM_DISK)
+        left_out = baseline.facts.left_out
+        if left_out:
+            job.notice("model.left_out", name=recipe.model, count=len(left_out), first=left_out[0])
         done = len(recipe.steps)
         while done and self._key(recipe, done) not in self._compressed:
             done -= 1
@@ -233,7 +237,15 @@ class Session:
         fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
         key = (fingerprint, str(baseline.facts.folder))
         tokenizer, room = baseline.tokenizer, baseline.context_length
-        encoded = get_or_make(self._questions, key, lambda: [encode_question(tokenizer, q, room) for q in asked])
+
+        def encode() -> list[EncodedQuestion]:
+            with tokens.reading(baseline):
+                encoded = [encode_question(tokenizer, question, room) for question in asked]
+            read = (ids for question in encoded for ids in (question.prompt, *question.choices))
+            tokens.check_known(chain.from_iterable(read), baseline)
+            return encoded
+
+        encoded = get_or_make(self._questions, key, encode)
         shown = Message("questions.bundled") if name == "bundled" else tokens.label(name)
         job.remember("run.questions", questions=shown, hash=fingerprint)
         cut = sum(question.cut for question in encoded)
@@ -250,7 +262,16 @@ class Session:
         fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
         key = (fingerprint, str(baseline.facts.folder))
         tokenizer, room = baseline.tokenizer, baseline.context_length
-        encoded = get_or_make(self._examples, key, lambda: [encode(tokenizer, example, room) for example in asked])
+
+        def encoded_all() -> list[Encoded]:
+            with tokens.reading(baseline):
+                encoded = [encode(tokenizer, example, room) for example in asked]
+            answers = [] if classifies else [example.answer for example in encoded]
+            read = [*(example.ids for example in encoded), *answers]
+            tokens.check_known(chain.from_iterable(read), baseline)
+            return encoded
+
+        encoded = get_or_make(self._examples, key, encoded_all)
         job.remember("run.examples", examples=tokens.label(name), hash=fingerprint)
         cut = sum(example.cut for example in encoded)
         if cut:
@@ -300,7 +321,14 @@ class Session:
     def _tokens(self, text: str, model: CompressedModel) -> tuple[Tensor, str]:
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
         key = (fingerprint, str(model.facts.folder))
-        return get_or_make(self._ids, key, lambda: torch.tensor(tokens.tokenize(model.tokenizer, text))), fingerprint
+
+        def ids() -> Tensor:
+            with tokens.reading(model):
+                found = tokens.tokenize(model.tokenizer, text)
+            tokens.check_known(found, model)
+            return torch.tensor(found, dtype=torch.long)
+
+        return get_or_make(self._ids, key, ids), fingerprint
 
     def _begin(self) -> None:
         """A job may take what is free as it begins; what it takes itself is not held against it."""
@@ -331,7 +359,8 @@ class Session:
 
     def _author(self, model: CompressedModel, asked: RuntimeChoice, prompts: Sequence[str], job: Job) -> Author:
         check_writes(model)
-        longest = max(len(model.tokenizer(prompt, verbose=False).input_ids) for prompt in prompts)
+        with tokens.reading(model):
+            longest = max(len(model.tokenizer(prompt, verbose=False).input_ids) for prompt in prompts)
         chosen = self.runtimes.choose(model, asked, longest)
         if asked == "onnxruntime" and chosen.runtime.name == "torch":
             job.notice("generate.in_torch", reason=chosen.why)

@@ -7,17 +7,18 @@ asymmetric grid has 8 bits, the weight is rounded once more, to Q8_0, and the re
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from compresslab.errors import BadInput
 from compresslab.exports import gguf_family, gguf_tokenizer
 from compresslab.exports.dense import ROUNDING, STORED
 from compresslab.exports.format import Contents, Format, Reopened
 from compresslab.exports.gguf_blocks import BLOCK, FINEST, KINDS, WITH_MINIMUM, holds
+from compresslab.files.reading import NotJson, read_json
 from compresslab.messages import Message, plain
 from compresslab.models.packed_layout import BITS
 from compresslab.models.weights import WeightPlan
@@ -66,10 +67,11 @@ class Gguf(Format):
         reason = gguf_family.misfit(contents.config)
         if reason:
             return reason
-        file = contents.facts.folder / "tokenizer.json"
-        if not file.exists():
+        try:
+            tokenizer = read_json(contents.facts.folder / "tokenizer.json")
+        except (BadInput, NotJson):
             return Message("gguf.no_tokenizer")
-        return gguf_tokenizer.misfit(json.loads(file.read_text(encoding="utf-8")))
+        return gguf_tokenizer.misfit(tokenizer)
 
     def rounds_again(self, contents: Contents) -> Message | None:
         again = [weight for weight in contents.quantized if not self._is_exact(weight)]

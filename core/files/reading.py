@@ -77,3 +77,8 @@ def with_line_feeds(text: str) -> str:
 def numbered_lines(text: str) -> list[tuple[int, str]]:
     """Lines that are not blank, counted from 1. Only a line feed ends one: U+2028 may stand inside a JSON string."""
     return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def read_json(path: Path, most: int = LARGEST_TEXT) -> Any:
+    """Of a UTF-8 file. Raises BadInput as `read_text` does, and NotJson."""
+    return parse_json(read_text(path, most))

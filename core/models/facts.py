@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-import struct
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,16 @@ from typing import Any
 from compresslab.errors import BadInput
 from compresslab.models.anatomy import Anatomy, Heads, Task
 from compresslab.models.families import anatomy
+from compresslab.models.safetensors_header import Entry, read_header
 from compresslab.models.source import locate, read_config, weight_files
 from compresslab.models.weights import Role, WeightPlan
 
-BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-LARGEST_HEADER = 100 * 2**20  # bytes, the limit of the safetensors format
-BLOCK = re.compile(r"(?:^|\.)(?:layers|h|layer|block)\.(\d+)\.")
+KEPT_AS = {"F64": "F32", "F32": "F32", "F16": "F16", "BF16": "BF16"}  # float64 holds no more than training left in it
+NO_WEIGHTS = ("I64", "U64", "I32", "U32", "I16", "U16", "I8", "U8", "BOOL")  # counters, masks and tables
+MOST_OF_A_SIZE, LONGEST_WORD = 2**31, 80
+BLOCK = re.compile(r"(?:^|\.)(?:layers|h|layer|block)\.(\d{1,6})\.")
 BUFFER = re.compile(
-    r"\.(attn|attention)\.(bias|masked_bias)$|\.rotary_emb\.inv_freq$|\.position_ids$"
+    r"\.(attn|attention)\.(bias|masked_bias)$|\.rotary_emb\.\w+$|\.position_ids$"
 )  # kept by old checkpoints
 
 
@@ -44,6 +45,7 @@ class ModelFacts:
     mlp_width: int
     activation: str
     labels: tuple[str, ...] = ()  # of a classifier, in the order of its outputs
+    left_out: tuple[str, ...] = ()  # tensors of the files that the model has no place for
 
     @property
     def task(self) -> Task:
@@ -71,10 +73,11 @@ def _facts(name: str, folder: Path, files: tuple[tuple[Path, int], ...]) -> Mode
     writes = parts.task != "classification"  # a classifier's head is never the embedding, whatever its config says
     tied = writes and bool(config.get("tie_word_embeddings", parts.tied))
     depth = _size(config, name, keys.depth)
-    weights = [w for file, _ in files for w in _read_header(file, parts, depth)]
+    weights, left_out = _weights([file for file, _ in files], parts, depth, name)
     if tied:
         weights = [w for w in weights if w.role != "head"]
     shapes = {w.name: w.shape for w in weights}
+    _check_sizes(config, parts, shapes, depth, name)
     return ModelFacts(
         name=name,
         folder=folder,
@@ -82,16 +85,38 @@ def _facts(name: str, folder: Path, files: tuple[tuple[Path, int], ...]) -> Mode
         layers=depth + len({w.layer for w in weights if w.layer is not None and w.layer >= depth}),
         hidden_size=_size(config, name, keys.hidden),
         vocab_size=_size(config, name, "vocab_size"),
-        context_length=_size(config, name, *keys.context, default=parts.context) - parts.unused_positions,
+        context_length=_context(config, parts, name),
         tied=tied,
         weights=tuple(sorted(weights, key=lambda w: w.name)),
         file_bytes=sum(file.stat().st_size for file, _ in files),
         anatomy=parts,
         heads=_heads(parts, shapes, _size(config, name, keys.heads), name),
         mlp_width=_shape(shapes, parts.weight(0, parts.mlp.output), name)[1],
-        activation=str(config.get(keys.activation or "", parts.activation)),
+        activation=str(config.get(keys.activation or "") or parts.activation)[:LONGEST_WORD],
         labels=_labels(config, parts, shapes, name),
+        left_out=left_out,
     )
+
+
+def _check_sizes(
+    config: dict[str, Any], parts: Anatomy, shapes: dict[str, tuple[int, ...]], depth: int, name: str
+) -> None:
+    """Before a model is built by its config: that takes as much memory as the config says, whatever the files hold."""
+    for layer in range(depth):
+        _shape(shapes, parts.weight(layer, parts.mlp.output), name)
+    keys, written, width = parts.keys, parts.weight(0, parts.attention.output), parts.weight(0, parts.mlp.output)
+    found = [("vocab_size", f"{parts.embedding}.weight", 0), (keys.hidden, written, 0), (keys.mlp_width, width, 1)]
+    for key, weight, dimension in found:
+        said, real = config.get(str(key)), _shape(shapes, weight, name)[dimension]
+        if type(said) is int and said != real:
+            raise BadInput("model.size_misfit", name=name, key=key, said=said, weight=weight, real=real)
+
+
+def without(facts: ModelFacts, names: Collection[str]) -> ModelFacts:
+    """The facts of a model that, as it turns out when it is built, has no place for some tensors of its files."""
+    kept = tuple(weight for weight in facts.weights if weight.name not in names)
+    layers = 1 + max(weight.layer for weight in kept if weight.layer is not None)
+    return replace(facts, weights=kept, layers=layers, left_out=(*facts.left_out, *sorted(names)))
 
 
 def _labels(config: dict[str, Any], parts: Anatomy, shapes: dict[str, tuple[int, ...]], name: str) -> tuple[str, ...]:
@@ -101,51 +126,70 @@ def _labels(config: dict[str, Any], parts: Anatomy, shapes: dict[str, tuple[int,
     count = _shape(shapes, f"{parts.head}.weight", name)[0]
     if count < 2:
         raise BadInput("model.regression", name=name)
-    names = config.get("id2label") or {}
-    return tuple(str(names.get(str(n), f"LABEL_{n}")) for n in range(count))
+    named = config.get("id2label") or {}
+    labels = (named.get(str(n)) for n in range(count))
+    return tuple(label if isinstance(label, str) else f"LABEL_{n}" for n, label in enumerate(labels))
 
 
 def _heads(parts: Anatomy, shapes: dict[str, tuple[int, ...]], count: int, name: str) -> Heads:
     """Sizes from the shapes of the first block: configs leave out what is their family's default."""
     attention = parts.attention
-    dim = _shape(shapes, parts.weight(0, attention.output), name)[1] // count
+    width = _shape(shapes, parts.weight(0, attention.output), name)[1]
+    dim = max(1, width // count)
     last = _shape(shapes, parts.weight(0, attention.inputs[-1]), name)[0] // dim
-    if attention.layout == "separate":
-        return Heads(count, last, dim)
-    return Heads(count, (last - count) // 2, dim)
+    heads = Heads(count, last if attention.layout == "separate" else (last - count) // 2, dim)
+    if dim * count != width or heads.kv_count < 1:
+        raise BadInput("model.heads_misfit", name=name, key=parts.keys.heads, count=count, width=width)
+    return heads
 
 
 def _shape(shapes: dict[str, tuple[int, ...]], weight: str, name: str) -> tuple[int, ...]:
-    if len(shapes.get(weight, ())) != 2:
+    if len(shapes.get(weight, ())) != 2 or 0 in shapes[weight]:
         raise BadInput("model.no_matrix", name=name, weight=weight)
     return shapes[weight]
 
 
+def _context(config: dict[str, Any], parts: Anatomy, name: str) -> int:
+    """In tokens; a model that reads fewer than two can't be asked for a next one."""
+    found = _size(config, name, *parts.keys.context, default=parts.context) - parts.unused_positions
+    if found < 2:
+        raise BadInput("model.config_value", name=name, key=parts.keys.context[0], given=found + parts.unused_positions)
+    return found
+
+
 def _size(config: dict[str, Any], name: str, *keys: str, default: int | None = None) -> int:
     for key in keys:
-        if isinstance(config.get(key), int) and config[key] > 0:
-            return int(config[key])
+        value = config.get(key)
+        if type(value) is int and 0 < value < MOST_OF_A_SIZE:
+            return value
     if default is not None:
         return default
     raise BadInput("model.config_lacks", name=name, key=keys[0])
 
 
-def _read_header(file: Path, parts: Anatomy, depth: int) -> list[WeightPlan]:
-    with file.open("rb") as stream:
-        start = stream.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 0 < length <= LARGEST_HEADER:
-            raise BadInput("model.not_safetensors", file=file)
-        try:
-            header = json.loads(stream.read(length))
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            raise BadInput("model.cut_off", file=file) from None
-    end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
-    if file.stat().st_size != 8 + length + end:
-        raise BadInput("model.cut_off", file=file)
-    entries = {model_name(key, parts): entry for key, entry in header.items() if key != "__metadata__"}
-    kept = {key: entry for key, entry in entries.items() if not BUFFER.search(key) and key not in parts.copies}
-    return [_weight(key, entry, parts, depth) for key, entry in kept.items()]
+def _weights(files: Iterable[Path], parts: Anatomy, depth: int, name: str) -> tuple[list[WeightPlan], tuple[str, ...]]:
+    """What the files hold of the model, and the names of what else they hold. Raises BadInput."""
+    found = {key: entry for file in files for key, entry in read_header(file).tensors.items()}
+    rooted = any(key.startswith(f"{parts.root}.") for key in found)
+    weights, left_out = [], []
+    for key, entry in found.items():
+        full = model_name(key, parts)
+        if BUFFER.search(full) or full in parts.copies:
+            continue
+        strange = rooted and full == f"{parts.root}.{key}"  # no old name: others of the file have their beginning
+        if strange or _is_beyond(full, parts, depth) or entry.dtype in NO_WEIGHTS:
+            left_out.append(key)
+        elif entry.dtype not in KEPT_AS:
+            raise BadInput("model.dtype", name=name, weight=key, dtype=entry.dtype)
+        else:
+            weights.append(_weight(full, entry, parts, depth))
+    return weights, tuple(sorted(left_out))
+
+
+def _is_beyond(name: str, parts: Anatomy, depth: int) -> bool:
+    """Whether a tensor is of a block that the config does not count."""
+    block = BLOCK.search(name)
+    return name.startswith(f"{parts.blocks}.") and block is not None and int(block.group(1)) >= depth
 
 
 def model_name(key: str, parts: Anatomy) -> str:
@@ -160,8 +204,8 @@ def model_name(key: str, parts: Anatomy) -> str:
     return key if known else f"{parts.root}.{key}"
 
 
-def _weight(name: str, entry: dict[str, Any], parts: Anatomy, depth: int) -> WeightPlan:
-    shape = tuple(entry["shape"])
+def _weight(name: str, entry: Entry, parts: Anatomy, depth: int) -> WeightPlan:
+    shape = entry.shape
     block = BLOCK.search(name)
     layer = int(block.group(1)) if block else None
     if layer is not None and parts.decoder and name.startswith(f"{parts.decoder}."):
@@ -169,7 +213,7 @@ def _weight(name: str, entry: dict[str, Any], parts: Anatomy, depth: int) -> Wei
     role = _role(name, shape, layer, parts)
     if parts.conv1d and role == "linear":
         shape = shape[::-1]  # Conv1D stores [in, out]
-    return WeightPlan(name, shape, entry["dtype"], role, layer)
+    return WeightPlan(name, shape, KEPT_AS[entry.dtype], role, layer)
 
 
 def _role(name: str, shape: tuple[int, ...], layer: int | None, parts: Anatomy) -> Role:

@@ -18,7 +18,8 @@ from urllib.request import getproxies
 from compresslab.errors import BadInput, Cancelled, RunFailed, reason
 from compresslab.messages import Message
 from compresslab.models.families import FAMILIES
-from compresslab.models.source import HUB_FILES, HUB_ID, NOT_HUB_FILES, checked, is_whole, locate
+from compresslab.models.own_files import MODEL_FILES
+from compresslab.models.source import HUB_ID, NOT_HUB_FILES, checked, is_whole, locate
 from compresslab.records.events import Event, Progress
 from tqdm.std import tqdm
 
@@ -104,7 +105,7 @@ def download(
     if not HUB_ID.fullmatch(name):
         raise BadInput("hub.bad_name", name=name)
     about: dict[str, Any] = {
-        "allow_patterns": HUB_FILES,
+        "allow_patterns": MODEL_FILES,
         "ignore_patterns": NOT_HUB_FILES,
         "endpoint": _endpoint(),
         "etag_timeout": 5,

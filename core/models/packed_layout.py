@@ -20,6 +20,7 @@ from typing import Any
 
 from compresslab.grids.grid import Part
 from compresslab.grids.registry import plain, read
+from compresslab.models.safetensors_header import read_header
 from compresslab.models.weights import WeightPlan
 
 PACKED = "model.packed.safetensors"  # in the folder of a run
@@ -88,15 +89,14 @@ def read_layout(file: Path, weights: Iterable[WeightPlan]) -> list[WeightPlan]:
 
     Blocks may be gone and matrices narrower than the baseline's: the file says.
     """
-    with file.open("rb") as stream:
-        entries = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    changed = json.loads(entries.get("__metadata__", {}).get("weights", "{}"))
+    header = read_header(file)
+    changed = json.loads(header.metadata.get("weights", "{}"))
     found = []
     for weight in weights:
         if weight.name in changed:
             found.append(_as_changed(weight, changed[weight.name]))
-        elif weight.name in entries:
-            found.append(replace(weight, shape=tuple(entries[weight.name]["shape"])))
+        elif weight.name in header.tensors:
+            found.append(replace(weight, shape=header.tensors[weight.name].shape))
     return found
 
 

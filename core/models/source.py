@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from compresslab.errors import BadInput
+from compresslab.errors import BadInput, first_line
 from compresslab.files.paths import BUNDLED_MODEL, user_path
+from compresslab.files.reading import NotJson, read_json
 from compresslab.messages import Message
-from compresslab.models.families import FAMILIES, titles
+from compresslab.models.families import FAMILIES, anatomy, titles
+from compresslab.models.own_files import check_files
 from compresslab.models.unsupported import UNSUPPORTED
 
 BUNDLED = "storyteller"
 HUB_ID = re.compile(r"(?=.{1,96}\Z)[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*", "LICENCE*", "NOTICE*"]
 NOT_HUB_FILES = ["*/*", "consolidated*"]  # the same weights again, for other programs
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+MOST_HEADS = 3  # named by a config; there is one in nearly all
+LONGEST_NAME = 250  # letters of a shard's; no disk takes many more
+LARGEST_CONFIG, LARGEST_INDEX = 4 * 2**20, 64 * 2**20  # bytes
+KINDS: dict[str, type] = {  # what is made use of here; of null each family has its default
+    "model_type": str,
+    "architectures": list,
+    "id2label": dict,
+    "quantization_config": dict,
+    "rope_parameters": dict,
+    "rope_scaling": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -47,8 +58,16 @@ def locate(name: str) -> ModelSource:
 
 def _cached(name: str) -> Path | None:
     """The newest complete snapshot in the Hub's cache, looked up without the network."""
-    revisions = sorted((_hub_folder(name) / "snapshots").glob("*"), key=lambda v: v.stat().st_mtime_ns, reverse=True)
+    revisions = sorted((_hub_folder(name) / "snapshots").glob("*"), key=_changed, reverse=True)
     return next((revision for revision in revisions if is_whole(revision, name)), None)
+
+
+def _changed(place: Path) -> int:
+    """When, in nanoseconds; long ago where it has gone in the meantime."""
+    try:
+        return place.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _hub_folder(name: str) -> Path:
@@ -64,7 +83,7 @@ def downloaded() -> list[str]:
     from huggingface_hub import constants
 
     start = "models--"
-    folders = sorted(Path(constants.HF_HUB_CACHE).glob(f"{start}*"), key=lambda f: f.stat().st_mtime_ns, reverse=True)
+    folders = sorted(Path(constants.HF_HUB_CACHE).glob(f"{start}*"), key=_changed, reverse=True)
     names = [folder.name.removeprefix(start).replace("--", "/") for folder in folders]
     return [name for name in names if HUB_ID.fullmatch(name) and _cached(name) is not None]
 
@@ -74,17 +93,33 @@ def is_whole(folder: Path, name: str) -> bool:
     index = folder / INDEX
     if not index.is_file():
         return any(folder.glob("*.safetensors"))
-    return all((folder / file).is_file() for file in _shards(index, name))
+    try:
+        return all((folder / file).is_file() for file in _shards(index, name))
+    except BadInput:
+        return False
 
 
 def checked(folder: Path, name: str) -> Path:
     """The folder itself, when it holds what is needed: config.json of a known family, and safetensors."""
+    check_files(folder, name)
     config = read_config(folder, name)
-    _check_family(config, name)
-    if "quantization_config" in config:
+    _check_kinds(config, name)
+    try:
+        _check_family(config, name)
+        anatomy(config)
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:  # a value of another kind than families ask
+        raise BadInput("model.config_unusable", folder=folder, reason=first_line(error)) from None
+    if config.get("quantization_config"):
         raise BadInput("model.quantized", name=name)
     weight_files(folder, name)
     return folder
+
+
+def _check_kinds(config: dict[str, Any], name: str) -> None:
+    for key, kind in KINDS.items():
+        value = config.get(key)
+        if value is not None and not isinstance(value, kind):
+            raise BadInput("model.config_value", name=name, key=key, given=value)
 
 
 def _check_family(config: dict[str, Any], name: str) -> None:
@@ -99,7 +134,7 @@ def _check_family(config: dict[str, Any], name: str) -> None:
 def _check_head(config: dict[str, Any], name: str) -> None:
     """The families that are no decoders come with heads for many purposes."""
     task = FAMILIES[str(config["model_type"])].anatomy.task
-    heads = [str(head) for head in config.get("architectures") or []]
+    heads = [head for head in config.get("architectures") or [] if isinstance(head, str)][:MOST_HEADS]
     if task == "classification" and not any(head.endswith("ForSequenceClassification") for head in heads):
         raise BadInput("model.no_head", name=name, heads=heads or [Message("model.no_architecture")])
     if task == "classification" and config.get("problem_type") in ("regression", "multi_label_classification"):
@@ -125,20 +160,28 @@ def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
 
 def _shards(index: Path, name: str) -> list[str]:
     try:
-        files = {str(file) for file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-        files = set()
-    if not files or any(Path(file).name != file for file in files):  # a shard lies beside its index, nowhere else
+        places = read_json(index, LARGEST_INDEX)
+    except (NotJson, BadInput):
+        places = None
+    map_ = places.get("weight_map") if isinstance(places, dict) else None
+    files = {str(file)[:LONGEST_NAME] for file in map_.values()} if isinstance(map_, dict) else set()
+    if not files or not all(_is_name(file) for file in files):  # a shard lies beside its index, nowhere else
         raise BadInput("model.index_damaged", index=index.name, name=name)
     return sorted(files)
 
 
+def _is_name(file: str) -> bool:
+    """Of a file, in no folder."""
+    return len(file) < LONGEST_NAME and "\x00" not in file and file not in ("", ".", "..") and Path(file).name == file
+
+
 def read_config(folder: Path, name: str) -> dict[str, Any]:
+    file = folder / "config.json"
+    if not file.is_symlink() and not file.exists():
+        raise BadInput("model.no_config", name=name, folder=folder)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput("model.no_config", name=name, folder=folder) from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        config = read_json(file, LARGEST_CONFIG)
+    except NotJson:
         raise BadInput("model.config_not_json", name=name) from None
     if not isinstance(config, dict):
         raise BadInput("model.config_not_mapping", name=name)

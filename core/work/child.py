@@ -24,7 +24,7 @@ from typing import Any, Protocol, TextIO
 from compresslab.errors import BadInput, Cancelled, CompresslabError, RunFailed
 from compresslab.exports.format import Exporter
 from compresslab.files.paths import keep_private
-from compresslab.messages import Message
+from compresslab.messages import Message, plain
 from compresslab.models import hub
 from compresslab.profiles import layer_profile, sensitivity_store
 from compresslab.profiles.probes import probes
@@ -129,9 +129,11 @@ def outcome(session: ChildSession, payload: dict[str, Any], report: Report, canc
         return {"state": "cancelled", "error": reason.message.to_json()}
     except (BadInput, RunFailed) as error:
         return {"state": "failed", "error": error.message.to_json()}
-    except Exception as error:  # noqa: BLE001 a defect of ours: the log has it whole, the user one sentence
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 a defect of ours, or a panic of native code, which is no Exception
         traceback.print_exc()
-        said = " ".join(str(error).split())[:200].rstrip(".")
+        said = plain(str(error).rstrip("."))
         return {
             "state": "failed",
             "error": Message("job.crashed", kind=type(error).__name__, reason=said).to_json(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compresslab.errors import BadInput
 from compresslab.models import hub
 from compresslab.models.facts import ModelFacts, read_facts
 from compresslab.models.hub import Cached, Found
@@ -53,7 +52,8 @@ class Models:
 
 
 def _is_here(name: str) -> bool:
+    """False for one that is damaged, whatever its files make the reading of them raise: who chooses it is told."""
     try:
         return locate(name).folder is not None
-    except BadInput:
+    except Exception:  # noqa: BLE001 one stranger's model must not take the list of all away
         return False

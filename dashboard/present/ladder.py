@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from compresslab.data.texts import example_prompts
+from compresslab.errors import CompresslabError
 from compresslab.messages import Message
 from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pane
 from compresslab.recipes.recipe import Recipe
@@ -71,7 +72,11 @@ def why_none(workspace: Workspace, model: str) -> Message | None:
 
 def _runs(workspace: Workspace, model: str) -> list[JobRow]:
     jobs = [job for job in _open(workspace) if job.kind == "run" and job.payload["recipe"]["model"] == model]
-    wanted = {recipe.content_hash for recipe in ladder(model, workspace.models.facts(model).layers)} if jobs else set()
+    try:
+        layers = workspace.models.facts(model).layers if jobs else 0
+    except CompresslabError:  # its files were damaged in the meantime: the jobs will say so
+        return []
+    wanted = {recipe.content_hash for recipe in ladder(model, layers)}
     return [job for job in jobs if job.stage == "final" and _hash(job) in wanted]
 
 

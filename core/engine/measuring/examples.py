@@ -53,7 +53,7 @@ class Bench:
 
     def batches(self, longest_answer: int = 0) -> Iterator[list[Encoded]]:
         """In the order of the file. `longest_answer` tokens need logits of the whole vocabulary each."""
-        longest = max(len(example.ids) for example in self.examples)
+        longest = max(1, *(len(example.ids) for example in self.examples))
         size = max(1, min(EXAMPLES, most_tokens(self.baseline, logits=False) // longest))
         if longest_answer:
             size = max(1, min(size, most_tokens(self.baseline) // longest_answer))

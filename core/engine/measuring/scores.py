@@ -19,8 +19,8 @@ from compresslab.engine.measuring.reader import Reader
 from compresslab.engine.models.architecture import logits_of
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import log_probabilities
-from compresslab.engine.models.tokens import start_token
-from compresslab.errors import RunFailed
+from compresslab.engine.models.tokens import prompt_ids, start_token
+from compresslab.errors import BadInput, RunFailed
 from compresslab.messages import Message
 from torch import Tensor
 
@@ -166,13 +166,16 @@ class EncodedQuestion:
 
 def encode_question(tokenizer: Any, question: Question, context_length: int) -> EncodedQuestion:
     """Prompt and choice are tokenised together: where a choice changes the prompt's last token, it is scored too."""
-    whole = tokenizer([question.prompt + choice for choice in question.choices], verbose=False).input_ids
-    shared = _common(tokenizer(question.prompt, verbose=False).input_ids, *whole)
+    before, *whole = prompt_ids(tokenizer, [question.prompt, *(question.prompt + c for c in question.choices)])
+    shared = _common(before, *whole)
     shared = min(shared, *(len(ids) - 1 for ids in whole))
     prompt, choices = whole[0][:shared], [tuple(ids[shared:]) for ids in whole]
     if not prompt:
         prompt = start_token(tokenizer)
-    room = max(1, context_length - max(len(choice) for choice in choices))
+    longest = max(len(choice) for choice in choices)
+    if longest > context_length:
+        raise BadInput("questions.choice_too_long", prompt=question.prompt, tokens=longest, most=context_length)
+    room = max(1, context_length - longest)
     return EncodedQuestion(tuple(prompt[-room:]), tuple(choices), question.answer, question.kind, len(prompt) > room)
 
 

@@ -44,31 +44,62 @@ def module_of(
 
     `hollow` are the shapes of weights without values: their parameters hold nothing yet (meta).
     """
-    anatomy = FAMILIES[config.model_type].anatomy
-    kind: Any = AUTO[anatomy.task]._model_mapping[type(config)]
-    conv1d = anatomy.conv1d
+    module, extra = module_and_extra(config, values, dtype, device, hollow)
+    if extra:
+        raise BadInput("model.weights_extra", weight=min(extra))
+    return module
+
+
+def module_and_extra(
+    config: Any,
+    values: dict[str, Tensor],
+    dtype: torch.dtype,
+    device: torch.device,
+    hollow: Mapping[str, tuple[int, ...]] | None = None,
+) -> tuple[PreTrainedModel, set[str]]:
+    """As `module_of`; and the names of the weights outside its blocks, or of further blocks, that it has no place for.
+
+    A weight that a block of the model has no place for is no such thing: it is another model than the config says.
+    """
+    conv1d = FAMILIES[config.model_type].anatomy.conv1d
     state = {name: _turned(name, value.to(dtype), conv1d) for name, value in values.items()}
     hollow = hollow or {}
     state |= {name: _turned(name, _without_memory(shape, dtype), conv1d) for name, shape in hollow.items()}
-    try:
-        module, info = kind.from_pretrained(
-            None, config=copy.deepcopy(config), state_dict=state, dtype=dtype, output_loading_info=True
-        )
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise BadInput("model.config_refused", reason=first_line(error)) from None
+    module, info = _loaded(config, state, dtype)
     wrong = sorted(info["missing_keys"]) or sorted(name for name, *_ in info["mismatched_keys"])
     if wrong:
         raise BadInput("model.weights_misfit", weight=wrong[0])
-    if info["unexpected_keys"]:
-        extra = min(info["unexpected_keys"])
-        raise BadInput("model.weights_extra", weight=extra)
-    for name in hollow:
+    extra = set(info["unexpected_keys"])
+    inside = [name for name in extra if _is_in_block(name, module)]
+    if inside:
+        raise BadInput("model.weights_extra", weight=min(inside))
+    for name in hollow.keys() - extra:
         owner, _, key = name.rpartition(".")
         module.get_submodule(owner)._parameters[key] = nn.Parameter(state[name].to("meta"), requires_grad=False)
     _linear_for_conv1d(module)
     module._apply(lambda tensor: tensor if tensor.is_meta else tensor.to(device))
-    ready: PreTrainedModel = module.eval().requires_grad_(False)
-    return ready
+    return module.eval().requires_grad_(False), extra
+
+
+def _is_in_block(name: str, module: nn.Module) -> bool:
+    """Whether a weight would belong to a block that the module has."""
+    block = BLOCK.search(name)
+    places = {place for place, _ in module.named_modules()} if block else set()
+    return block is not None and name[: block.end(1)] in places
+
+
+def _loaded(config: Any, state: dict[str, Tensor], dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+    """Raises BadInput; MemoryError and what torch raises where memory runs out go through."""
+    try:
+        kind: Any = AUTO[FAMILIES[config.model_type].anatomy.task]._model_mapping[type(config)]
+        found: tuple[Any, dict[str, Any]] = kind.from_pretrained(
+            None, config=copy.deepcopy(config), state_dict=state, dtype=dtype, output_loading_info=True
+        )
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 whatever a config that fits no model makes a model's own code raise
+        raise BadInput("model.config_refused", reason=first_line(error)) from None
+    return found
 
 
 def logits_of(module: PreTrainedModel, hidden: Tensor) -> Tensor:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from compresslab.engine.models.architecture import module_of
+from compresslab.engine.models.architecture import module_and_extra
 from compresslab.engine.models.device import Choice, return_freed_memory
 from compresslab.engine.models.model import CompressedModel, effective
 from compresslab.engine.models.on_disk import FromCheckpoint, OnDisk
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.errors import BadInput
-from compresslab.models.facts import ModelFacts, model_name
+from compresslab.models.facts import ModelFacts, model_name, without
 from compresslab.models.source import weight_files
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -132,15 +132,18 @@ class OffloadedModel(CompressedModel):
 
 def load_offloaded(folder: Path, facts: ModelFacts, config: Any, tokenizer: Any, choice: Choice) -> OffloadedModel:
     """The uncompressed model, its blocks on disk. Raises BadInput."""
-    stored = OnDisk(_readers(folder, facts), choice.device)
-    outside = {weight.name: effective(stored[weight.name]) for weight in facts.weights if weight.layer is None}
+    readers = _readers(folder, facts)
+    outside = {w.name: effective(readers[w.name]().to(choice.device)) for w in facts.weights if w.layer is None}
     blocks = {weight.name: weight.shape for weight in facts.weights if weight.layer is not None}
+    module, extra = module_and_extra(config, outside, choice.dtype, choice.device, hollow=blocks)
+    facts = without(facts, extra) if extra else facts
+    stored = OnDisk({weight.name: readers[weight.name] for weight in facts.weights}, choice.device)
     return OffloadedModel(
         facts=facts,
         weights={weight.name: weight for weight in facts.weights},
         stored=stored,
         masks=OnDisk({}, choice.device),
-        module=module_of(config, outside, choice.dtype, choice.device, hollow=blocks),
+        module=module,
         tokenizer=tokenizer,
         device=choice.device,
         dtype=choice.dtype,
@@ -157,4 +160,7 @@ def _readers(folder: Path, facts: ModelFacts) -> dict[str, Any]:
     if missing is not None:
         raise BadInput("model.no_weight", name=facts.name, weight=missing)
     turned = {weight.name for weight in facts.weights if facts.anatomy.conv1d and weight.role == "linear"}
-    return {weight.name: FromCheckpoint(*places[weight.name], turned=weight.name in turned) for weight in facts.weights}
+    return {
+        weight.name: FromCheckpoint(*places[weight.name], turned=weight.name in turned, model=facts.name)
+        for weight in facts.weights
+    }

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar, cast
 import psutil
 import torch
 from compresslab.engine.solvers.rounding import QuantizedWeight
+from compresslab.errors import BadInput
 from compresslab.files.paths import home
 from compresslab.grids.grid import Grid
 from safetensors import safe_open
@@ -29,11 +30,23 @@ class FromCheckpoint:
     file: Path
     key: str
     turned: bool  # kept as [in, out]
+    model: str
 
     def __call__(self) -> Tensor:
         with safe_open(self.file, "pt") as opened:
-            tensor = opened.get_tensor(self.key)
+            tensor = usable(opened.get_tensor(self.key), self.key, self.model)
             return tensor.T.contiguous() if self.turned else tensor.clone()  # of its own: the file is let go
+
+
+def usable(tensor: Tensor, name: str, model: str) -> Tensor:
+    """A tensor of a checkpoint, of float64 in float32. Raises BadInput where some of its values are no numbers.
+
+    A sum shows that in one quick pass; it may be infinite, too, where every value is a number.
+    """
+    tensor = tensor.float() if tensor.dtype == torch.float64 else tensor
+    if not tensor.sum(dtype=torch.float32).isfinite() and not tensor.isfinite().all():
+        raise BadInput("model.not_finite", name=model, weight=name)
+    return tensor
 
 
 class Spilled:

@@ -167,11 +167,18 @@ class Decoder:
         return out, Stream(added)
 
     def _norm_parameters(self, name: str, norm: Norm) -> list[str]:
-        weight: Array = self._model.weight(f"{name}.weight").cpu().numpy()
+        weight: Array = self._norm_weight(name)
         values = {"weight": weight + 1 if norm.kind == "rms_plus_one" else weight}
         if f"{name}.bias" in self._model.weights:
             values["bias"] = self._model.weight(f"{name}.bias").cpu().numpy()
         return [self._nodes.constant(value.astype(np.float32), f"{name}.{part}") for part, value in values.items()]
+
+    def _norm_weight(self, name: str) -> Array:
+        """[hidden]; of ones where a norm has no weight of its own, as some of OPT's."""
+        if f"{name}.weight" in self._model.weights:
+            found: Array = self._model.weight(f"{name}.weight").cpu().numpy()
+            return found
+        return np.ones(self._model.facts.hidden_size)
 
     def _capped(self, logits: str) -> str:
         cap = getattr(self._model.module.config, "final_logit_softcapping", None)

@@ -136,7 +136,8 @@ def _before_attention_and_mlp(model: CompressedModel, layer: int) -> Iterator[Fo
             readers.setdefault(part.norm, []).extend(anatomy.weight(layer, name) for name in part.inputs)
     for norm, names in readers.items():
         writer = anatomy.weight(layer, norm.name)
-        yield Fold(tuple(names), writer, norm, tuple(range(model.weights[writer].shape[0])))
+        if writer in model.weights:  # a norm without a weight can take over no scale
+            yield Fold(tuple(names), writer, norm, tuple(range(model.weights[writer].shape[0])))
 
 
 def _values_to_output(model: CompressedModel, layer: int) -> Fold:
