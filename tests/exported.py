@@ -14,7 +14,7 @@ from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.exports.format import Format
-from compresslab.exports.verified import contents_of
+from compresslab.exports.verified import contents_of, expected_of
 from torch import Tensor
 
 IDS = torch.arange(48).reshape(2, 24) * 7 % 320
@@ -35,6 +35,12 @@ class Exported:
     def difference(self) -> float:
         """Of the reopened files' logits from the model's: root mean square over root mean square."""
         expected, found = answers(self.model), self.form.reopen(self.folder).logits(IDS)
+        return float((found - expected).square().mean().sqrt() / expected.square().mean().sqrt())
+
+    def unexplained(self) -> float:
+        """The same from a model whose weights are rounded as in the files."""
+        expected = answers(expected_of(self.form, self.model, drops_inputs=False).stored)
+        found = self.form.reopen(self.folder).logits(IDS)
         return float((found - expected).square().mean().sqrt() / expected.square().mean().sqrt())
 
     @property

@@ -231,7 +231,7 @@ def test_formats_of_affine_codes_refuse_it_and_take_what_is_mixed(compressed, ex
     done = exported(form, "llama", mixed)
     contents = contents_of(done.model)
     assert "nf4" in str(form.dequantizes(contents))
-    assert done.difference() < form.tolerance(contents)
+    assert done.unexplained() < form.tolerance(contents)
 
 
 def test_gguf_rounds_it_again_and_says_so(compressed):  # noqa: F811

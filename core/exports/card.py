@@ -103,13 +103,13 @@ def _verification(export: ExportRecord) -> str:
     opened = (
         f"These files were opened with {export.opened_by}"
         if export.opened_by
-        else f"These files were not opened by {export.not_opened_by}, which was not installed; "
-        f"they were read by {export.read_by}"
+        else f"These files were not opened by {export.not_opened_by}; they were read by {export.read_by}"
     )
     compared = (
         f"{opened}, and their logits were compared with those of the model in memory over {export.tokens:,} tokens: "
         f"the largest difference is {export.largest_difference:.3g}, the root mean square "
-        f"{export.relative_difference:.3%} of that of the logits."
+        f"{export.relative_difference:.3%} of that of the logits. Beside a model whose weights are rounded as in "
+        f"these files it is {export.unexplained_difference:.2g}; up to {export.bound:.2g} is arithmetic."
     )
     rows = [f"| {m.metric} | {_value(m)} | {m.dataset or ''} |" for m in export.quality]
     return (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,17 @@ def dense_tensors(model: CompressedModel, names: Iterable[str]) -> dict[str, Ten
     for name in names:
         value = effective(model.stored[name]).to(STORAGE[model.weights[name].dtype])
         found[name] = as_stored(name, value, conv1d).cpu().contiguous()
+    return found
+
+
+def in_dtypes(model: CompressedModel, dtypes: Mapping[str, str]) -> dict[str, Tensor]:
+    """Weights as they come back, in float32, from the dtypes they are stored in: those that this changes."""
+    found = {}
+    for name, dtype in dtypes.items():
+        value = effective(model.stored[name])
+        back = value.to(STORAGE[dtype]).float()
+        if not torch.equal(back, value):
+            found[name] = back
     return found
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.exports.carried import carrier, nothing_packed, packed_grid, packs
-from compresslab.exports.dense import ENTRY_BYTES, ROUNDING
+from compresslab.exports.dense import ENTRY_BYTES
 from compresslab.exports.format import Contents, Format, Reopened, written_dense
 from compresslab.exports.vllm import parted
 from compresslab.grids.affine import Affine
@@ -71,9 +71,10 @@ class CompressedTensors(Format):
         reason = parted(self._grids(contents.layout))
         return {"vLLM": reason} if reason else {}
 
-    def tolerance(self, contents: Contents) -> float:
-        dense = [weight.dtype for weight in contents.quantized if not packs(weight)]
-        return max([1e-4, *(ROUNDING[dtype] for dtype in dense)])
+    def rounded(self, model: CompressedModel) -> dict[str, Tensor]:
+        from compresslab.exports.checkpoint_folder import in_dtypes
+
+        return in_dtypes(model, {weight.name: weight.dtype for weight in model.layout() if not packs(weight)})
 
     def estimated_bytes(self, contents: Contents) -> int:
         return sum(self._bytes(weight) for weight in contents.layout)
@@ -89,14 +90,8 @@ class CompressedTensors(Format):
         write_checkpoint(model, folder, tensors, self.quantization_config(layout))
 
     def reopen(self, folder: Path) -> Reopened:
-        """By transformers with compressed-tensors; where that is missing the words are taken apart here."""
+        """The words are taken apart here."""
         from compresslab.exports import checkpoint_folder
-
-        if find_spec("compressed_tensors"):
-            import transformers
-
-            logits = checkpoint_folder.logits_by_transformers(folder)
-            return Reopened(logits, by=Message("opened.transformers_with", version=transformers.__version__))
         from compresslab.exports.read_compressed_tensors import dequantized
 
         config = checkpoint_folder.plain_config(folder)
@@ -106,6 +101,16 @@ class CompressedTensors(Format):
             missing=Message("opened.compressed_tensors"),
             instead=Message("opened.own_reader"),
         )
+
+    def reopen_elsewhere(self, folder: Path) -> Reopened | None:
+        """By transformers with compressed-tensors."""
+        if not find_spec("compressed_tensors"):
+            return None
+        import transformers
+        from compresslab.exports.checkpoint_folder import logits_by_transformers
+
+        by = Message("opened.transformers_with", version=transformers.__version__)
+        return Reopened(logits_by_transformers(folder), by=by)
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         return {

@@ -54,12 +54,14 @@ class Reopened:
 
     `logits` takes int64 [B, S] and gives float32 [B, S, vocabulary]. `by` names the program that the format is for,
     with its version; where it is not installed, `missing` names it and `instead` says who read the files in its place.
+    `arithmetic` is how far the program's own computing may move logits: root mean square over root mean square.
     """
 
     logits: Callable[[Tensor], Tensor]
     by: Message | None = None
     missing: Message | None = None
     instead: Message | None = None
+    arithmetic: float = 0.0
 
 
 class Exporter(Protocol):
@@ -106,11 +108,18 @@ class Format(Settings):
         """Those of `opened_by` that do not take this model though others do, each with the reason in a sentence."""
         return {}
 
+    def rounded(self, model: CompressedModel) -> dict[str, Tensor]:
+        """The values, float32, of weights that the files hold otherwise than memory does, by the model's names.
+
+        Computed from the weights in memory, in the blocks, scales and dtypes of the format, not from the files: what
+        these answer is compared with a model of these values.
+        """
+        return {}
+
     def tolerance(self, contents: Contents) -> float:
         """The largest difference of logits, root mean square over root mean square, that reading back may show.
 
-        Holds where nothing is rounded again: then it is the arithmetic of the program that differs, or the dtype in
-        which values are stored.
+        From a model with the values of `rounded`: it is arithmetic alone that may differ.
         """
         return 1e-4
 
@@ -124,7 +133,11 @@ class Format(Settings):
 
     @abstractmethod
     def reopen(self, folder: Path) -> Reopened:
-        """The files opened by the program that they are for; where it is missing, read independently of `write`."""
+        """The files read by what is always here: the program that they are for, or a reader independent of `write`."""
+
+    def reopen_elsewhere(self, folder: Path) -> Reopened | None:
+        """The files opened by a program that not everybody has installed; None where it is not. May raise anything."""
+        return None
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         """Lines to copy, by program: {"vLLM": "vllm serve ..."}. `place` is a folder, or owner/name on the Hub."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from compresslab.errors import BadInput
 from compresslab.exports import gguf_family, gguf_tokenizer
-from compresslab.exports.dense import ROUNDING, STORED
+from compresslab.exports.dense import STORED
 from compresslab.exports.format import Contents, Format, Reopened
 from compresslab.exports.gguf_blocks import BLOCK, FINEST, KINDS, WITH_MINIMUM, holds
 from compresslab.files.reading import NotJson, read_json
@@ -26,6 +26,7 @@ from compresslab.settings import setting
 
 if TYPE_CHECKING:
     from compresslab.engine.models.model import CompressedModel
+    from torch import Tensor
 
 FILE = "model.gguf"
 TOKEN_BYTES = 40  # of a token in the metadata: its text, kind, merge and their lengths
@@ -83,9 +84,11 @@ class Gguf(Format):
         which = Message("gguf.and_others", name=first, count=others) if others else first
         return Message("gguf.rounded_again", into=into, weights=which)
 
-    def tolerance(self, contents: Contents) -> float:
-        stored = max(ROUNDING[_dtype(self._kind(weight))] for weight in contents.layout)
-        return max(stored, LLAMA_CPP) if find_spec("llama_cpp") else stored
+    def rounded(self, model: CompressedModel) -> dict[str, Tensor]:
+        from compresslab.exports.write_gguf import rounded
+
+        moving = [weight for weight in model.layout() if weight.grid is None or not self._is_exact(weight)]
+        return rounded(model, [(weight, self._kind(weight)) for weight in moving])
 
     def estimated_bytes(self, contents: Contents) -> int:
         weights = sum(_bytes(weight, self._kind(weight)) + TENSOR_BYTES for weight in contents.layout)
@@ -98,15 +101,20 @@ class Gguf(Format):
         write(model, [(weight, self._kind(weight)) for weight in model.layout()], folder / FILE)
 
     def reopen(self, folder: Path) -> Reopened:
-        """By llama.cpp; where that is missing the file's blocks are read by the gguf package."""
+        """The file's blocks are read by the gguf package."""
         from compresslab.exports import read_gguf
 
-        if find_spec("llama_cpp"):
-            return Reopened(
-                read_gguf.by_llama_cpp(folder / FILE), by=plain(f"llama-cpp-python {version('llama_cpp_python')}")
-            )
         reader = Message("opened.gguf", version=version("gguf"))
         return Reopened(read_gguf.by_definition(folder / FILE), missing=plain("llama.cpp"), instead=reader)
+
+    def reopen_elsewhere(self, folder: Path) -> Reopened | None:
+        """By llama.cpp."""
+        from compresslab.exports import read_gguf
+
+        if not find_spec("llama_cpp"):
+            return None
+        by = plain(f"llama-cpp-python {version('llama_cpp_python')}")
+        return Reopened(read_gguf.by_llama_cpp(folder / FILE), by=by, arithmetic=LLAMA_CPP)
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         return {
@@ -138,11 +146,6 @@ class Gguf(Format):
 
     def _is_exact(self, weight: WeightPlan) -> bool:
         return holds(weight) is not None and not self._is_small(weight)
-
-
-def _dtype(kind: str) -> str:
-    """The dtype in whose rounding a reader may differ: blocks give their values back in float32."""
-    return kind if kind in ROUNDING else "F32"
 
 
 def _bytes(weight: WeightPlan, kind: str) -> int:

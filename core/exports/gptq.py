@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from compresslab.exports.carried import Carried, carrier, nothing_packed, packed_grid, packs
-from compresslab.exports.dense import ENTRY_BYTES, ROUNDING
+from compresslab.exports.dense import ENTRY_BYTES
 from compresslab.exports.format import Contents, Format, Reopened, written_dense
 from compresslab.exports.vllm import parted, wholes
 from compresslab.grids.affine import Affine
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 GROUPS = (16, 32, 64, 128, 256, 512, 1024)
 OLD, NEW = "gptq", "gptq_v2"
 WORD = 32
+HALF = 5e-3  # of logits: what computing in float16 moves them by
 
 
 class Gptq(Format):
@@ -75,10 +76,10 @@ class Gptq(Format):
             reason = Message("gptq.vllm")
         return {"vLLM": reason} if reason else {}
 
-    def tolerance(self, contents: Contents) -> float:
-        dense = [weight.dtype for weight in contents.quantized if not packs(weight)]
-        kernel = "F16" if find_spec("gptqmodel") else "F32"  # in which GPTQModel computes
-        return max(ROUNDING[dtype] for dtype in (kernel, *dense))
+    def rounded(self, model: CompressedModel) -> dict[str, Tensor]:
+        from compresslab.exports.checkpoint_folder import in_dtypes
+
+        return in_dtypes(model, {weight.name: weight.dtype for weight in model.layout() if not packs(weight)})
 
     def estimated_bytes(self, contents: Contents) -> int:
         return sum(_bytes(weight) for weight in contents.layout)
@@ -102,16 +103,8 @@ class Gptq(Format):
         (folder / "quantize_config.json").write_text(text, encoding="utf-8")
 
     def reopen(self, folder: Path) -> Reopened:
-        """By GPTQModel; where that is missing the words are taken apart here."""
+        """The words are taken apart here."""
         from compresslab.exports import checkpoint_folder
-
-        if find_spec("gptqmodel"):
-            import torch
-            from gptqmodel import BACKEND, GPTQModel
-
-            loaded = GPTQModel.load(str(folder), backend=BACKEND.GPTQ_TORCH, device="cpu", dtype=torch.float16)
-            by = plain(f"GPTQModel {version('gptqmodel')}")
-            return Reopened(checkpoint_folder.logits_of_module(loaded.model.eval()), by=by)
         from compresslab.exports.read_gptq import dequantized
 
         config = checkpoint_folder.plain_config(folder)
@@ -120,6 +113,18 @@ class Gptq(Format):
             missing=plain("GPTQModel"),
             instead=Message("opened.own_reader"),
         )
+
+    def reopen_elsewhere(self, folder: Path) -> Reopened | None:
+        """By GPTQModel, which computes in float16."""
+        if not find_spec("gptqmodel"):
+            return None
+        import torch
+        from compresslab.exports.checkpoint_folder import logits_of_module
+        from gptqmodel import BACKEND, GPTQModel
+
+        loaded = GPTQModel.load(str(folder), backend=BACKEND.GPTQ_TORCH, device="cpu", dtype=torch.float16)
+        by = plain(f"GPTQModel {version('gptqmodel')}")
+        return Reopened(logits_of_module(loaded.model.eval()), by=by, arithmetic=HALF)
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         return {

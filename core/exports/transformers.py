@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compresslab.errors import BadInput
-from compresslab.exports.dense import ENTRY_BYTES, ROUNDING, STORED
+from compresslab.exports.dense import ENTRY_BYTES, STORED
 from compresslab.exports.format import Contents, Format, Reopened, written_dense
 from compresslab.messages import Message, plain
 from compresslab.models.anatomy import Task
@@ -65,8 +65,10 @@ class Transformers(Format):
             return {}
         return {"vLLM": Message("export.vllm_causal")}
 
-    def tolerance(self, contents: Contents) -> float:
-        return max(ROUNDING[self._stored(weight.dtype)] for weight in contents.layout)
+    def rounded(self, model: CompressedModel) -> dict[str, Tensor]:
+        from compresslab.exports.checkpoint_folder import in_dtypes
+
+        return in_dtypes(model, {name: self._stored(weight.dtype) for name, weight in model.weights.items()})
 
     def estimated_bytes(self, contents: Contents) -> int:
         values = sum(weight.count * BITS[self._stored(weight.dtype)] // 8 for weight in contents.layout)

@@ -22,7 +22,7 @@ from compresslab.engine.models.model import CompressedModel, effective
 from compresslab.engine.models.tasks import inputs_of
 from compresslab.engine.models.tokens import label
 from compresslab.engine.progress import Report, Tracker
-from compresslab.errors import BadInput, RunFailed, first_line
+from compresslab.errors import BadInput, CompresslabError, RunFailed, first_line
 from compresslab.exports.format import (
     INPUTS_DROPPED,
     Contents,
@@ -32,7 +32,7 @@ from compresslab.exports.format import (
     drops_input_rounding,
     why_not,
 )
-from compresslab.messages import Message
+from compresslab.messages import Message, plain
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import ExportRecord, Measurement
 from torch import Tensor
@@ -46,13 +46,73 @@ DROPPED = Message("export.inputs_compared", note=INPUTS_DROPPED)
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What the files should answer.
+
+    `measured` is the model in memory, `stored` the one whose weights are rounded as the files hold them: the same
+    where nothing is rounded once more.
+    """
+
+    measured: CompressedModel
+    stored: CompressedModel
+
+
+@dataclass(frozen=True)
 class Compared:
     """What the files answered beside the model in memory."""
 
     tokens: int
     largest: float
     relative: float
+    unexplained: float  # of the model whose weights are rounded as in the files
     quality: list[Measurement]
+
+
+@dataclass
+class Difference:
+    """Between logits that come in batches."""
+
+    largest: float = 0.0
+    missed: float = 0.0
+    squares: float = 0.0
+
+    def add(self, expected: Tensor, found: Tensor) -> None:
+        apart = (found - expected).double()
+        self.largest = max(self.largest, float(apart.abs().max()))
+        self.missed += float(apart.square().sum())
+        self.squares += float(expected.double().square().sum())
+
+    @property
+    def relative(self) -> float:
+        """Root mean square over root mean square."""
+        return sqrt(self.missed / max(self.squares, 1e-30))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Who read the files, what they answered, and how far that may lie from what they should."""
+
+    reopened: Reopened
+    compared: Compared
+    bound: float
+    why_not: Message | None = None  # the program that is installed here did not read them
+
+    @property
+    def holds(self) -> bool:
+        return self.compared.unexplained <= self.bound
+
+    @property
+    def missing(self) -> Message | None:
+        """The program that did not answer, and whether it was there."""
+        program = self.reopened.missing
+        if program is None:
+            return None
+        return Message("opened.failing" if self.why_not else "opened.not_installed", program=program)
+
+    @property
+    def failed(self) -> Message | None:
+        """What it did instead."""
+        return self.why_not and Message("export.program_failed", program=self.reopened.missing, reason=self.why_not)
 
 
 def contents_of(model: CompressedModel) -> Contents:
@@ -89,14 +149,15 @@ def export(
         weight_bytes = _check_size(form, folder, estimate)
         job.check()
         job.tracker.begin("reopen")
-        reopened = _reopened(form, folder)
-        job.tracker.begin("compare")
+        batches, dataset = _tokens(session, model, recipe, job)
         drops = drops_input_rounding(form, contents)
-        compared = _compare(session, _with_plain_inputs(model) if drops else model, recipe, reopened, job)
-        again, dense = form.rounds_again(contents), form.dequantizes(contents)
-        bound = None if again else form.tolerance(contents)
-        _check_answers(form, compared, bound)
+        expected = expected_of(form, model, drops)
+        job.tracker.begin("compare")
+        answer = _answer(form, folder, contents, lambda reopened: _compare(expected, batches, dataset, reopened, job))
         job.tracker.end()
+    again, dense = form.rounds_again(contents), form.dequantizes(contents)
+    said = (again, dense, DROPPED if drops else None, answer.failed, *form.shut_out(contents).values())
+    reopened, compared = answer.reopened, answer.compared
     return ExportRecord(
         format=form.name,
         settings=form.model_dump(mode="json"),
@@ -107,14 +168,15 @@ def export(
         weight_bytes=weight_bytes,
         estimated_bytes=estimate,
         opened_by=reopened.by,
-        not_opened_by=reopened.missing,
+        not_opened_by=answer.missing,
         read_by=reopened.instead,
         tokens=compared.tokens,
         largest_difference=compared.largest,
         relative_difference=compared.relative,
-        bound=bound,
+        unexplained_difference=compared.unexplained,
+        bound=answer.bound,
         quality=compared.quality,
-        notes=[note for note in (again, dense, DROPPED if drops else None, *form.shut_out(contents).values()) if note],
+        notes=[note for note in said if note],
     )
 
 
@@ -122,8 +184,8 @@ def export(
 
 
 def _check_memory(model: CompressedModel) -> None:
-    """The model is in memory once already, and its files are opened beside it."""
-    need = 2 * 4 * sum(weight.count for weight in model.weights.values())
+    """The model is in memory once already; its files are opened beside it, and one with weights rounded like theirs."""
+    need = 3 * 4 * sum(weight.count for weight in model.weights.values())
     free = psutil.virtual_memory().available
     if need > free:
         raise BadInput("export.no_memory", needed=need / 1e9, free=free / 1e9)
@@ -143,9 +205,30 @@ def _check_size(form: Format, folder: Path, estimate: int) -> int:
     return found
 
 
-def _check_answers(form: Format, compared: Compared, bound: float | None) -> None:
-    if bound is not None and not compared.relative <= bound:
-        raise RunFailed("export.answers_differ", label=form.label, difference=compared.relative, bound=bound)
+def _answer(form: Format, folder: Path, contents: Contents, compare: Callable[[Reopened], Compared]) -> Answer:
+    """By the program that the format is for, if it is installed, opens the files and answers right; else by what is
+    always here, and with what the program did instead.
+
+    Raises RunFailed where that one answers otherwise too, or can't open them.
+    """
+    bound, failed = form.tolerance(contents), None
+    try:
+        program = form.reopen_elsewhere(folder)
+        if program is not None:
+            answer = Answer(program, compare(program), max(bound, program.arithmetic))
+            if answer.holds:
+                return answer
+            failed = Message("export.program_differs", difference=answer.compared.unexplained)
+    except CompresslabError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what another program raises is up to it
+        failed = plain(first_line(error))
+    reopened = _reopened(form, folder)
+    answer = Answer(reopened, compare(reopened), bound, failed)
+    if not answer.holds:
+        difference, allowed = answer.compared.unexplained, answer.bound
+        raise RunFailed("export.answers_differ", label=form.label, difference=difference, bound=allowed)
+    return answer
 
 
 def _bytes(folder: Path, patterns: tuple[str, ...]) -> int:
@@ -153,41 +236,45 @@ def _bytes(folder: Path, patterns: tuple[str, ...]) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _with_plain_inputs(model: CompressedModel) -> CompressedModel:
-    """The same weights, with inputs read as they come."""
-    values = {name: effective(stored) for name, stored in model.stored.items()}
+def expected_of(form: Format, model: CompressedModel, drops_inputs: bool) -> Expected:
+    rounded = form.rounded(model)
+    measured = _rebuilt(model, {}, plain_inputs=True) if drops_inputs else model
+    return Expected(measured, _rebuilt(model, rounded, plain_inputs=drops_inputs) if rounded else measured)
+
+
+def _rebuilt(model: CompressedModel, rounded: dict[str, Tensor], *, plain_inputs: bool) -> CompressedModel:
+    """With other values of some weights; with inputs that are read as they come, if asked for."""
+    values = {name: rounded.get(name, effective(stored)) for name, stored in model.stored.items()}
     module = module_of(model.module.config, values, model.dtype, model.device)
     weights = {name: replace(weight, activation_bits=None) for name, weight in model.weights.items()}
-    return replace(model, module=module, weights=weights, _hash=None)
+    return replace(model, module=module, weights=weights if plain_inputs else model.weights, _hash=None)
 
 
 # -- comparing ----------------------------------------------------------------------------
 
 
-def _compare(session: Exporter, model: CompressedModel, recipe: Recipe, reopened: Reopened, job: Job) -> Compared:
-    """Both read the tokens of a draft."""
-    batches, dataset = _tokens(session, model, recipe, job)
-    causal = model.facts.task == "causal"
+def _compare(expected: Expected, batches: list[Tensor], dataset: Message, reopened: Reopened, job: Job) -> Compared:
+    """All read the tokens of a draft."""
+    task = expected.measured.facts.task
+    causal = task == "causal"
     rows: list[Array] = []
     lengths: list[int] = []
-    largest = squares = missed = 0.0
+    moved, unexplained = Difference(), Difference()
     for done, ids in enumerate(batches):
         job.check()
         job.tracker.advance(done, len(batches))
-        expected = _logits(model, ids)
-        found = reopened.logits(ids).float().cpu().reshape(expected.shape)
-        difference = (found - expected).double()
-        largest = max(largest, float(difference.abs().max()))
-        missed += float(difference.square().sum())
-        squares += float(expected.double().square().sum())
-        rows.append(_scores(expected, found, ids, causal))
-        lengths += [max(1, expected.shape[1] - causal)] * len(ids)
+        before = _logits(expected.measured, ids)
+        found = reopened.logits(ids).float().cpu().reshape(before.shape)
+        moved.add(before, found)
+        unexplained.add(before if expected.stored is expected.measured else _logits(expected.stored, ids), found)
+        rows.append(_scores(before, found, ids, causal))
+        lengths += [max(1, before.shape[1] - causal)] * len(ids)
     nll, nll_found, divergence, same = np.concatenate(rows, axis=1)
-    unit = "example" if model.facts.task == "classification" else "token"
+    unit = "example" if task == "classification" else "token"
     scores = TokenScores(dataset, np.array(lengths), nll, nll_found, divergence, same, unit)
     quality = [*(perplexities(scores)[1:] if causal else ()), *divergences(scores)]
-    read = sum(ids.numel() for ids in batches)
-    return Compared(read, largest, sqrt(missed / max(squares, 1e-30)), [_of_draft(m) for m in quality])
+    read, measured = sum(ids.numel() for ids in batches), [_of_draft(m) for m in quality]
+    return Compared(read, moved.largest, moved.relative, unexplained.relative, measured)
 
 
 def _tokens(session: Exporter, model: CompressedModel, recipe: Recipe, job: Job) -> tuple[list[Tensor], Message]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gguf
 import numpy as np
+import torch
 from compresslab.engine.models.model import effective
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.errors import RunFailed
@@ -51,6 +52,17 @@ def write(model: CompressedModel, layout: list[tuple[WeightPlan, str]], file: Pa
         writer.write_tensors_to_file()
     finally:
         writer.close()
+
+
+def rounded(model: CompressedModel, layout: list[tuple[WeightPlan, str]]) -> dict[str, Tensor]:
+    """These weights as they come back from the types in which they are stored, in the order of the model's rows."""
+    found = {}
+    for weight, kind in layout:
+        data = _data(weight, model.stored[weight.name], kind, 0)
+        back = torch.from_numpy(gguf.quants.dequantize(data, gguf.GGMLQuantizationType[kind]).astype(np.float32))
+        if not torch.equal(back, effective(model.stored[weight.name]).cpu()):
+            found[weight.name] = back
+    return found
 
 
 def _add_sizes(writer: gguf.GGUFWriter, sizes: gguf_metadata.Metadata) -> None:

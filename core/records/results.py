@@ -87,7 +87,8 @@ class ExportRecord(Record):
     tokens: int  # over which the logits were compared with those of the model in memory
     largest_difference: float  # of a logit
     relative_difference: float  # root mean square of the differences over that of the logits
-    bound: float | None  # that `relative_difference` was held to; None where weights were rounded again
+    unexplained_difference: float | None = None  # the same, from a model whose weights were rounded as in the files
+    bound: float | None  # that the unexplained difference was held to; None of it and here in older records alone
     quality: list[Measurement]  # through the files; changes are to the model in memory, on the same tokens
     notes: list[Message] = Field(default_factory=list)
     pushed_to: str | None = None
