@@ -10,7 +10,7 @@ from compresslab.commands.recipe import build_recipe
 from compresslab.errors import BadInput, first_line
 from compresslab.files import plain_yaml
 from compresslab.recipes.method import METHODS
-from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.recipe import Recipe, typed
 from compresslab.recipes.sweep import Sweep
 from compresslab_dashboard.recipe.code import as_command
 from compresslab_dashboard.recipe.sketch import from_short, to_short
@@ -51,6 +51,12 @@ def test_assignments_axes_and_addresses(target: str, text: str) -> None:
     refused(lambda: Sweep.over(Recipe(), [f"{target}={text},{text}x"]).points())
     refused(lambda: from_short(target.replace(".", ",", 1) + f"={text}", "storyteller"))
     refused(lambda: from_short(text, text))
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 2000, "9" * 5000, "'" * 5000])
+def test_what_is_no_number_is_not_read_as_one(text: str) -> None:
+    """Deep brackets take YAML's reader a third of a second, and an address holds many."""
+    assert typed("quantize_rtn.bits", text) == text
 
 
 def nested(levels: int) -> Any:

@@ -13,6 +13,8 @@ from compresslab.files import plain_yaml
 from compresslab.files.reading import NotJson, parse_json
 from compresslab.settings import Control
 
+LONGEST_SCALAR = 400  # letters; a longer text is no number that anything here takes
+
 
 def value_of(control: Control | None, text: str) -> Any:
     """The value that a text stands for; without a control a number, a flag or the text."""
@@ -34,6 +36,8 @@ def text_of(value: Any) -> str:
 
 
 def _scalar(text: str) -> Any:
+    if len(text) > LONGEST_SCALAR or text.lstrip().startswith(("[", "{")):
+        return text
     value = _yaml(text)
     return value if isinstance(value, bool | int | float) else text
 
