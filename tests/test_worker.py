@@ -17,6 +17,7 @@ from compresslab.recipes.generation_request import GenerateRequest, Pane
 from compresslab.store import Store
 from compresslab.work import jobs
 from compresslab.work.jobs import GenerateJob, RunJob, WarmJob
+from compresslab.work.warm_child import WarmChild
 from compresslab.work.worker import Limits, Worker
 
 from tests.fake_session import STEP_SECONDS
@@ -183,6 +184,18 @@ def test_a_hanging_child_is_killed(store, start, behaviour, limits, said):
     worker._limits = Limits()  # the next child may take longer to start than that
     next_one = submit(store, "quick", run_id="r2")
     assert ended(store, next_one).state == "done"
+
+
+def test_a_child_that_talks_without_end_is_heard_no_longer_than_was_asked():
+    child = WarmChild((sys.executable, "-c", 'while True: print(\'{"type": "event"}\', flush=True)'))
+    wait(lambda: child.receive(0.0))  # it has begun
+    listener = threading.Thread(target=child.receive, args=(0.2,), daemon=True)
+    try:
+        listener.start()
+        listener.join(PATIENCE)
+        assert not listener.is_alive()
+    finally:
+        child.kill()
 
 
 def test_a_child_that_does_not_read_does_not_stop_its_worker(store, start):

@@ -68,7 +68,7 @@ class WarmChild:
             except Empty:
                 return received
             received.append(message)
-            if message["type"] == "end":
+            if message["type"] == "end" or time.monotonic() >= deadline:
                 return received
 
     def kill(self) -> None:
