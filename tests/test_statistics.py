@@ -15,6 +15,7 @@ from compresslab.engine.job import Job
 from compresslab.engine.models.tokens import calibration_sequences
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
+from compresslab.engine.solvers.optimal_brain import Target, solve
 from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.engine.steps.context import StepContext
 from compresslab.errors import BadInput, Cancelled, RunFailed
@@ -192,6 +193,23 @@ def test_more_dampening_is_tried_and_told():
         hopeless.factor(0.01)
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_channels_that_are_never_active_change_nothing_for_the_others(scale):
+    rows = torch.randn(200, 12) @ torch.randn(12, 12) * scale
+    alive = torch.tensor([0, 1, 3, 4, 6, 7, 9, 10])
+    rows[:, [2, 5, 8, 11]] = 0
+    found, expected = statistics_of(rows).factor(0.01), statistics_of(rows[:, alive]).factor(0.01)
+    assert torch.allclose(found[alive][:, alive], expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_their_weights_are_the_first_to_go():
+    rows = torch.randn(400, 16) * 0.01
+    rows[:, ::2] = 0
+    target = Target(sparsity=0.5)
+    solved = solve([torch.randn(8, 16).sign()], statistics_of(rows).factor(0.01), target, lambda: None)
+    assert solved.mask[:, ::2].all() and not solved.mask[:, 1::2].any()
+
+
 # -- taken once ------------------------------------------------------------------------------------
 
 
@@ -355,6 +373,22 @@ def test_a_full_disk_is_a_notice_and_no_failure(opened, walks, monkeypatch):
     assert len(walks) == 2
     assert files.entries() == []
     assert context.job.notices == [Message("statistics.not_kept", reason=Message("os.no_space"))]
+
+
+def test_a_model_that_cannot_be_read_is_not_measured_again(opened, monkeypatch):
+    begun = []
+
+    def broken(*args, **kwargs):
+        begun.append(args)
+        raise OSError(5, "Input/output error", "model.safetensors")
+        yield
+
+    monkeypatch.setattr(cache, "baseline_statistics", broken)
+    context = opened(Session())
+    with pytest.raises(OSError, match="Input/output error"):
+        context.input_statistics(hessian=True)
+    assert len(begun) == 1 and not context.job.notices
+    assert files.entries() == [] and not list(files.folder().glob(f"*{files.PART}"))
 
 
 def test_least_recently_used_goes_first(opened, monkeypatch):

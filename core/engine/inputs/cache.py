@@ -18,7 +18,7 @@ from compresslab.messages import Message
 from compresslab.profiles import statistics_files as files
 from torch import Tensor
 
-FORMAT = 1  # of what is written; part of the fingerprint
+FORMAT = 2  # of what is written, and how it is made; part of the fingerprint
 SETS = 3  # of statistics at hand; their large arrays come and go by themselves
 SMALL_BYTES = 2**30  # of packed Hessians: so many are taken along even where norms alone are asked for
 

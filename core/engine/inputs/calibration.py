@@ -107,9 +107,10 @@ class InputStatistics:
     def factor(self, dampening: float, order: Tensor | None = None) -> Tensor:
         """Upper Cholesky factor of the inverse of H + dampening * mean(diag H) * I, channels in that order: [d, d].
 
-        Channels that are never active get one on the diagonal (GPTQ, arXiv:2210.17323, section 3.3 and its code's
-        convention). Where that fails it takes ten and a hundred times the dampening, and says so; then it raises
-        Unfactorable.
+        The mean is that of the channels that are ever active; the others have nothing but the dampening on their
+        diagonal, so that their weights are the first to go. (GPTQ's code gives them one, and takes it into the mean:
+        where activations are small, that is most of the dampening, and it makes dead weights the dearest of all.)
+        Where that fails it takes ten and a hundred times the dampening, and says so; then it raises Unfactorable.
         """
         for times in MORE_DAMPENING:
             name = _factor_name(times * dampening, order)
@@ -129,8 +130,8 @@ class InputStatistics:
     def _factor(self, dampening: float, order: Tensor | None) -> Tensor:
         H = self.hessian.clone() if order is None else self.hessian[order][:, order]
         diagonal = H.diagonal()
-        diagonal[diagonal == 0] = 1.0
-        diagonal += dampening * diagonal.mean()
+        active = diagonal[diagonal > 0]
+        diagonal += dampening * (active.mean() if len(active) else 1.0)
         lower, failed = torch.linalg.cholesky_ex(H)
         del H, diagonal  # three of these arrays at once are enough
         if not int(failed):

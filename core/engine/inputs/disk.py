@@ -47,7 +47,9 @@ class StatisticsStore:
         try:
             with files.locked(self.id, self._waiting()):
                 found = self._read()
-                return found if found is not None else self._written(measure(), need)
+                return found if found is not None else self._written(_marked(measure()), need)
+        except _NotMeasured as failed:
+            raise failed.error from None
         except OSError as error:
             self._not_kept(reason_of(error))
             return dict(measure())
@@ -114,6 +116,22 @@ class StatisticsStore:
         while True:
             self.check()
             yield
+
+
+class _NotMeasured(Exception):
+    """Measuring itself has failed: nothing is wrong with where it should be kept."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _marked(measured: Measured) -> Measured:
+    """The same; an OSError of theirs, as where a model that lies on disk can't be read, is told from one in keeping."""
+    try:
+        yield from measured
+    except OSError as error:
+        raise _NotMeasured(error) from error
 
 
 class _DiskArrays(Arrays):
