@@ -1,5 +1,6 @@
 """The session and its pipeline: what it reports, keeps warm, stops, and never leaves behind."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -213,6 +214,50 @@ def test_a_checkpoint_that_was_written_again_is_loaded_again(tiny_texts, tmp_pat
     write_checkpoint(tmp_path / "m", "llama", seed=2)
     second, _ = run(session, recipe, "draft")
     assert first.baseline_hash != second.baseline_hash
+
+
+def rope(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["rope_parameters"] = {"rope_theta": 50.0, "rope_type": "default"}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def tokenizer(folder):
+    """Without its last merges: more, and shorter tokens."""
+    plain = json.loads((folder / "tokenizer.json").read_text())
+    plain["model"]["merges"] = plain["model"]["merges"][:5]
+    (folder / "tokenizer.json").write_text(json.dumps(plain))
+
+
+@pytest.mark.parametrize("edit", [rope, tokenizer])
+def test_whatever_was_edited_is_seen_by_a_warm_process(tmp_path, tiny_recipe, edit):
+    from tests.tiny_models import write_checkpoint
+
+    session = Session()
+    recipe = tiny_recipe("llama", {"quantize_gptq": {"bits": 3}}, metrics=["perplexity", "accuracy"])
+    recipe = recipe.replace(model=str(write_checkpoint(tmp_path / "m", "llama")))
+    first, _ = run(session, recipe, "draft")
+    edit(tmp_path / "m")
+    second, _ = run(session, recipe, "draft")
+    afresh, _ = run(Session(), recipe, "draft")
+    assert values(second) == values(afresh) and values(second) != values(first)
+    assert first.baseline_hash != second.baseline_hash == afresh.baseline_hash
+
+
+def values(record):
+    return [(m.metric, m.variant, m.value) for m in record.measurements]
+
+
+def test_a_saved_run_ends_its_texts_as_its_model_says_now(session, tmp_path, tiny_recipe):
+    from tests.tiny_models import write_checkpoint
+
+    folder = write_checkpoint(tmp_path / "m", "llama")
+    run(session, tiny_recipe("llama", metrics=["footprint"]).replace(model=str(folder)), run_id="ends")
+    where = {"device": "cpu", "dtype": "float32"}
+    before = session.saved_run("ends", where)
+    assert session.saved_run("ends", where) is before
+    (folder / "generation_config.json").write_text('{"eos_token_id": [0, 5]}')
+    assert session.saved_run("ends", where).facts.generation.ends == (0, 5)
 
 
 def test_a_cache_keeps_to_its_budget_of_bytes():

@@ -1,6 +1,7 @@
 """Sensitivity tables, predictions with their errors, and allocations to a budget."""
 
 import json
+import shutil
 from math import exp, log
 
 import numpy as np
@@ -32,6 +33,8 @@ from compresslab.recipes.plan import make_plan
 from compresslab.recipes.recipe import Recipe
 from compresslab.work.child import outcome
 from compresslab.workspace import Workspace
+
+from tests.tiny_models import write_checkpoint
 
 MATRICES = [f"model.layers.{n}.mlp.up_proj.weight" for n in range(2)]
 
@@ -390,3 +393,17 @@ def test_bytes_are_read_as_people_write_them(text, found):
 def test_writing_is_bounded_by_the_bytes_that_a_token_reads(fields, bound):
     recipe = Recipe.from_dict({"model": "storyteller"} | fields)
     assert estimate(make_plan(recipe, read_facts("storyteller"))).decode_bound == pytest.approx(bound, abs=0.1)
+
+
+def test_a_table_is_of_the_whole_model_wherever_it_lies(tmp_path):
+    """Weights alone are no model: another config or tokenizer is another sensitivity."""
+    folder = write_checkpoint(tmp_path / "m", "llama")
+    known = sensitivity_store.fingerprint(read_facts(str(folder)))
+    shutil.copytree(folder, tmp_path / "copy")
+    assert sensitivity_store.fingerprint(read_facts(str(tmp_path / "copy"))) == known
+    for name, more in (("config.json", {"rms_norm_eps": 1e-3}), ("tokenizer.json", {"truncation": None, "padding": 1})):
+        file = tmp_path / "copy" / name
+        file.write_text(json.dumps(json.loads(file.read_text()) | more))
+        changed = sensitivity_store.fingerprint(read_facts(str(tmp_path / "copy")))
+        assert changed != known
+        known = changed

@@ -391,7 +391,7 @@ def test_an_answer_is_right_where_its_text_is_the_target(compress):
     padded = torch.tensor([list(i) + [0] * (12 - len(i)) for i in ids])
     after = padded.clone()
     after[2] = padded[0]
-    found = _picks(baseline.tokenizer, padded, after, [ids[0], ids[0], ids[1]])
+    found = _picks(baseline.tokenizer, (0,), padded, after, [ids[0], ids[0], ids[1]])
     assert found.tolist() == [[TARGET, BASELINE, BASELINE], [TARGET, BASELINE, OTHER]]
 
 
@@ -421,6 +421,17 @@ def test_a_whole_run_measures_speed_and_size_too(session, recipe_for, family, tm
     )
     assert {name for name in metrics if "second" in name} == timed
     assert {"size_on_disk_bytes", "peak_memory_bytes", "sparsity"} <= metrics
+
+
+@pytest.mark.parametrize("family", ["t5", "bert"])
+def test_a_test_text_that_is_not_measured_on_is_said_so(session, recipe_for, family):
+    recipe = recipe_for(family, metrics=["perplexity", "accuracy", "footprint"])
+    record = session.run(recipe, run_id="r", stage="draft", report=quiet, cancelled=lambda: False)
+    codes = [said.code for said in record.notices]
+    assert "run.text_unused" in codes and "run.text" not in codes and "run.context_lowered" not in codes
+    given = recipe.replace(evaluation=recipe.evaluation.model_copy(update={"text": "bundled"}))
+    record = session.run(given, run_id="r", stage="draft", report=quiet, cancelled=lambda: False)
+    assert "run.text_unused" not in [said.code for said in record.notices]
 
 
 # -- answers ------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -17,9 +17,10 @@ from compresslab.engine.models.tasks import start_of_answer
 from compresslab.engine.models.tokens import check_known, prompt_ids, reading, start_token
 from compresslab.engine.runtimes import Runtime
 from compresslab.engine.runtimes.decoding import writer_of
-from compresslab.errors import BadInput
+from compresslab.errors import BadInput, first_line
 from compresslab.files.locks import timing_lock
 from compresslab.messages import Message, remarks
+from compresslab.models.generation_defaults import GenerationDefaults
 from compresslab.recipes.generation_request import Decoding
 from compresslab.records.events import PaneDone, PaneStarted, Token
 from filelock import Timeout
@@ -55,13 +56,17 @@ def write_pane(
     if room < decoding.max_new_tokens:
         job.notice("generate.context_ends", count=room)
     job.report(PaneStarted(pane=pane, label=label, weights_hash=model.weights_hash()))
-    chances = _Chances(model.tokenizer) if words and decoding.strategy != "beam" else None
+    with _own_defaults_may_fail(model):
+        config = _config(model, decoding, room)
+        beams = config.num_beams > 1
+    chances = _Chances(model.tokenizer) if words and not beams else None
     tell: Callable[[Token], None] = job.report if words else lambda token: None
     writer = _Writer(model, _before_answer(model, ids), job.check, tell, pane, chances)
-    if decoding.strategy == "beam":
+    if beams:
         job.notice("generate.beams")
-    alone = _generate(author, ids, _config(model, decoding, room), decoding.seed, writer)
-    job.report(_done(author.runtime, writer, pane, alone, decoding.strategy))
+    with _own_defaults_may_fail(model):
+        alone = _generate(author, ids, config, decoding.seed, writer)
+    job.report(_done(author.runtime, writer, pane, alone, streamed=not beams))
     return writer.text
 
 
@@ -86,19 +91,34 @@ def _before_answer(model: CompressedModel, ids: list[int]) -> list[int]:
 
 
 def _config(model: CompressedModel, decoding: Decoding, room: int) -> GenerationConfig:
-    own = model.module.generation_config
-    sampling = {"temperature": decoding.sampling_temperature, "top_p": decoding.top_p, "top_k": 0}
-    ends = own.eos_token_id if own.eos_token_id is not None else model.module.config.eos_token_id
-    return GenerationConfig(
-        max_new_tokens=min(decoding.max_new_tokens, room),
-        do_sample=decoding.strategy == "sample",
-        num_beams=decoding.beams if decoding.strategy == "beam" else 1,
-        eos_token_id=ends,
-        pad_token_id=own.pad_token_id if own.pad_token_id is not None else _first(ends),
-        bos_token_id=own.bos_token_id,
-        decoder_start_token_id=start_of_answer(model) if model.facts.task == "seq2seq" else None,
-        **(sampling if decoding.strategy == "sample" else {}),
-    )
+    """How the next token is chosen is the decoding's; what a text begins and ends with, and what is kept out of it, the
+    model's own.
+    """
+    own = model.facts.generation
+    edges = own.edges()
+    if model.facts.task == "seq2seq":
+        edges["decoder_start_token_id"] = start_of_answer(model)
+    most = min(decoding.max_new_tokens, room)
+    return GenerationConfig(max_new_tokens=most, **_choice(decoding, own) | edges | own.limits())
+
+
+def _choice(decoding: Decoding, own: GenerationDefaults) -> dict[str, Any]:
+    """How the next token is chosen, under transformers' names."""
+    if decoding.strategy == "sample":
+        sampling = {"temperature": decoding.sampling_temperature, "top_p": decoding.top_p, "top_k": 0}
+        return {"do_sample": True, "num_beams": 1} | sampling
+    if decoding.strategy == "model":
+        return {"do_sample": False, "num_beams": 1} | own.habits()
+    return {"do_sample": False, "num_beams": decoding.beams if decoding.strategy == "beam" else 1}
+
+
+@contextmanager
+def _own_defaults_may_fail(model: CompressedModel) -> Iterator[None]:
+    """What transformers says of values that it does not take, as one sentence. Raises BadInput."""
+    try:
+        yield
+    except (ValueError, TypeError, IndexError) as error:
+        raise BadInput("generate.defaults_refused", name=model.facts.name, reason=first_line(error)) from error
 
 
 def _generate(author: Author, ids: list[int], config: GenerationConfig, seed: int, writer: _Writer) -> bool:
@@ -123,6 +143,7 @@ def _generate(author: Author, ids: list[int], config: GenerationConfig, seed: in
                 streamer=writer if streams else None,
                 logits_processor=[writer.chances] if writer.chances else None,
                 stopping_criteria=None if streams else [_Stop(writer.check)],
+                **({"tokenizer": model.tokenizer} if config.stop_strings else {}),
             )
         if not streams:
             writer.put(prompt)
@@ -182,7 +203,8 @@ class _Writer(BaseStreamer):
     def __post_init__(self) -> None:
         self._ids = list(self.prompt[-LOOK_BACK:])
         self._told, self._read = 0, len(self._ids)  # text up to `read` is out, spelled from `told` on
-        self._ends = _all(self.model.module.generation_config.eos_token_id, self.model.module.config.eos_token_id)
+        ends = self.model.facts.generation.ends
+        self._signs = set(ends) & set(self.model.tokenizer.added_tokens_decoder)  # ends that are no words
         self._prompt_seen = False
         self._begun = 0.0
 
@@ -196,7 +218,7 @@ class _Writer(BaseStreamer):
             return
         for token in value.flatten().tolist():
             self.check()
-            if token in self._ends:
+            if token in self._signs:
                 return
             self.times.append(time.perf_counter() - self._begun)
             self._ids.append(token)
@@ -225,10 +247,10 @@ class _Writer(BaseStreamer):
         return str(self.model.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def _done(runtime: Runtime, writer: _Writer, pane: int, alone: bool, strategy: str) -> PaneDone:
+def _done(runtime: Runtime, writer: _Writer, pane: int, alone: bool, *, streamed: bool) -> PaneDone:
     times = writer.times
-    streamed = strategy != "beam" and len(times) > 1
-    rate = (len(times) - 1) / (times[-1] - times[0]) if streamed and times[-1] > times[0] else None
+    timed = streamed and len(times) > 1 and times[-1] > times[0]
+    rate = (len(times) - 1) / (times[-1] - times[0]) if timed else None
     notes = [runtime.reason, None if alone else Message("timing.beside_work")]
     return PaneDone(
         pane=pane,
@@ -240,11 +262,3 @@ def _done(runtime: Runtime, writer: _Writer, pane: int, alone: bool, strategy: s
         runtime=runtime_label(runtime),
         note=remarks(*notes),
     )
-
-
-def _all(*ids: int | list[int] | None) -> set[int]:
-    return {token for entry in ids if entry is not None for token in (entry if isinstance(entry, list) else [entry])}
-
-
-def _first(ids: int | list[int] | None) -> int | None:
-    return ids[0] if isinstance(ids, list) else ids

@@ -21,6 +21,7 @@ from compresslab.engine.measuring.context import MeasureContext
 from compresslab.engine.models import packing
 from compresslab.engine.models.device import Choice
 from compresslab.engine.models.model import CompressedModel
+from compresslab.engine.models.tokens import label
 from compresslab.engine.progress import Report, Tracker
 from compresslab.errors import RunFailed
 from compresslab.files.atomic import new_model_folder
@@ -63,6 +64,7 @@ def run(
         fetch(recipe.model, report, cancelled)
         tracker.begin("load")
         _check_examples(recipe)
+        _tell_what_is_not_used(recipe, job)
         compressed, losses = session.compress(recipe, job)
         baseline, choice = session.baseline(recipe), session.choice(recipe)
         context = MeasureContext(job, session, recipe, baseline, compressed, stage)
@@ -111,6 +113,13 @@ def _check_examples(recipe: Recipe) -> None:
     """Before any work: a model that must be measured on a file of examples has one that can be read."""
     if any(metric.on_examples for metric in recipe.metrics):
         check_examples(recipe.evaluation.questions, read_facts(recipe.model))
+
+
+def _tell_what_is_not_used(recipe: Recipe, job: Job) -> None:
+    """Who names a test text should not believe that a model measured on examples was measured on it."""
+    given, facts = recipe.evaluation.text, read_facts(recipe.model)
+    if needs(facts) and given != "bundled":
+        job.notice("run.text_unused", name=facts.name, text=label(given), examples=label(recipe.evaluation.questions))
 
 
 # -- measuring ----------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from compresslab.files.paths import run_folder
 from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.hub import fetch
+from compresslab.models.source import stamps
 from compresslab.profiles.layer_profile import LayerProfile
 from compresslab.profiles.probes import Probes
 from compresslab.profiles.sensitivity_table import SensitivityTable
@@ -175,7 +176,7 @@ class Session:
         choice = self.choice(recipe)
         facts = read_facts(recipe.model)
         offloaded = offloads(recipe, facts, self._room_on(choice.device))
-        key = (*_identity(facts.folder), str(choice.device), choice.dtype, offloaded)
+        key = (*facts.identity, str(choice.device), choice.dtype, offloaded)
         return get_or_make(self._baselines, key, lambda: load_baseline(recipe.model, choice, offloaded=offloaded))
 
     def compress(self, recipe: Recipe, job: Job) -> tuple[CompressedModel, list[LossPoint]]:
@@ -217,14 +218,17 @@ class Session:
         text = json.dumps([plain, recipe.calibration.model_dump(), recipe.seed], sort_keys=True)
         facts = read_facts(recipe.model)
         offloaded = offloads(recipe, facts, self._room_on(choice.device))
-        return (*_identity(facts.folder), str(choice.device), choice.dtype, offloaded, text)
+        return (*facts.identity, str(choice.device), choice.dtype, offloaded, text)
 
     def evaluation_windows(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[Tensor, tuple[Any, ...]]:
         """int64 [windows, context_length] of the evaluation text, and what names them in the score cache."""
-        evaluation = recipe.evaluation
-        length = self._fitting(evaluation.context_length, "context_length", baseline, job)
+        evaluation, measured = recipe.evaluation, baseline.facts.task == "causal"
+        length = min(evaluation.context_length, baseline.context_length)
+        if measured:
+            self._fitting(evaluation.context_length, "context_length", baseline, job)
         ids, fingerprint = self._tokens(evaluation_text(evaluation.text), baseline)
-        job.remember("run.text", text=tokens.label(evaluation.text), hash=fingerprint)
+        used = "run.text" if measured else "run.text_for_speed"
+        job.remember(used, text=tokens.label(evaluation.text), hash=fingerprint)
         found = tokens.windows(ids, length, evaluation.max_tokens, evaluation.text)
         return found, ("tokens", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint, length)
 
@@ -235,7 +239,7 @@ class Session:
         name, most = recipe.evaluation.questions, recipe.evaluation.max_questions
         asked = evaluation_questions(name)[:most]
         fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
-        key = (fingerprint, str(baseline.facts.folder))
+        key = (fingerprint, baseline.facts.identity)
         tokenizer, room = baseline.tokenizer, baseline.context_length
 
         def encode() -> list[EncodedQuestion]:
@@ -260,7 +264,7 @@ class Session:
         read, encode = (read_labelled, encode_labelled) if classifies else (read_pairs, encode_pair)
         asked: list[Any] = list(read(name, baseline.facts))[:most]
         fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
-        key = (fingerprint, str(baseline.facts.folder))
+        key = (fingerprint, baseline.facts.identity)
         tokenizer, room = baseline.tokenizer, baseline.context_length
 
         def encoded_all() -> list[Encoded]:
@@ -312,15 +316,15 @@ class Session:
         if folder.name != run_id or not file.exists():
             raise BadInput("run.not_saved", run=run_id)
         recipe = Recipe.from_yaml(file.read_text(encoding="utf-8")).replace(**where)
-        choice = self.choice(recipe)
-        key = (run_id, file.stat().st_mtime_ns, str(choice.device), choice.dtype)
-        return get_or_make(self._loaded, key, lambda: packing.load_packed(folder, read_facts(recipe.model), choice))
+        choice, facts = self.choice(recipe), read_facts(recipe.model)
+        key = (run_id, stamps(folder), facts.identity, str(choice.device), choice.dtype)
+        return get_or_make(self._loaded, key, lambda: packing.load_packed(folder, facts, choice))
 
     # -- inside ---------------------------------------------------------------------------
 
     def _tokens(self, text: str, model: CompressedModel) -> tuple[Tensor, str]:
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
-        key = (fingerprint, str(model.facts.folder))
+        key = (fingerprint, model.facts.identity)
 
         def ids() -> Tensor:
             with tokens.reading(model):
@@ -386,11 +390,6 @@ class _Compressed:
         for point in self.losses:
             job.report(Loss(step=point.step, total=self.losses[-1].step, loss=point.loss))
         return self.model.copy(), list(self.losses)
-
-
-def _identity(folder: Path) -> tuple[str, int]:
-    """Names a checkpoint as it is now: a file that was written again is another one."""
-    return str(folder), max(file.stat().st_mtime_ns for file in folder.glob("*.safetensors"))
 
 
 @lru_cache(maxsize=1)

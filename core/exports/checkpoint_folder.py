@@ -58,7 +58,7 @@ def write_checkpoint(
     file = folder / "config.json"
     plain = json.loads(file.read_text(encoding="utf-8")) | {"quantization_config": quantization}
     file.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
-    model.module.generation_config.save_pretrained(folder)
+    model.facts.generation.write(folder)
     model.tokenizer.save_pretrained(folder)
 
 

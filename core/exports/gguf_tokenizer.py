@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compresslab.messages import Message
+from compresslab.models.generation_defaults import GenerationDefaults
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)  # kinds of tokens in GGUF
 UNSEEN = -1e6  # the score of a token that no merge makes
@@ -129,12 +130,9 @@ def _begins(plain: Mapping[str, Any]) -> bool:
     return any(single and "SpecialToken" in single[0] for single in singles)
 
 
-def special_ids(config: Mapping[str, Any]) -> dict[str, int]:
+def special_ids(config: Mapping[str, Any], generation: GenerationDefaults) -> dict[str, int]:
     """Of the tokens that begin, end and fill up a text, under gguf's words; the first where there are several."""
-    found = {}
-    for name in ("bos", "eos", "pad"):
-        value = config.get(f"{name}_token_id")
-        value = value[0] if isinstance(value, list) and value else value
-        if isinstance(value, int):
-            found[name] = value
-    return found
+    begin = config.get("bos_token_id")
+    begin = begin[0] if isinstance(begin, list) and begin else begin
+    known = {"bos": begin, "eos": next(iter(generation.ends), None), "pad": generation.padding}
+    return {name: token for name, token in known.items() if isinstance(token, int)}

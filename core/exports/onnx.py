@@ -90,7 +90,7 @@ class Onnx(Format):
             raise BadInput("onnx.no_graph", reason=reason.message) from None
         graph.save(folder)
         model.module.config.save_pretrained(folder)
-        model.module.generation_config.save_pretrained(folder)
+        model.facts.generation.write(folder)
         model.tokenizer.save_pretrained(folder)
         if not (folder / "tokenizer.json").exists():
             raise BadInput("onnx.no_tokenizer")

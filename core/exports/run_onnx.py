@@ -59,13 +59,13 @@ def main() -> None:
     while len(answer) < asked.tokens:
         logits = model.feed(np.array([new], np.int64), [len(new) - 1])
         new = [int(logits[0, -1].argmax())]
-        if new[0] in (ends if isinstance(ends, list) else [ends]):
-            break
-        answer += new
+        answer += new  # an end may be a word; if it is none, it has no spelling
         text = tokenizer.decode(answer)
         if not text.endswith(HALF):
             print(text[len(said) :], end="", flush=True)
             said = text
+        if new[0] in (ends if isinstance(ends, list) else [ends]):
+            break
     print(tokenizer.decode(answer)[len(said) :])
 
 

@@ -85,7 +85,7 @@ class Transformers(Format):
         config.dtype = STORAGE[self._stored(model.weights[f"{model.facts.anatomy.embedding}.weight"].dtype)]
         config.save_pretrained(folder)
         if model.module.can_generate():
-            model.module.generation_config.save_pretrained(folder)
+            model.facts.generation.write(folder)
         model.tokenizer.save_pretrained(folder)
 
     def reopen(self, folder: Path) -> Reopened:

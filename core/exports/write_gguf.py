@@ -97,7 +97,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, model: CompressedModel, config: dict
         writer.add_add_space_prefix(found.space_first)
     if found.unknown is not None:
         writer.add_unk_token_id(found.unknown)
-    for name, number in gguf_tokenizer.special_ids(config).items():
+    for name, number in gguf_tokenizer.special_ids(config, model.facts.generation).items():
         getattr(writer, f"add_{name}_token_id")(number)
     writer.add_add_bos_token(found.begins)
     if model.tokenizer.chat_template:

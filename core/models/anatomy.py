@@ -109,6 +109,7 @@ class Anatomy:
     parallel: bool = False  # attention and MLP both read the block's input; else the MLP reads what attention left
     head_count: HeadCount = "free"
     tied: bool = False  # lm_head shares the embedding where the config does not say
+    always_tied: bool = False  # it does where no file holds one, whatever the config says
     activation: str = "silu"  # where the config does not say
     context: int | None = None  # tokens, where the config may not say
     conv1d: bool = False  # the checkpoint keeps the blocks' matrices [in, out]
@@ -117,7 +118,7 @@ class Anatomy:
     task: Task = "causal"
     beside_head: tuple[str, ...] = ()  # modules outside the root that the head stands on
     decoder: str | None = None  # the second stack of blocks, counted on from the first, which is an encoder then
-    copies: tuple[str, ...] = ()  # weights of old checkpoints that are the embedding once more
+    copies: tuple[str, ...] = ()  # weights that are the embedding once more, unless a file says otherwise
     tables: tuple[str, ...] = ()  # endings of weights in blocks that are looked up in, not multiplied with
     unused_positions: int = 0  # of the context that the config says
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,17 @@ from typing import Any
 from compresslab.errors import BadInput
 from compresslab.models.anatomy import Anatomy, Heads, Task
 from compresslab.models.families import anatomy
+from compresslab.models.generation_defaults import GenerationDefaults, read_generation_defaults
 from compresslab.models.safetensors_header import Entry, read_header
-from compresslab.models.source import locate, read_config, weight_files
+from compresslab.models.shared_tables import Held, resolve
+from compresslab.models.source import (
+    Stamps,
+    digest_beside_weights,
+    locate,
+    read_config,
+    stamps,
+    weight_files,
+)
 from compresslab.models.weights import Role, WeightPlan
 
 KEPT_AS = {"F64": "F32", "F32": "F32", "F16": "F16", "BF16": "BF16"}  # float64 holds no more than training left in it
@@ -37,7 +46,7 @@ class ModelFacts:
     hidden_size: int
     vocab_size: int
     context_length: int
-    tied: bool
+    tied: bool  # the head is the embedding
     weights: tuple[WeightPlan, ...]  # under the names that the loaded model uses
     file_bytes: int
     anatomy: Anatomy
@@ -46,6 +55,23 @@ class ModelFacts:
     activation: str
     labels: tuple[str, ...] = ()  # of a classifier, in the order of its outputs
     left_out: tuple[str, ...] = ()  # tensors of the files that the model has no place for
+    generation: GenerationDefaults = field(default_factory=GenerationDefaults)
+    stand_ins: tuple[tuple[str, str], ...] = ()  # a weight that no file holds, and the one with its values
+    stamps: Stamps = ()  # of the files that all this was read from
+
+    @property
+    def identity(self) -> tuple[str, Stamps]:
+        """Names the checkpoint as it is now, for whatever a process keeps of it."""
+        return str(self.folder), self.stamps
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits over config, generation config and tokenizer: what the weights do not say."""
+        return digest_beside_weights(self.folder, self.stamps)
+
+    def held_as(self, name: str) -> str:
+        """The weight under whose name the files hold this one's values."""
+        return dict(self.stand_ins).get(name, name)
 
     @property
     def task(self) -> Task:
@@ -61,21 +87,18 @@ def read_facts(name: str) -> ModelFacts:
     source = locate(name)
     if source.folder is None:
         raise BadInput("model.not_here", name=name)
-    files = tuple((f, f.stat().st_mtime_ns) for f in weight_files(source.folder, name))
-    return _facts(name, source.folder, files)
+    return _facts(name, source.folder, stamps(source.folder))
 
 
 @lru_cache(maxsize=32)
-def _facts(name: str, folder: Path, files: tuple[tuple[Path, int], ...]) -> ModelFacts:
-    config = read_config(folder, name)
+def _facts(name: str, folder: Path, as_of: Stamps) -> ModelFacts:
+    config, files = read_config(folder, name), weight_files(folder, name)
     parts = anatomy(config)
     keys = parts.keys
-    writes = parts.task != "classification"  # a classifier's head is never the embedding, whatever its config says
-    tied = writes and bool(config.get("tie_word_embeddings", parts.tied))
     depth = _size(config, name, keys.depth)
-    weights, left_out = _weights([file for file, _ in files], parts, depth, name)
-    if tied:
-        weights = [w for w in weights if w.role != "head"]
+    held, left_out = _held(files, parts, depth, name)
+    tables = resolve(held, parts, config, name)
+    weights = [_weight(full, tensor.entry, parts, depth) for full, tensor in tables.held.items()]
     shapes = {w.name: w.shape for w in weights}
     _check_sizes(config, parts, shapes, depth, name)
     return ModelFacts(
@@ -86,15 +109,18 @@ def _facts(name: str, folder: Path, files: tuple[tuple[Path, int], ...]) -> Mode
         hidden_size=_size(config, name, keys.hidden),
         vocab_size=_size(config, name, "vocab_size"),
         context_length=_context(config, parts, name),
-        tied=tied,
+        tied=tables.tied,
         weights=tuple(sorted(weights, key=lambda w: w.name)),
-        file_bytes=sum(file.stat().st_size for file, _ in files),
+        file_bytes=sum(file.stat().st_size for file in files),
         anatomy=parts,
         heads=_heads(parts, shapes, _size(config, name, keys.heads), name),
         mlp_width=_shape(shapes, parts.weight(0, parts.mlp.output), name)[1],
         activation=str(config.get(keys.activation or "") or parts.activation)[:LONGEST_WORD],
         labels=_labels(config, parts, shapes, name),
         left_out=left_out,
+        generation=read_generation_defaults(folder, config, name),
+        stand_ins=tables.stand_ins,
+        stamps=as_of,
     )
 
 
@@ -167,23 +193,23 @@ def _size(config: dict[str, Any], name: str, *keys: str, default: int | None = N
     raise BadInput("model.config_lacks", name=name, key=keys[0])
 
 
-def _weights(files: Iterable[Path], parts: Anatomy, depth: int, name: str) -> tuple[list[WeightPlan], tuple[str, ...]]:
-    """What the files hold of the model, and the names of what else they hold. Raises BadInput."""
-    found = {key: entry for file in files for key, entry in read_header(file).tensors.items()}
+def _held(files: Iterable[Path], parts: Anatomy, depth: int, name: str) -> tuple[dict[str, Held], tuple[str, ...]]:
+    """What the files hold of the model, by name, and the names of what else they hold. Raises BadInput."""
+    found = {key: Held(file, entry) for file in files for key, entry in read_header(file).tensors.items()}
     rooted = any(key.startswith(f"{parts.root}.") for key in found)
-    weights, left_out = [], []
-    for key, entry in found.items():
-        full = model_name(key, parts)
-        if BUFFER.search(full) or full in parts.copies:
+    held, left_out = {}, []
+    for key, tensor in found.items():
+        full, dtype = model_name(key, parts), tensor.entry.dtype
+        if BUFFER.search(full):
             continue
         strange = rooted and full == f"{parts.root}.{key}"  # no old name: others of the file have their beginning
-        if strange or _is_beyond(full, parts, depth) or entry.dtype in NO_WEIGHTS:
+        if strange or _is_beyond(full, parts, depth) or dtype in NO_WEIGHTS:
             left_out.append(key)
-        elif entry.dtype not in KEPT_AS:
-            raise BadInput("model.dtype", name=name, weight=key, dtype=entry.dtype)
+        elif dtype not in KEPT_AS:
+            raise BadInput("model.dtype", name=name, weight=key, dtype=dtype)
         else:
-            weights.append(_weight(full, entry, parts, depth))
-    return weights, tuple(sorted(left_out))
+            held[full] = tensor
+    return held, tuple(sorted(left_out))
 
 
 def _is_beyond(name: str, parts: Anatomy, depth: int) -> bool:
@@ -221,5 +247,5 @@ def _role(name: str, shape: tuple[int, ...], layer: int | None, parts: Anatomy) 
         return "other"
     if layer is not None:
         return "linear"
-    roles: dict[str, Role] = {f"{parts.head}.weight": "head", f"{parts.embedding}.weight": "embedding"}
-    return roles.get(name, "other")  # tables of positions, projections in and out of a narrow embedding
+    tables: dict[str, Role] = dict.fromkeys((f"{parts.embedding}.weight", *parts.copies), "embedding")
+    return (tables | {f"{parts.head}.weight": "head"}).get(name, "other")  # others: positions, and projections

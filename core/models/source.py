@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +23,10 @@ BUNDLED = "storyteller"
 HUB_ID = re.compile(r"(?=.{1,96}\Z)[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 NOT_HUB_FILES = ["*/*", "consolidated*"]  # the same weights again, for other programs
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+CONFIGS = {"config.json", "generation_config.json"}
+TOKENIZERS = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
+TOKENIZERS |= {"vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "chat_template.json"}  # and *.model
+Stamps = tuple[tuple[str, int, int], ...]  # name, bytes and time of change (nanoseconds) of every file that is read
 MOST_HEADS = 3  # named by a config; there is one in nearly all
 LONGEST_NAME = 250  # letters of a shard's; no disk takes many more
 LARGEST_CONFIG, LARGEST_INDEX = 4 * 2**20, 64 * 2**20  # bytes
@@ -141,6 +149,35 @@ def _check_head(config: dict[str, Any], name: str) -> None:
         raise BadInput("model.many_labels", name=name, kind=config["problem_type"])
     if task == "seq2seq" and not any(head.endswith(("ForConditionalGeneration", "LMHeadModel")) for head in heads):
         raise BadInput("model.no_lm_head", name=name, heads=heads or [Message("model.no_architecture")])
+
+
+def stamps(folder: Path) -> Stamps:
+    """Names the model in a folder as it is now: a file that was written again makes it another one.
+
+    Whatever is kept of a model within a process is kept under this; what lies on disk, under `digest_beside_weights`.
+    """
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name == INDEX or entry.name.endswith(".safetensors") or _is_beside_weights(entry.name):
+                with suppress(OSError):  # it was taken away this moment, or is a link to nowhere
+                    status = entry.stat()
+                    found.append((entry.name, status.st_size, status.st_mtime_ns))
+    return tuple(sorted(found))
+
+
+@lru_cache(maxsize=32)
+def digest_beside_weights(folder: Path, files: Stamps) -> str:
+    """Sixteen hex digits over the contents of config, generation config and tokenizer, whatever the folder's name."""
+    digest = hashlib.sha256()
+    for name, size, _ in files:
+        if _is_beside_weights(name):
+            digest.update(f"{name} {size} ".encode() + (folder / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _is_beside_weights(name: str) -> bool:
+    return name in CONFIGS | TOKENIZERS or name.endswith(".model")
 
 
 def weight_files(folder: Path, name: str) -> tuple[Path, ...]:

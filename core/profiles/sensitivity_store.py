@@ -12,14 +12,15 @@ from typing import Any, Protocol
 from compresslab.files.atomic import keep
 from compresslab.files.paths import home
 from compresslab.models.facts import ModelFacts, read_facts
-from compresslab.models.source import weight_files
+from compresslab.models.source import Stamps, digest_beside_weights, weight_files
 from compresslab.profiles.probes import Probes
 from compresslab.profiles.sensitivity_table import SensitivityTable
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Event
 from pydantic import ValidationError
 
-SAMPLES, SAMPLE_BYTES = 64, 65536  # read of every weight file for its fingerprint, evenly spread
+WHOLE_BYTES = 2**26  # a file of weights that is no larger is read whole for the fingerprint
+SAMPLES, SAMPLE_BYTES = 64, 65536  # read of a larger one, evenly spread
 
 
 class Meter(Protocol):
@@ -40,7 +41,7 @@ def measure(
 
 
 def about(recipe: Recipe) -> dict[str, Any]:
-    """What a table depends on beside the weights."""
+    """What a table depends on beside the model."""
     return {
         "calibration": recipe.calibration.model_dump(include={"text", "samples", "sequence_length"}),
         "evaluation": recipe.evaluation.model_dump(include={"text", "context_length"}),
@@ -80,19 +81,28 @@ def _folder(facts: ModelFacts) -> Path:
 
 
 def fingerprint(facts: ModelFacts) -> str:
-    """Sixteen hex digits over samples of the weights: an answer may not wait until a large model is read whole."""
-    return _fingerprint(tuple((file, file.stat().st_mtime_ns) for file in weight_files(facts.folder, facts.name)))
+    """Sixteen hex digits over weights, config and tokenizer, the same wherever the folder lies.
+
+    Files of weights up to WHOLE_BYTES are read whole. Of larger ones samples are, for an answer may not wait until all
+    of it is read, and their time of change stands for the rest.
+    """
+    return _fingerprint(facts.folder, facts.name, facts.stamps)
 
 
 @lru_cache(maxsize=32)
-def _fingerprint(files: tuple[tuple[Path, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for file, _ in files:
+def _fingerprint(folder: Path, name: str, as_of: Stamps) -> str:
+    digest = hashlib.sha256(digest_beside_weights(folder, as_of).encode())
+    changed = {file: time for file, _, time in as_of}
+    for file in weight_files(folder, name):
         size = file.stat().st_size
         digest.update(str(size).encode())
         with file.open("rb") as stream:
+            if size <= WHOLE_BYTES:
+                digest.update(stream.read())
+                continue
+            digest.update(str(changed.get(file.name)).encode())
             for sample in range(SAMPLES):
-                stream.seek(max(0, size - SAMPLE_BYTES) * sample // (SAMPLES - 1))
+                stream.seek((size - SAMPLE_BYTES) * sample // (SAMPLES - 1))
                 digest.update(stream.read(SAMPLE_BYTES))
     return digest.hexdigest()[:16]
 

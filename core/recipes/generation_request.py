@@ -14,11 +14,14 @@ RuntimeChoice = Literal["auto", "torch", "onnxruntime"]
 class Decoding(Settings):
     """How the next token is chosen; the same for every pane."""
 
-    strategy: Literal["greedy", "sample", "beam"] = setting(
+    strategy: Literal["greedy", "sample", "beam", "model"] = setting(
         "greedy",
         label="Choosing words",
-        plain="Always the likeliest word, a little chance, or several drafts of which the best is kept.",
-        help="greedy: argmax. sample: temperature and top-p. beam: beam search with the number of beams below.",
+        plain="Always the likeliest word, a little chance, several drafts of which the best is kept, or as the model's "
+        "makers advise.",
+        help="greedy: argmax. sample: temperature and top-p. beam: beam search with the number of beams below. model: "
+        "the sampling, beams and penalties of the model's own generation_config.json, which the others leave aside. "
+        "Its end tokens, and those that it forces or forbids, hold for all four.",
     )
     max_new_tokens: int = setting(
         80,
@@ -28,7 +31,7 @@ class Decoding(Settings):
         unit="tokens",
         label="Answer length",
         plain="How long the answer may get.",
-        help="The most new tokens; generation also ends at the end-of-text token.",
+        help="The most new tokens; generation also ends at any of the model's end tokens.",
     )
     sampling_temperature: float = setting(
         0.8,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from cachetools import LRUCache
@@ -14,9 +15,11 @@ MOST_RECORDS = 50  # a run's record tells of every weight
 
 @dataclass
 class Known:
-    """`estimates` by the recipe's hash, `records` by the run's id; `hardware_of` is the run it was read from."""
+    """`estimates` by the recipe's hash and its model's identity, `records` by the run's id; `hardware_of` is the run it
+    was read from.
+    """
 
-    estimates: LRUCache[str, Estimate] = field(default_factory=lambda: LRUCache(MOST_ESTIMATES))
+    estimates: LRUCache[Hashable, Estimate] = field(default_factory=lambda: LRUCache(MOST_ESTIMATES))
     records: LRUCache[str, RunRecord] = field(default_factory=lambda: LRUCache(MOST_RECORDS))
     hardware: Hardware | None = None
     hardware_of: str | None = None

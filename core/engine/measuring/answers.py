@@ -26,7 +26,8 @@ def score_answers(bench: Bench) -> Iterator[QuestionScores]:
     for batch in bench.batches(max(len(example.answer) for example in bench.examples) + ROOM):
         before, after = bench.both(done, len(batch), partial(greedy, examples=batch))
         done += len(batch)
-        picks.append(_picks(bench.baseline.tokenizer, before, after, [example.answer for example in batch]))
+        ends = bench.baseline.facts.generation.ends
+        picks.append(_picks(bench.baseline.tokenizer, ends, before, after, [example.answer for example in batch]))
         chosen = np.concatenate(picks, axis=1)
         answers = np.full(done, TARGET)
         yield QuestionScores(bench.dataset, answers, chosen[0], chosen[1], ("",) * done, unit="examples")
@@ -43,30 +44,31 @@ def greedy(model: CompressedModel, examples: Sequence[Encoded]) -> Tensor:
 
 
 def _plain(model: CompressedModel, most_tokens: int) -> GenerationConfig:
-    """One beam, no sampling, nothing forbidden, whatever the checkpoint's own habits are."""
-    ends = model.module.generation_config.eos_token_id
+    """One beam, no sampling, nothing forbidden, whatever the checkpoint's own habits are; its ends are its own."""
+    edges = model.facts.generation.edges() | {"decoder_start_token_id": start_of_answer(model)}
+    padded = {} if edges["pad_token_id"] is not None else {"pad_token_id": padding(model)}
     return GenerationConfig(
-        max_new_tokens=min(most_tokens, model.context_length - 1),
-        num_beams=1,
-        do_sample=False,
-        no_repeat_ngram_size=0,
-        repetition_penalty=1.0,
-        min_length=0,
-        eos_token_id=ends if ends is not None else model.module.config.eos_token_id,
-        pad_token_id=padding(model),
-        decoder_start_token_id=start_of_answer(model),
+        max_new_tokens=min(most_tokens, model.context_length - 1), num_beams=1, do_sample=False, **edges | padded
     )
 
 
-def _picks(tokenizer: Any, before: Tensor, after: Tensor, targets: Sequence[tuple[int, ...]]) -> Array:
+def _picks(
+    tokenizer: Any, ends: Sequence[int], before: Tensor, after: Tensor, targets: Sequence[tuple[int, ...]]
+) -> Array:
     """int64 [2, B]: what the answers of baseline and compressed model are equal to, as texts."""
-    said, now, wanted = (_texts(tokenizer, rows) for rows in (before.tolist(), after.tolist(), targets))
+    answers = ([_until_end(row, ends) for row in rows.tolist()] for rows in (before, after))
+    said, now, wanted = (_texts(tokenizer, rows) for rows in (*answers, targets))
     first = [TARGET if text == target else BASELINE for text, target in zip(said, wanted, strict=True)]
     second = [
         TARGET if text == target else BASELINE if text == old else OTHER
         for text, old, target in zip(now, said, wanted, strict=True)
     ]
     return np.array([first, second])
+
+
+def _until_end(row: list[int], ends: Sequence[int]) -> list[int]:
+    """Without what fills it up behind its end: any token may serve for that."""
+    return row[: next((place + 1 for place, token in enumerate(row) if token in ends), len(row))]
 
 
 def _texts(tokenizer: Any, rows: Sequence[Sequence[int]]) -> list[str]:

@@ -6,7 +6,7 @@ GPT-2 keeps its matrices as Conv1D, transposed; in the engine they are nn.Linear
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -73,6 +73,7 @@ def module_and_extra(
     inside = [name for name in extra if _is_in_block(name, module)]
     if inside:
         raise BadInput("model.weights_extra", weight=min(inside))
+    _part(module, values)
     for name in hollow.keys() - extra:
         owner, _, key = name.rpartition(".")
         module.get_submodule(owner)._parameters[key] = nn.Parameter(state[name].to("meta"), requires_grad=False)
@@ -100,6 +101,19 @@ def _loaded(config: Any, state: dict[str, Tensor], dtype: torch.dtype) -> tuple[
     except Exception as error:  # noqa: BLE001 whatever a config that fits no model makes a model's own code raise
         raise BadInput("model.config_refused", reason=first_line(error)) from None
     return found
+
+
+def _part(module: PreTrainedModel, names: Iterable[str]) -> None:
+    """Weights that are equal in this dtype are taken for tied: here, those that have names of their own stay apart."""
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    seen: set[int] = set()
+    for name in names:
+        parameter = parameters.get(name)
+        if parameter is not None and id(parameter) in seen:
+            owner, _, key = name.rpartition(".")
+            own = nn.Parameter(parameter.detach().clone(), requires_grad=False)
+            module.get_submodule(owner)._parameters[key] = own
+        seen.add(id(parameter))
 
 
 def logits_of(module: PreTrainedModel, hidden: Tensor) -> Tensor:

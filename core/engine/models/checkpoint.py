@@ -26,6 +26,8 @@ def load_baseline(name: str, choice: Choice, *, offloaded: bool = False) -> Comp
     folder = fetch(name)
     facts = read_facts(name)
     config, tokenizer = read_config(folder), read_tokenizer(folder)
+    if facts.task == "causal":
+        config.tie_word_embeddings = facts.tied  # as the file has it: what is written down later must say so too
     if offloaded:
         return load_offloaded(folder, facts, config, tokenizer, choice)
     tensors = _read_tensors(folder, facts)
@@ -53,7 +55,7 @@ def _read_tensors(folder: Path, facts: ModelFacts) -> dict[str, Tensor]:
         except (SafetensorError, OSError):
             raise BadInput("model.cut_off", file=file) from None
         tensors |= {model_name(key, facts.anatomy): tensor for key, tensor in loaded.items()}
-    return {weight.name: _turned(tensors[weight.name], weight, facts) for weight in facts.weights}
+    return {weight.name: _turned(tensors[facts.held_as(weight.name)], weight, facts) for weight in facts.weights}
 
 
 def _turned(tensor: Tensor, weight: WeightPlan, facts: ModelFacts) -> Tensor:

@@ -25,7 +25,7 @@ from compresslab.models.weights import WeightPlan
 from compresslab.recipes.layerwise import LayerMethod
 from compresslab.records.results import Kernel, WeightReport
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 LayerMethodT = TypeVar("LayerMethodT", bound=LayerMethod)
 STORAGE = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -45,6 +45,10 @@ class CompressedModel:
     dtype: torch.dtype
     _hash: str | None = None
     offloaded: ClassVar[bool] = False  # its blocks lie on disk
+
+    def __post_init__(self) -> None:
+        if self.module.can_generate():  # where texts begin and end is for the checkpoint to say, not for the class
+            self.module.generation_config = GenerationConfig(**self.facts.generation.edges())
 
     # -- what a method may ask ----------------------------------------------------------
 
@@ -199,9 +203,11 @@ class CompressedModel:
         return sum(parameter.numel() * parameter.element_size() for parameter in self.module.parameters())
 
     def weights_hash(self) -> str:
-        """Twelve hex digits over names, float32 bytes of the effective weights, and the bits of what they read."""
+        """Twelve hex digits over names, float32 bytes of the effective weights, the bits of what they read, and the
+        checkpoint's config and tokenizer: with others, the same weights are another model.
+        """
         if self._hash is None:
-            digest = hashlib.sha256()
+            digest = hashlib.sha256(self.facts.digest.encode())
             for name in sorted(self.stored):
                 digest.update(name.encode())
                 digest.update(self.weight(name).cpu().contiguous().numpy().data)
@@ -229,6 +235,7 @@ class CompressedModel:
             setattr(config, key, value)
         values = {name: effective(stored) for name, stored in self.stored.items()}
         self.module = module_of(config, values, self.dtype, self.device)
+        self.__post_init__()
         round_inputs(self.module, self.weights.values())
         self._hash = None
 

@@ -39,6 +39,7 @@ class OffloadedModel(CompressedModel):
     _hooks: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for layer in range(self.depth):
             block = self.block(layer)
             self._hooks.append(block.register_forward_pre_hook(self._filling(layer)))
@@ -156,11 +157,11 @@ def _readers(folder: Path, facts: ModelFacts) -> dict[str, Any]:
     for file in weight_files(folder, facts.name):
         with safe_open(file, "pt") as opened:
             places |= {model_name(key, facts.anatomy): (file, key) for key in opened.keys()}  # noqa: SIM118
-    missing = next((weight.name for weight in facts.weights if weight.name not in places), None)
+    held = {weight.name: facts.held_as(weight.name) for weight in facts.weights}
+    missing = next((name for name, place in held.items() if place not in places), None)
     if missing is not None:
         raise BadInput("model.no_weight", name=facts.name, weight=missing)
     turned = {weight.name for weight in facts.weights if facts.anatomy.conv1d and weight.role == "linear"}
     return {
-        weight.name: FromCheckpoint(*places[weight.name], turned=weight.name in turned, model=facts.name)
-        for weight in facts.weights
+        name: FromCheckpoint(*places[place], turned=name in turned, model=facts.name) for name, place in held.items()
     }

@@ -48,8 +48,7 @@ def write_folder(model: CompressedModel, folder: Path, recipe_yaml: str | None =
     write_packed(model, folder / WEIGHTS)
     (folder / "config.json").write_text(json.dumps(model.module.config.to_dict(), indent=2), encoding="utf-8")
     if model.module.can_generate():
-        generation = model.module.generation_config
-        (folder / "generation_config.json").write_text(json.dumps(generation.to_dict(), indent=2), encoding="utf-8")
+        model.facts.generation.write(folder)
     model.tokenizer.save_pretrained(folder)
     if recipe_yaml is not None:
         (folder / RECIPE).write_text(recipe_yaml, encoding="utf-8")

@@ -58,11 +58,11 @@ class Speaker:
 
 def start_of_answer(model: CompressedModel) -> int:
     """The token that a decoder begins with."""
-    for source in (model.module.generation_config, model.module.config):
-        found = getattr(source, "decoder_start_token_id", None)
-        if found is not None:
-            return int(found)
-    return padding(model)
+    known: tuple[Any, ...] = (
+        model.facts.generation.decoder_start,
+        getattr(model.module.config, "decoder_start_token_id", None),
+    )
+    return next((int(token) for token in known if token is not None), padding(model))
 
 
 def padding(model: CompressedModel) -> int:

@@ -71,6 +71,7 @@ def written(teacher: CompressedModel, count: int, length: int, seed: int, tell: 
                 top_k=0,
                 max_length=length,
                 min_length=length,
+                eos_token_id=list(teacher.facts.generation.ends) or None,  # not before that length
                 pad_token_id=start[0],
             )
             sequences.append(made.cpu())

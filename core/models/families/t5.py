@@ -43,6 +43,7 @@ T5 = Family(
         ),
         head_count="fixed",
         tied=True,
+        always_tied=True,  # its config says something else by that word: whether the head's input is scaled
         activation="relu",
         context=512,  # relative positions have no end; this is the length that T5 was trained with
         task="seq2seq",
