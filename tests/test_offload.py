@@ -14,6 +14,7 @@ from compresslab.errors import BadInput
 from compresslab.files.paths import home, run_folder
 from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
+from compresslab.profiles.probes import Probes
 from compresslab.recipes.plan import OFFLOAD, make_plan, memory_need, offloaded_need
 from compresslab.workspace.oneline import generate, save
 
@@ -215,3 +216,17 @@ def test_the_need_is_that_of_a_block_for_a_deep_model(tiny_recipe):
     deep = replace(facts, weights=(*facts.weights, *more), layers=500)
     assert offloaded_need(recipe, deep) == offloaded_need(recipe, facts)
     assert memory_need(recipe, deep) > 20 * memory_need(recipe, facts)
+
+
+def test_its_sensitivity_table_is_that_of_the_whole_model(offload, tiny_recipe):
+    """Of two settings and one matrix of each kind, so that it is quick."""
+    settings = {"prune_magnitude": {"sparsity": 0.5}, "quantize_rtn": {"bits": 3, "group_size": 16}}
+    steps = tiny_recipe("llama", *({name: values} for name, values in settings.items())).steps
+    tables = []
+    for wanted in (False, True):
+        offload(wanted)
+        probes = Probes(columns=steps, alone=(), whole=())
+        tables.append(Session().sensitivity(tiny_recipe("llama"), probes, report=unheard, cancelled=lambda: False))
+    whole, found = tables
+    assert [column.losses for column in found.columns] == [column.losses for column in whole.columns]
+    assert len(found.columns) == 2
