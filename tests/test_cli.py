@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from compresslab.commands import output
 from compresslab.commands.main import cli
 from compresslab.commands.output import number, steps_of
 from compresslab.files.paths import store_url
@@ -190,6 +191,18 @@ def test_the_steps_of_a_run_in_short():
     recipe = Recipe().assign("prune_magnitude.ratios=global").assign("quantize_rtn.bits=4")
     short = steps_of(record("r1", recipe))
     assert short == "prune_magnitude(sparsity=0.3, ratios=global) → quantize_rtn(bits=4)"
+
+
+def test_a_long_list_of_runs_says_what_a_short_one_does(store, call, monkeypatch):
+    for name in "abc":
+        store.save_run(record(f"run{name}"))
+    short = [line.split() for line in call("runs")[1].splitlines()]
+    monkeypatch.setattr(output, "MOST_DRAWN", 2)
+    assert [line.split() for line in call("runs")[1].splitlines()] == short and len(short) == 4
+
+
+def test_a_list_of_no_runs_is_json_too(answer):
+    assert answer("runs") == {"runs": []}
 
 
 def test_no_runs_yet_says_what_to_do(call):

@@ -249,8 +249,11 @@ def runs(limit: int, as_json: bool) -> None:
     """What was done so far, newest first."""
     from compresslab.commands import output
 
-    records = open_workspace().runs.all(limit)
-    output.print_json({"runs": [r.model_dump(mode="json") for r in records]}) if as_json else output.print_runs(records)
+    found = open_workspace().runs
+    if as_json:
+        output.print_json_list("runs", (record.model_dump(mode="json") for record in found.each(limit)))
+    else:
+        output.print_runs(found.numbers(limit))
 
 
 @cli.command()

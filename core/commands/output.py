@@ -8,8 +8,11 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import lru_cache
+from textwrap import indent
 from typing import Any
 
+import click
 from compresslab.messages import ENGLISH_BESIDE, Message
 from compresslab.planning.estimate import Estimate
 from compresslab.profiles.sensitivity_table import SensitivityTable
@@ -19,7 +22,7 @@ from compresslab.recipes.method import Method
 from compresslab.recipes.metric import Metric
 from compresslab.recipes.recipe import Recipe
 from compresslab.records import events
-from compresslab.records.results import ExportRecord, Measurement, RunRecord
+from compresslab.records.results import ExportRecord, MeasuredValue, Measurement, RunNumbers, RunRecord
 from compresslab.settings import Control, Settings, allowed
 from compresslab.store import JobRow, WorkerRow
 from compresslab.work.leftovers import Leftovers
@@ -28,6 +31,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+MOST_DRAWN = 1000  # rows
 PIPE_WIDTH = 160  # columns, where no terminal says how wide it is
 LINE_SECONDS = 5.0  # between lines of progress in a log
 OUT = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
@@ -38,6 +42,15 @@ def print_json(data: Any) -> None:
     """One object; a number that JSON does not know is an error, never written. A message has its English beside it."""
     json.dump(_with_english(data), sys.stdout, indent=2, allow_nan=False, ensure_ascii=False)
     sys.stdout.write("\n")
+
+
+def print_json_list(name: str, items: Iterable[Any]) -> None:
+    """As `print_json` of one list under this name, whose items are written as they come."""
+    sys.stdout.write(f'{{\n  "{name}": [')
+    for place, item in enumerate(items):
+        text = json.dumps(_with_english(item), indent=2, allow_nan=False, ensure_ascii=False)
+        sys.stdout.write("," * bool(place) + "\n" + indent(text, "    "))
+    sys.stdout.write("\n  ]\n}\n")
 
 
 def _with_english(data: Any) -> Any:
@@ -69,11 +82,11 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
-def measured(measurement: Measurement | None) -> str:
+def measured(measurement: MeasuredValue | None) -> str:
     return "" if measurement is None else number(measurement.value, measurement.unit, measurement.error)
 
 
-def change(measurement: Measurement | None) -> str:
+def change(measurement: MeasuredValue | None) -> str:
     if measurement is None or measurement.change is None:
         return ""
     if measurement.change_unit == "fraction":
@@ -82,8 +95,14 @@ def change(measurement: Measurement | None) -> str:
     return f"{measurement.change:+.3g}{error} {measurement.change_unit}".rstrip()
 
 
-def steps_of(record: RunRecord) -> str:
-    return steps_in_short(Recipe.from_dict(record.recipe))
+def steps_of(record: RunNumbers) -> str:
+    return _steps_of(json.dumps(record.recipe.get("steps", [])))
+
+
+@lru_cache(maxsize=1024)
+def _steps_of(steps: str) -> str:
+    """Of thousands of runs many are alike."""
+    return steps_in_short(Recipe.from_dict({"steps": json.loads(steps)}))
 
 
 def steps_in_short(recipe: Recipe) -> str:
@@ -104,12 +123,23 @@ def _step(step: Method) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Thousands of rows are aligned without looking how wide the terminal is, which takes minutes."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    if len(texts) > MOST_DRAWN:
+        _print_aligned([list(columns), *texts])
+        return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for place, column in enumerate(columns):
         table.add_column(column, no_wrap=place == 0)
-    for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+    for row in texts:
+        table.add_row(*(escape(cell) for cell in row))
     OUT.print(table)
+
+
+def _print_aligned(rows: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_record(record: RunRecord) -> None:
@@ -153,15 +183,15 @@ def print_exports(exports: Sequence[ExportRecord]) -> None:
             OUT.print(f"{export.format}: {escape(str(note))}", style="dim")
 
 
-def print_runs(records: list[RunRecord]) -> None:
-    if not records:
-        OUT.print("There are no runs yet; `compresslab run --set quantize_rtn.bits=4` makes one.")
-        return
+def print_runs(runs: Iterable[RunNumbers]) -> None:
     names = ("size_on_disk_bytes", "perplexity", "accuracy")
     rows = [
         (r.run_id, r.created[:16].replace("T", " "), r.model, steps_of(r), *(measured(r.find(name)) for name in names))
-        for r in records
+        for r in runs
     ]
+    if not rows:
+        OUT.print("There are no runs yet; `compresslab run --set quantize_rtn.bits=4` makes one.")
+        return
     print_table(("run", "created (UTC)", "model", "steps", "size", "perplexity", "accuracy"), rows)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from numbers import Integral, Real
@@ -76,7 +76,9 @@ class Message:
             return plain(data)
         if not _is_message(data):
             raise ValueError("a message has a code and values")
-        return Message(data["code"], **data["values"])
+        read = Message(data["code"])
+        object.__setattr__(read, "values", _Read(data["values"]))
+        return read
 
     def dumps(self) -> str:
         """For a column of text."""
@@ -114,6 +116,25 @@ def remarks(*notes: Message | None) -> Message | None:
     """Several notes as one; None where there are none."""
     said = [note for note in notes if note is not None]
     return Message("remarks", notes=said) if len(said) > 1 else next(iter(said), None)
+
+
+class _Read(Mapping[str, Any]):
+    """Values as JSON had them, each made what it means when it is asked for: of thousands read, few are said."""
+
+    def __init__(self, plain: Mapping[str, Any]) -> None:
+        self._plain = plain
+
+    def __getitem__(self, name: str) -> Any:
+        return _value(self._plain[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plain)
+
+    def __len__(self) -> int:
+        return len(self._plain)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class _Speaker(Formatter):
@@ -181,11 +202,8 @@ def _shortened(text: str, most: int) -> str:
 
 
 def _is_message(value: Mapping[str, Any]) -> bool:
-    return (
-        value.keys() - {ENGLISH_BESIDE} == {"code", "values"}
-        and isinstance(value["code"], str)
-        and isinstance(value["values"], dict)
-    )
+    beside = 1 if ENGLISH_BESIDE in value else 0
+    return len(value) == 2 + beside and isinstance(value.get("code"), str) and isinstance(value.get("values"), Mapping)
 
 
 def _to_json(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """What a run leaves behind, readable without torch."""
 
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, Self, TypeVar
 
 from compresslab.errors import RunFailed
 from compresslab.messages import Message
@@ -13,12 +14,14 @@ Direction = Literal["lower", "higher", "neutral"]
 Kernel = Literal["real", "simulated"]
 
 
-class Measurement(Record):
+class MeasuredValue(BaseModel):
     """One value with its unit and standard error.
 
     `change` is the paired difference to the baseline on the same tokens or questions, in the unit
     that `change_unit` names; its error is far smaller than that of two separate measurements.
     """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     metric: str
     variant: Variant
@@ -27,18 +30,33 @@ class Measurement(Record):
     error: float | None = None
     direction: Direction = "neutral"
     stage: Stage = "final"
-    dataset: Message | None = None
-    samples: int = 0
-    sample_unit: str = ""
     change: float | None = None
     change_error: float | None = None
     change_unit: str = ""
     kernel: Kernel | None = None
+
+
+class Measurement(MeasuredValue):
+    """A value with what it was measured on, and in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: Message | None = None
+    samples: int = 0
+    sample_unit: str = ""
     runtime: Message | None = (
         None  # that a speed was timed in, and its kernel: "onnxruntime, MatMulNBits int4 group 64"
     )
     note: Message | None = None
     by_kind: dict[str, float] | None = None
+
+
+V = TypeVar("V", bound=MeasuredValue)
+
+
+def find(values: Iterable[V], metric: str, variant: Variant = "compressed") -> V | None:
+    """The one of that name and variant, or None."""
+    return next((value for value in values if value.metric == metric and value.variant == variant), None)
 
 
 class Hardware(Record):
@@ -95,7 +113,7 @@ class ExportRecord(Record):
 
 
 class RunNumbers(BaseModel):
-    """What a chart of a thousand runs reads of each: the rest of a record is not even looked at."""
+    """What a chart or a list of thousands of runs reads of each: the rest of a record is not even looked at."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -103,21 +121,19 @@ class RunNumbers(BaseModel):
     recipe: dict[str, Any]
     model: str
     stage: Stage = "final"
-    measurements: list[Measurement]
+    created: str  # ISO 8601, UTC
+    measurements: Sequence[MeasuredValue]
 
-    def find(self, metric: str, variant: Variant = "compressed") -> Measurement | None:
-        """The measurement of that name, or None."""
-        for measurement in self.measurements:
-            if measurement.metric == metric and measurement.variant == variant:
-                return measurement
-        return None
+    def find(self, metric: str, variant: Variant = "compressed") -> MeasuredValue | None:
+        """The value of that name, or None."""
+        return find(self.measurements, metric, variant)
 
 
 class RunSummary(RunNumbers):
     """What a list of a thousand runs says of each: the record without its long parts, the weights and the losses."""
 
+    measurements: list[Measurement]
     recipe_hash: str
-    created: str  # ISO 8601, UTC
     seconds: float
     stages: dict[str, float]  # seconds by stage of the pipeline
     baseline_hash: str
@@ -126,6 +142,10 @@ class RunSummary(RunNumbers):
     notices: list[Message] = []
     saved_to: str | None = None  # folder of the packed weights, None for a draft
     exports: list[ExportRecord] = []  # one a folder
+
+    def find(self, metric: str, variant: Variant = "compressed") -> Measurement | None:
+        """The measurement of that name, or None."""
+        return find(self.measurements, metric, variant)
 
 
 class RunRecord(RunSummary):

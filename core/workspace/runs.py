@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from compresslab.errors import BadInput
-from compresslab.records.results import Measurement, RunRecord, RunSummary
+from compresslab.records.results import Measurement, RunNumbers, RunRecord, RunSummary
 from compresslab.store import Store
 from compresslab.store.runs import Annotation
 
@@ -18,6 +18,14 @@ class Runs:
     def all(self, limit: int = 1000) -> list[RunRecord]:
         """Newest first."""
         return self._store.runs(limit)
+
+    def each(self, limit: int = 1000) -> Iterator[RunRecord]:
+        """As `all`, one after the other."""
+        return self._store.each_run(limit)
+
+    def numbers(self, limit: int = 1000) -> Iterator[RunNumbers]:
+        """As `each`, of every run what was measured alone: for lists of thousands."""
+        return self._store.numbers(limit)
 
     def summaries(self, limit: int = 1000) -> list[RunSummary]:
         """As `all`, without what became of every weight: for lists of many."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import plotly.graph_objects as go
 from compresslab.planning.estimate import Estimate
-from compresslab.records.results import LossPoint, Measurement, RunSummary, Variant
+from compresslab.records.results import LossPoint, MeasuredValue, Measurement, RunSummary, find
 from compresslab_dashboard.charts.style import (
     BASELINE,
     COMPRESSED,
@@ -175,20 +175,16 @@ def _rounded(value: float) -> float:
 # -- finished charts -------------------------------------------------------------------------------------------
 
 
-def find(measurements: Sequence[Measurement], metric: str, variant: Variant) -> Measurement | None:
-    for measurement in measurements:
-        if measurement.metric == metric and measurement.variant == variant:
-            return measurement
-    return None
+M = TypeVar("M", bound=MeasuredValue)
 
 
 @dataclass(frozen=True)
-class Pace:
+class Pace(Generic[M]):
     """Speed of both models at one thing; `ratio` above 1 is faster than the baseline."""
 
     name: str
-    baseline: Measurement
-    compressed: Measurement
+    baseline: M
+    compressed: M
 
     @property
     def ratio(self) -> float:
@@ -202,11 +198,11 @@ class Pace:
         """Standard error of the ratio, from those of both models."""
         return self.ratio * math.hypot(self.relative_error(self.baseline), self.relative_error(self.compressed))
 
-    def relative_error(self, measurement: Measurement) -> float:
+    def relative_error(self, measurement: M) -> float:
         return (measurement.error or 0.0) / measurement.value if measurement.value else 0.0
 
 
-def paces(measurements: Sequence[Measurement]) -> list[Pace]:
+def paces(measurements: Sequence[M]) -> list[Pace[M]]:
     found = []
     for name in _SPEEDS:
         baseline = find(measurements, _SPEED_METRICS[name], "baseline")
@@ -239,15 +235,15 @@ def speed_chart(measurements: Sequence[Measurement], words: Words) -> go.Figure:
     return styled(figure, f"{words('chart.speed.x')}<br>{key}", bars=True)
 
 
-def _row(pace: Pace, words: Words) -> str:
+def _row(pace: Pace[Measurement], words: Words) -> str:
     return f"{words(f'chart.speed.{pace.name}')}<br>{_shown_in(pace, words)[1]}"
 
 
-def _timed(pace: Pace, measurement: Measurement, words: Words) -> str:
+def _timed(pace: Pace[Measurement], measurement: Measurement, words: Words) -> str:
     return spaced(formats.number(_shown_in(pace, words)[0] * measurement.value))
 
 
-def _shown_in(pace: Pace, words: Words) -> tuple[float, str]:
+def _shown_in(pace: Pace[Measurement], words: Words) -> tuple[float, str]:
     """Factor and unit; both bars of a row are shown in the same."""
     if pace.compressed.unit == "s" and max(pace.baseline.value, pace.compressed.value) < 1:
         return 1000.0, formats.unit("ms", words.language)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from compresslab.records.results import Measurement, RunNumbers
+from compresslab.records.results import MeasuredValue, RunNumbers
 from compresslab_dashboard.charts import figures
 
 MOST_KEPT = 5000  # readings; a record of the same run is a hundred times as large
@@ -105,7 +105,7 @@ def reading(record: RunNumbers) -> Reading:
     return Reading(record.run_id, record.stage, plain, values, baseline, _simulated(record.measurements))
 
 
-def _simulated(measurements: Sequence[Measurement]) -> frozenset[str]:
+def _simulated(measurements: Sequence[MeasuredValue]) -> frozenset[str]:
     return frozenset(pace.name for pace in figures.paces(measurements) if pace.compressed.kernel == "simulated")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compresslab.records.results import RunSummary
+from compresslab.records.results import Measurement, RunSummary
 from compresslab_dashboard.charts.figures import Pace, disk_bytes, paces
 from compresslab_dashboard.present.sizes import Size
 from compresslab_dashboard.results.verdict import clear_speed, same_speed
@@ -89,7 +89,7 @@ def _answers(record: RunSummary, words: Words) -> str:
     return words("present.reads.worse", percent=f"{perplexity.change:.0f}")
 
 
-def _speed(pace: Pace | None, words: Words) -> str:
+def _speed(pace: Pace[Measurement] | None, words: Words) -> str:
     """Nothing is called faster that was not surely so."""
     if pace is None:
         return words("present.speed.unknown")
