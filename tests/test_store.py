@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from compresslab.errors import BadInput, CompresslabError, RunFailed
 from compresslab.files.paths import run_folder
 from compresslab.messages import plain
-from compresslab.records.events import Notice, to_json
+from compresslab.records.events import Notice, Token, to_json
 from compresslab.store import SUPERSEDED, Store, migrations
 from compresslab.store.tables import METADATA, RUNS, WORKERS
 from sqlalchemy import create_engine, make_url, text, update
@@ -390,7 +390,7 @@ def test_a_full_disk_is_said_to_be_full(tmp_path):
     with store.database.engine.connect() as connection:  # the pool hands this very connection out again
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
     with pytest.raises(RunFailed, match=r"disk that holds the store .* is full"):
-        store.append_events(job, bodies("x" * 100_000))
+        store.append_events(job, [to_json(Token(pane=0, index=0, token_id=0, text="x" * 100_000, seconds=0.0))])
 
 
 def damaged(path):

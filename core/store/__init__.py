@@ -16,7 +16,7 @@ from compresslab.store.runs import RunStore
 from compresslab.store.sweeps import SweepStore
 from compresslab.store.tables import EVENTS, JOBS, SWEEP_POINTS, WORKERS
 from compresslab.store.votes import VoteStore
-from sqlalchemy import Row, and_, delete, func, insert, not_, or_, select, update
+from sqlalchemy import Row, Select, and_, delete, func, insert, literal, not_, or_, select, update
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
@@ -96,24 +96,35 @@ class Store(RunStore):
 
     # -- jobs: submitting and watching --------------------------------------------------
 
-    def create_job(self, kind: str, payload: str, *, priority: int, owner: str = "", live: bool = False) -> int:
+    def create_job(
+        self,
+        kind: str,
+        payload: str,
+        *,
+        priority: int,
+        owner: str = "",
+        live: bool = False,
+        most: int | None = None,
+        among: Iterable[int] = (),
+    ) -> int:
         """Returns the job's number. A live job ends the owner's live jobs of its kind, in the same transaction, and
-        has its turn only while the owner renews it."""
-        fresh = insert(JOBS).values(
-            kind=kind,
-            payload=payload,
-            owner=owner,
-            live=live,
-            priority=priority,
-            state="queued",
-            created=self.database.now,
-            renewed=self.database.now if live and owner else None,
-        )
+        has its turn only while the owner renews it. Raises BadInput where the owner has `most` open jobs already,
+        `among` those of these priorities."""
+        columns: dict[str, Any] = {"kind": kind, "payload": payload, "owner": owner, "live": live, "priority": priority}
+        columns |= {"state": "queued", "created": self.database.now}
+        if live and owner:
+            columns["renewed"] = self.database.now
+        row = select(*(literal(value) if isinstance(value, str | int) else value for value in columns.values()))
+        row = row if most is None else row.where(self._count_of(owner, among).scalar_subquery() < most)
+        fresh = insert(JOBS).from_select(list(columns), row).returning(JOBS.c.id)
         with self.database.write() as connection:
             if live and owner:
                 for statement in self._stop(SUPERSEDED, JOBS.c.owner == owner, JOBS.c.live, JOBS.c.kind == kind):
                     connection.execute(statement)
-            return int(connection.execute(fresh.returning(JOBS.c.id)).scalar_one())
+            number = connection.execute(fresh).scalar_one_or_none()
+        if number is None:
+            raise BadInput("job.too_many", most=most)
+        return int(number)
 
     def renew(self, job_id: int) -> None:
         """Whoever waits for a live job is still there."""
@@ -129,9 +140,12 @@ class Store(RunStore):
 
     def count_open(self, owner: str, priorities: Iterable[int]) -> int:
         """Queued and running jobs of an owner."""
-        mine = (JOBS.c.owner == owner, JOBS.c.state.in_(OPEN), JOBS.c.priority.in_(list(priorities)))
         with self.database.read() as connection:
-            return int(connection.execute(select(func.count()).select_from(JOBS).where(*mine)).scalar_one())
+            return int(connection.execute(self._count_of(owner, priorities)).scalar_one())
+
+    def _count_of(self, owner: str, priorities: Iterable[int]) -> Select[Any]:
+        mine = (JOBS.c.owner == owner, JOBS.c.state.in_(OPEN), JOBS.c.priority.in_(list(priorities)))
+        return select(func.count()).select_from(JOBS).where(*mine)
 
     @property
     def _waits(self) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any, Literal
 
-from compresslab.errors import BadInput
 from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.records.record import Record
 from compresslab.records.results import RunRecord, Stage
@@ -93,9 +92,9 @@ def parse(payload: dict[str, Any]) -> Job:
 def submit(store: Store, job: Job, *, owner: str = "", live: bool = False) -> int:
     """Put a job into the queue; a live one takes the place of the owner's live job of the same kind. Raises BadInput
     for an owner who has many there already."""
-    if owner and not live and store.count_open(owner, PRIORITIES) >= MOST_OPEN:
-        raise BadInput("job.too_many", most=MOST_OPEN)
-    return store.create_job(job.kind, job.model_dump_json(), priority=_priority(job, live), owner=owner, live=live)
+    bound: dict[str, Any] = {"most": MOST_OPEN, "among": PRIORITIES} if owner and not live else {}
+    priority = _priority(job, live)
+    return store.create_job(job.kind, job.model_dump_json(), priority=priority, owner=owner, live=live, **bound)
 
 
 def _priority(job: Job, live: bool) -> int:
