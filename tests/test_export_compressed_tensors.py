@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from compresslab.exports.compressed_tensors import CompressedTensors
+from compresslab.exports.format import loading_lines, programs
 from compresslab.exports.verified import contents_of
 from compresslab.exports.words import packed, unpacked
 from safetensors.torch import load_file
@@ -97,8 +98,30 @@ def test_what_can_not_be_packed_is_refused(compressed):
 
 
 def test_parts_that_vllm_reads_as_one_and_are_stored_apart_are_not_promised_to_it(compressed):
-    apart = {"bits": 4, "group_size": 16, "overrides": {"*v_proj*": {"bits": 8}}}
+    apart = {"bits": 4, "group_size": 32, "overrides": {"*v_proj*": {"bits": 8}}, "ignore": ["*down_proj*"]}
     contents = contents_of(compressed("mistral", {"quantize_rtn": apart}))
     assert "self_attn.qkv_proj as one matrix" in str(CompressedTensors().shut_out(contents)["vLLM"])
-    alike = contents_of(compressed("mistral", {"quantize_rtn": {"bits": 3, "group_size": 16, "symmetric": False}}))
+    alike = contents_of(compressed("mistral", {"quantize_rtn": {"bits": 3, "group_size": 0}}))
     assert CompressedTensors().shut_out(alike) == {}
+
+
+@pytest.mark.parametrize(
+    ("grid", "settings", "why"),
+    [
+        ({"bits": 4, "group_size": 16, "ignore": ["*down*"]}, {}, "4 bits, group 16"),
+        ({"bits": 4, "group_size": 32}, {}, "down_proj.weight would be stored in 4 bits, group 4."),  # rows of 52
+        ({"bits": 3, "group_size": 0}, {"widths": "true"}, "3 bits, per row"),
+        ({"bits": 8, "group_size": 0, "symmetric": False}, {}, "asymmetric ones 4"),
+    ],
+)
+def test_what_no_kernel_of_vllm_runs_is_not_promised_to_it(compressed, grid, settings, why):
+    contents = contents_of(compressed("mistral", {"quantize_rtn": grid}))
+    assert why in str(CompressedTensors(**settings).shut_out(contents)["vLLM"])
+
+
+def test_asymmetric_grids_are_not_promised_to_transformers(compressed):
+    form = CompressedTensors()
+    contents = contents_of(compressed("mistral", {"quantize_rtn": {"bits": 4, "group_size": 0, "symmetric": False}}))
+    assert programs(form, contents) == ["vLLM"] == list(loading_lines(form, contents, "place"))
+    contents = contents_of(compressed("mistral", {"quantize_rtn": {"bits": 4, "group_size": 0}}))
+    assert programs(form, contents) == ["transformers", "vLLM"]

@@ -9,6 +9,7 @@ import torch
 from compresslab.engine.solvers.rounding import round_to_nearest
 from compresslab.exports import gguf_blocks, gguf_family, gguf_tensors, gguf_tokenizer
 from compresslab.exports.gguf import FILE, Gguf
+from compresslab.exports.gguf_cutting import Cutter
 from compresslab.exports.verified import contents_of
 from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
@@ -17,6 +18,7 @@ from compresslab.models.weights import WeightPlan
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tests.exported import IDS, Exported, answers
+from tests.tiny_models import tokenizer
 
 ROWS = [family.model_type for family in FAMILIES.values() if family.gguf]
 UNLIKE = ("gemma2", "smollm3")  # their tiny models are not as llama.cpp takes them for granted: tested on their own
@@ -198,6 +200,203 @@ def test_sentencepiece_like_tokens_and_scores():
     assert found.kinds[0] == gguf_tokenizer.UNKNOWN and found.kinds[3] == gguf_tokenizer.BYTE
     assert found.kinds[264:] == [gguf_tokenizer.UNUSED] * 2
     assert found.scores[262] == 0 and found.scores[263] == -1 and found.scores[260] < -1000
+
+
+def changed(**parts) -> dict:
+    """A byte-level tokenizer.json of which something is another way."""
+    plain = json.loads(tokenizer().backend_tokenizer.to_str())
+    model = plain["model"] | parts.pop("model", {})
+    return plain | {"model": model} | parts
+
+
+def around(*after: str) -> dict:
+    parts = [{"Sequence": {"id": "A", "type_id": 0}}, *({"SpecialToken": {"id": t, "type_id": 0}} for t in after)]
+    special = {token: {"id": token, "ids": [number], "tokens": [token]} for number, token in enumerate(set(after))}
+    return {"type": "TemplateProcessing", "single": parts, "pair": parts, "special_tokens": special}
+
+
+def added(content: str, **how) -> list[dict]:
+    plain = {"lstrip": False, "rstrip": False, "single_word": False, "normalized": False, "special": True}
+    return [{"id": 0, "content": content} | plain | how]
+
+
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+SPLIT = {"type": "Split", "pattern": {"Regex": next(iter(gguf_tokenizer.SPLITS))}, "behavior": "Isolated"}
+ODD_TOKENIZERS = {
+    "gguf.space_first": {"pre_tokenizer": BYTE_LEVEL | {"add_prefix_space": True}},
+    "gguf.normalizer": {"normalizer": {"type": "Lowercase"}},
+    "gguf.normalizer of several": {
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Strip"}]}
+    },
+    "gguf.added_token": {"added_tokens": added("<|end|>", lstrip=True)},
+    "gguf.added_token as a word": {"added_tokens": added("<|end|>", single_word=True)},
+    "gguf.added_token after some": {
+        "added_tokens": [*added("<|a|>", rstrip=True), *added("<|b|>", id=1)],
+    },
+    "gguf.template": {"post_processor": around("<|endoftext|>", "<|end|>")},
+    "gguf.template of another kind": {
+        "post_processor": {"type": "BertProcessing", "sep": ["a", 1], "cls": ["b", 2]},
+    },
+    "gguf.bpe_words": {"model": {"end_of_word_suffix": "</w>"}},
+    "gguf.bpe_words at random": {"model": {"dropout": 0.1}},
+    "gguf.whole_words": {"model": {"ignore_merges": True}},
+    "gguf.pretokenizer": {
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [SPLIT | {"behavior": "MergedWithNext"}, BYTE_LEVEL]}
+    },
+    "gguf.pretokenizer twice": {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [SPLIT, BYTE_LEVEL]}},
+}
+
+
+@pytest.mark.parametrize("case", ODD_TOKENIZERS)
+def test_what_llama_cpp_does_not_do_with_a_text_is_refused(case):
+    assert gguf_tokenizer.misfit(changed()) is None
+    assert gguf_tokenizer.misfit(changed(**ODD_TOKENIZERS[case])).code == case.split()[0]
+
+
+def test_composed_letters_are_a_remark():
+    """Every Qwen asks for them: its files are worth having, and text that a keyboard writes is read alike."""
+    plain = changed(normalizer={"type": "NFC"})
+    assert gguf_tokenizer.misfit(plain) is None and gguf_tokenizer.remark(plain).code == "gguf.nfc"
+
+
+def spaced(**parts) -> dict:
+    return json.loads(sentencepiece_like().to_str()) | parts
+
+
+METASPACE = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False}
+CHAT = [*added("<unk>"), *added("<s>", id=1), *added("</s>", id=2), *added("<|user|>", id=264)]
+
+
+@pytest.mark.parametrize(
+    ("code", "parts"),
+    [
+        ("gguf.normalizer", {"normalizer": {"type": "NFKC"}}),
+        ("gguf.normalizer", {"normalizer": {"type": "Prepend", "prepend": "x"}}),
+        ("gguf.pretokenizer", {"pre_tokenizer": {"type": "Whitespace"}}),
+        ("gguf.pretokenizer", {"normalizer": None}),
+        ("gguf.space_at_start", {"normalizer": None, "pre_tokenizer": METASPACE, "added_tokens": CHAT}),
+    ],
+)
+def test_the_same_of_the_sentencepiece_like_kind(code, parts):
+    assert gguf_tokenizer.misfit(spaced(**parts)).code == code
+
+
+def test_without_all_byte_tokens_llama_cpp_would_end():
+    plain = spaced()
+    del plain["model"]["vocab"]["<0x41>"]
+    assert gguf_tokenizer.misfit(plain).code == "gguf.bpe_bytes"
+
+
+def test_no_two_tokens_are_alike():
+    """llama.cpp ends where two are: rows without a token are named by their number, unless a token has that name."""
+    plain = changed()
+    plain["model"]["vocab"]["[PAD321]"] = 320
+    tokens = gguf_tokenizer.vocabulary(plain, 324).tokens
+    assert len(set(tokens)) == 324 and tokens[320] == "[PAD321]"
+
+
+@pytest.mark.parametrize(
+    ("name", "strips", "written"),
+    [("mini", True, "mini (phi-3 tokens)"), ("Phi-3-mini", True, "Phi-3-mini"), ("phi3-like", False, "Phi 3-like")],
+)
+def test_blanks_after_special_tokens_are_stripped_by_the_name(name, strips, written):
+    """llama.cpp knows it of phi-3 in general.name alone."""
+    named = [*added("<unk>"), *added("<s>", id=1), *added("</s>", id=2, rstrip=True), *added("<|endoftext|>", id=3)]
+    plain = changed(added_tokens=[*named, *added("<|user|>", id=4, rstrip=strips)])
+    assert (gguf_tokenizer.misfit(plain) is None) is strips, "</s> alone is stripped there by no name"
+    found = gguf_tokenizer.vocabulary(plain, 320, name)
+    assert found.name == written and found.strips is strips
+
+
+def test_a_name_with_phi_3_needs_its_tokens():
+    """llama.cpp looks four of them up by that name, and does not open a file without one."""
+    assert gguf_tokenizer.vocabulary(changed(), 320, "phi-3-like").name == "Phi 3-like"
+    stripping = changed(added_tokens=added("<|user|>", rstrip=True))
+    assert gguf_tokenizer.misfit(stripping).code == "gguf.added_token"
+
+
+def test_tokens_that_end_a_text_have_a_key_each():
+    ends = {"eos": [7, 8, 9], "bos": [1], "pad": [2]}
+    found = gguf_tokenizer.vocabulary(changed(), 320, tokens=ends)
+    assert found.ids == {"eos": 7, "eot": 8, "eom": 9, "bos": 1, "pad": 2} and not found.ends
+    plain = changed(post_processor=around("<|endoftext|>"))
+    found = gguf_tokenizer.vocabulary(plain, 320, tokens=ends | {"eos": [7]})
+    assert found.ends and (found.ids["eos"], found.ids["eot"]) == (0, 7), "the one that the tokenizer puts after a text"
+
+
+TEXTS = ["Mia had a red kite.", " Tom  saw\n\nthe 12 kites ", "caf\u00e9 \u6771\u4eac", "", "a<s>b </s> c", "ab ab\tab"]
+
+
+@pytest.mark.parametrize("make", [changed, spaced, lambda: changed(post_processor=around("<|endoftext|>"))])
+def test_text_is_cut_as_the_tokenizer_does(make):
+    plain = make()
+    size = len(plain["model"]["vocab"])
+    cut = Cutter(gguf_tokenizer.vocabulary(plain, size, tokens={"bos": [1], "eos": [0]}))
+    ours = Tokenizer.from_str(json.dumps(plain))
+    assert [cut(text) for text in TEXTS] == [ours.encode(text).ids for text in TEXTS]
+
+
+def test_the_nearest_joining_waits_its_turn():
+    """Scores decide, not places: against the slow way, on texts that join again and again."""
+    vocabulary = {"<unk>": 0} | {f"<0x{n:02X}>": n + 1 for n in range(256)}
+    letters, merges = ["\u2581", *"abc"], []
+    for sign in letters:
+        vocabulary[sign] = len(vocabulary)
+    draw = np.random.default_rng(0)
+    pool = list(letters)
+    while len(merges) < 60:
+        first, second = draw.choice(pool, 2)
+        if first + second not in vocabulary:
+            vocabulary[first + second] = len(vocabulary)
+            merges.append((str(first), str(second)))
+            pool.append(first + second)
+    raw = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True))
+    raw.normalizer = normalizers.Replace(" ", "\u2581")
+    found = gguf_tokenizer.vocabulary(json.loads(raw.to_str()), len(vocabulary))
+    for _ in range(20):
+        text = "".join(draw.choice([" ", *"abc"], 40))
+        assert Cutter(found)(text) == slowly(found, text)
+
+
+def slowly(found, text: str) -> list[int]:
+    pieces = list(text.replace(" ", "\u2581"))
+    while True:
+        joined = {n: pieces[n] + pieces[n + 1] for n in range(len(pieces) - 1)}
+        known = [(-found.scores[found.tokens.index(w)], n) for n, w in joined.items() if w in found.tokens]
+        if not known:
+            return [found.tokens.index(piece) for piece in pieces]
+        place = min(known)[1]
+        pieces[place : place + 2] = [joined[place]]
+
+
+def test_gemma2_without_caps_says_so(compressed, tmp_path):
+    """llama.cpp caps with 50 and 30 where a file does not say: a cap far beyond any logit is none."""
+    model, form = compressed("gemma2", {"quantize_rtn": {"bits": 4, "group_size": 32} | ODD}), Gguf(dense="float32")
+    config = model.module.config
+    config.query_pre_attn_scalar, config.attn_logit_softcapping, config.final_logit_softcapping = 8, None, None
+    model._rebuild({})
+    form.write(model, tmp_path)
+    fields = gguf.GGUFReader(tmp_path / FILE).fields
+    for cap in ("attn_logit_softcapping", "final_logit_softcapping"):
+        assert fields[f"gemma2.{cap}"].contents() >= 1e4
+    assert Exported(model, form, tmp_path).difference() < 1e-5
+
+
+def test_attention_that_llama_cpp_scales_by_depth(compressed):
+    """A Gemma 2 of 46 blocks is taken for the one of 27B, which divides by hidden size / heads."""
+    config = contents_of(compressed("gemma2", {"quantize_rtn": {"bits": 4}})).config | {"layer_types": None}
+    width = config["hidden_size"] // config["num_attention_heads"]
+    for depth, scalar in ((46, width), (3, config["head_dim"])):
+        said = config | {"num_hidden_layers": depth, "head_dim": 2 * width}
+        assert gguf_family.misfit(said | {"query_pre_attn_scalar": width if depth == 46 else 2 * width}) is None
+        assert gguf_family.misfit(said | {"query_pre_attn_scalar": scalar + 3}).code == "gguf.attention_scale"
+
+
+def test_scores_that_are_not_scaled_are_refused(compressed):
+    config = contents_of(compressed("gpt2", {"quantize_rtn": {"bits": 4}})).config
+    assert gguf_family.misfit(config) is None
+    assert gguf_family.misfit(config | {"scale_attn_weights": False}).code == "gguf.attention_unscaled"
+    assert gguf_family.misfit(config | {"scale_attn_by_inverse_layer_idx": True}).code == "gguf.attention_layer"
 
 
 def test_what_llama_cpp_can_not_compute_is_refused(compressed):

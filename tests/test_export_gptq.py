@@ -67,12 +67,17 @@ def test_other_settings_and_dense_matrices_are_named(exported):
 
 def test_what_vllm_reads_as_one_is_named_as_one(exported):
     """vLLM looks exceptions up by the names of its own matrices."""
-    exception = {"overrides": {"*layers.0.self_attn*": {"bits": 8, "group_size": 0}}, "ignore": ["*layers.1.mlp*"]}
+    exception = {
+        "overrides": {"*layers.0.self_attn*": {"bits": 8, "group_size": 0}},
+        "ignore": ["*layers.1.mlp*", "*down*"],
+    }
     export = exported(Gptq(), "mistral", {"quantize_rtn": {"bits": 4, "group_size": 32} | exception})
     dynamic = json.loads((export.folder / "quantize_config.json").read_text())["dynamic"]
     assert dynamic[r"+:^model\.layers\.0\.self_attn\.qkv_proj$"] == {"bits": 8, "group_size": -1, "sym": True}
     assert r"-:^model\.layers\.1\.mlp\.gate_up_proj$" in dynamic
-    assert export.form.shut_out(contents_of(export.model)) == {}
+    contents = contents_of(export.model)
+    assert "vLLM" in programs(export.form, contents)
+    assert "without exceptions" in str(export.form.shut_out(contents)["transformers"])
 
 
 @pytest.mark.parametrize(
@@ -80,15 +85,41 @@ def test_what_vllm_reads_as_one_is_named_as_one(exported):
     [
         ({"bits": 4, "group_size": 32, "symmetric": False}, "symmetric grids"),
         ({"bits": 3, "group_size": 32}, "4 and 8 bits"),
-        ({"bits": 4, "group_size": 16}, "groups of 32, 64 or 128"),
-        ({"bits": 4, "group_size": 32, "ignore": ["*v_proj*"]}, "self_attn.qkv_proj as one matrix"),
+        ({"bits": 4, "group_size": 16}, "whole groups of 32, 64 or 128"),
+        ({"bits": 4, "group_size": 32}, "whole groups"),  # rows of 52
+        ({"bits": 4, "group_size": 32, "ignore": ["*v_proj*", "*down*"]}, "self_attn.qkv_proj as one matrix"),
     ],
 )
 def test_what_vllm_does_not_take_is_not_promised(compressed, grid, why):
     contents = contents_of(compressed("mistral", {"quantize_rtn": grid}))
     assert why in str(Gptq().shut_out(contents)["vLLM"])
     assert "vLLM" not in programs(Gptq(), contents) and "vLLM" not in loading_lines(Gptq(), contents, "place")
-    assert {"GPTQModel", "transformers"} <= set(loading_lines(Gptq(), contents, "place"))
+    alike = "ignore" not in grid and grid["bits"] != 3  # rows of 52 take 4 bits instead
+    assert ("transformers" in loading_lines(Gptq(), contents, "place")) is alike
+    assert "GPTQModel" in loading_lines(Gptq(), contents, "place")
+
+
+@pytest.mark.parametrize(
+    ("family", "grid", "program", "why"),
+    [
+        ("mistral", {"head_bits": 8}, "transformers", "random numbers"),
+        ("mistral", {"ignore": ["*layers.1.*"]}, "transformers", "without exceptions"),
+        ("mistral", {"overrides": {"*up_proj*": {"bits": 8}}}, "transformers", "without exceptions"),
+        ("gpt2", {}, "transformers", "family gpt2"),
+        ("phi3", {}, "GPTQModel", "family phi3"),
+    ],
+)
+def test_what_a_program_fails_on_is_not_promised_to_it(compressed, family, grid, program, why):
+    contents = contents_of(compressed(family, {"quantize_rtn": {"bits": 4, "group_size": 16} | grid}))
+    assert why in str(Gptq().shut_out(contents)[program])
+
+
+def test_a_group_as_long_as_a_row_is_no_exception(exported):
+    """Rows of 32 and of 64, in groups of 32: one grid, which every reader opens."""
+    export = exported(Gptq(), "gpt2", {"quantize_rtn": {"bits": 4, "group_size": 32}})
+    config = json.loads((export.folder / "quantize_config.json").read_text())
+    assert config["group_size"] == 32 and "dynamic" not in config
+    assert export.difference() < 1e-6
 
 
 def test_a_head_is_packed_and_an_embedding_is_not(exported):

@@ -331,6 +331,19 @@ def test_a_program_that_is_installed_and_fails_is_told_and_the_export_is_kept(
     assert "at all" not in (Path(done.folder) / CARD).read_text()
 
 
+def test_files_that_cut_text_otherwise_are_not_kept(workspace, ran, tmp_path, monkeypatch):
+    record, write = ran(GROUPED), Transformers.write
+
+    def lowering(self, model, folder):
+        write(self, model, folder)
+        file = folder / "tokenizer.json"
+        plain = json.loads(file.read_text()) | {"normalizer": {"type": "Lowercase"}}
+        file.write_text(json.dumps(plain))
+
+    monkeypatch.setattr(Transformers, "write", lowering)
+    assert "cuts text into other tokens" in failing(workspace, record, tmp_path / "out", RunFailed)
+
+
 def test_files_of_another_size_are_not_kept(workspace, ran, tmp_path, monkeypatch):
     record, write = ran(GROUPED), Transformers.write
 

@@ -9,9 +9,9 @@ from compresslab.engine.models.checkpoint import load_baseline
 from compresslab.engine.models.device import Choice
 from compresslab.engine.session import Session
 from compresslab.errors import BadInput
-from compresslab.exports.gguf_tokenizer import special_ids
 from compresslab.exports.onnx import Onnx
 from compresslab.exports.transformers import Transformers
+from compresslab.exports.write_gguf import vocabulary_of
 from compresslab.models.facts import read_facts
 from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pane
 from compresslab.workspace.oneline import save
@@ -149,13 +149,14 @@ def test_whoever_takes_the_model_along_takes_its_file_along(folder, tmp_path):
     for place in ("saved", "plain", "onnx"):
         assert json.loads((tmp_path / place / "generation_config.json").read_text()) == OWN
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "plain").generation_config.temperature == 0.6
-    assert special_ids(model.module.config.to_dict(), model.facts.generation)["eos"] == 0
+    assert vocabulary_of(model, model.module.config.to_dict()).ids["eos"] == 0
     edit(folder, {"eos_token_id": [7, 9], "temperature": 0.4}, None)
     without = load_baseline(str(folder), CPU)
     Transformers().write(without, tmp_path / "plain")
     written = AutoModelForCausalLM.from_pretrained(tmp_path / "plain").generation_config
     assert (written.eos_token_id, written.temperature) == ([7, 9], 0.4)
-    assert special_ids(without.module.config.to_dict(), without.facts.generation)["eos"] == 7
+    ends = vocabulary_of(without, without.module.config.to_dict()).ids
+    assert (ends["eos"], ends["eot"]) == (7, 9)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from compresslab.engine.models.architecture import as_stored, module_of
 from compresslab.engine.models.model import STORAGE, effective
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 if TYPE_CHECKING:
     from compresslab.engine.models.model import CompressedModel
@@ -81,6 +81,12 @@ def logits_by_transformers(folder: Path) -> Logits:
         folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
     )
     return logits_of_module(module.eval())
+
+
+def cut_by_transformers(folder: Path) -> Callable[[str], list[int]]:
+    """As a user would cut a text: AutoTokenizer."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return lambda text: list(tokenizer(text, verbose=False).input_ids)
 
 
 def logits_of_module(module: Any) -> Logits:

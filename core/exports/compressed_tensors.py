@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from compresslab.exports.carried import carrier, nothing_packed, packed_grid, packs
 from compresslab.exports.dense import ENTRY_BYTES
 from compresslab.exports.format import Contents, Format, Reopened, written_dense
-from compresslab.exports.vllm import parted
+from compresslab.exports.vllm import parted, runs
 from compresslab.grids.affine import Affine
 from compresslab.messages import Message
 from compresslab.models.packed_layout import BITS
@@ -68,8 +68,16 @@ class CompressedTensors(Format):
         return written_dense(contents.quantized)
 
     def shut_out(self, contents: Contents) -> dict[str, Message]:
-        reason = parted(self._grids(contents.layout))
-        return {"vLLM": reason} if reason else {}
+        """vLLM for what its kernels do not run; transformers for zero points: version 5.23 with compressed-tensors 0.20
+        fails on every file that has them, the package's own too.
+        """
+        packed = [(self._carrier(weight), weight) for weight in contents.layout if packs(weight)]
+        odd = next((weight for grid, weight in packed if not runs(grid, weight.shape[1])), None)
+        reason = parted(self._grids(contents.layout)) if odd is None else _unknown_to_vllm(odd, self._carrier(odd))
+        found = {} if reason is None else {"vLLM": reason}
+        if all(grid.symmetric for grid, _ in packed):
+            return found
+        return found | {"transformers": Message("compressed_tensors.asymmetric")}
 
     def rounded(self, model: CompressedModel) -> dict[str, Tensor]:
         from compresslab.exports.checkpoint_folder import in_dtypes
@@ -100,6 +108,7 @@ class CompressedTensors(Format):
             checkpoint_folder.logits_of_values(config, values),
             missing=Message("opened.compressed_tensors"),
             instead=Message("opened.own_reader"),
+            cut=checkpoint_folder.cut_by_transformers(folder),
         )
 
     def reopen_elsewhere(self, folder: Path) -> Reopened | None:
@@ -176,6 +185,11 @@ class CompressedTensors(Format):
             "kv_cache_scheme": None,
             "global_compression_ratio": None,
         }
+
+
+def _unknown_to_vllm(weight: WeightPlan, grid: Affine) -> Message:
+    group = Message("kernel.group", size=grid.group_size) if grid.group_size else Message("kernel.per_row")
+    return Message("compressed_tensors.vllm", weight=weight.name, bits=grid.bits, group=group)
 
 
 def _group(grid: Affine, names: list[str]) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Reopened:
     `logits` takes int64 [B, S] and gives float32 [B, S, vocabulary]. `by` names the program that the format is for,
     with its version; where it is not installed, `missing` names it and `instead` says who read the files in its place.
     `arithmetic` is how far the program's own computing may move logits: root mean square over root mean square.
+    `cut` gives the token ids of a text, with what stands before and after it, as whoever opens the files has them.
     """
 
     logits: Callable[[Tensor], Tensor]
@@ -62,6 +63,7 @@ class Reopened:
     missing: Message | None = None
     instead: Message | None = None
     arithmetic: float = 0.0
+    cut: Callable[[str], list[int]] | None = None
 
 
 class Exporter(Protocol):
@@ -102,6 +104,10 @@ class Format(Settings):
 
     def dequantizes(self, contents: Contents) -> Message | None:
         """Which weights on a grid are written as plain values for want of a place for their codes; None: none."""
+        return None
+
+    def reads_otherwise(self, contents: Contents) -> Message | None:
+        """Which texts its programs cut into other tokens, few enough that the files are worth having; None: none."""
         return None
 
     def shut_out(self, contents: Contents) -> dict[str, Message]:

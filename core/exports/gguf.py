@@ -18,7 +18,7 @@ from compresslab.exports import gguf_family, gguf_tokenizer
 from compresslab.exports.dense import STORED
 from compresslab.exports.format import Contents, Format, Reopened
 from compresslab.exports.gguf_blocks import BLOCK, FINEST, KINDS, WITH_MINIMUM, holds
-from compresslab.files.reading import NotJson, read_json
+from compresslab.files.reading import NotJson
 from compresslab.messages import Message, plain
 from compresslab.models.packed_layout import BITS
 from compresslab.models.weights import WeightPlan
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FILE = "model.gguf"
-TOKEN_BYTES = 40  # of a token in the metadata: its text, kind, merge and their lengths
 TENSOR_BYTES = 96  # of a tensor's name and shape, and to fill it up to 32
 LLAMA_CPP = 5e-2  # of logits: its kernels read the inputs of low-bit matrices in 8 bits
 
@@ -65,11 +64,15 @@ class Gguf(Format):
     )
 
     def refuses(self, contents: Contents) -> Message | None:
-        reason = gguf_family.misfit(contents.config)
+        ends = len(contents.facts.generation.ends)
+        if ends > len(gguf_tokenizer.ENDS):
+            return Message("gguf.ends", count=ends)
+        own_head = any(weight.role == "head" for weight in contents.layout)
+        reason = gguf_family.misfit(contents.config) or gguf_family.head_misfit(contents.config, own_head)
         if reason:
             return reason
         try:
-            tokenizer = read_json(contents.facts.folder / "tokenizer.json")
+            tokenizer = gguf_tokenizer.read_tokenizer(contents.facts.folder)
         except (BadInput, NotJson):
             return Message("gguf.no_tokenizer")
         return gguf_tokenizer.misfit(tokenizer)
@@ -84,6 +87,9 @@ class Gguf(Format):
         which = Message("gguf.and_others", name=first, count=others) if others else first
         return Message("gguf.rounded_again", into=into, weights=which)
 
+    def reads_otherwise(self, contents: Contents) -> Message | None:
+        return gguf_tokenizer.remark(gguf_tokenizer.read_tokenizer(contents.facts.folder))
+
     def rounded(self, model: CompressedModel) -> dict[str, Tensor]:
         from compresslab.exports.write_gguf import rounded
 
@@ -92,7 +98,8 @@ class Gguf(Format):
 
     def estimated_bytes(self, contents: Contents) -> int:
         weights = sum(_bytes(weight, self._kind(weight)) + TENSOR_BYTES for weight in contents.layout)
-        return weights + TOKEN_BYTES * contents.facts.vocab_size
+        tokenizer = gguf_tokenizer.read_tokenizer(contents.facts.folder)
+        return weights + gguf_tokenizer.metadata_bytes(gguf_tokenizer.vocabulary(tokenizer, contents.facts.vocab_size))
 
     def write(self, model: CompressedModel, folder: Path) -> None:
         from compresslab.exports.write_gguf import write
@@ -105,7 +112,8 @@ class Gguf(Format):
         from compresslab.exports import read_gguf
 
         reader = Message("opened.gguf", version=version("gguf"))
-        return Reopened(read_gguf.by_definition(folder / FILE), missing=plain("llama.cpp"), instead=reader)
+        logits, cut = read_gguf.by_definition(folder / FILE), read_gguf.cut_by_definition(folder / FILE)
+        return Reopened(logits, missing=plain("llama.cpp"), instead=reader, cut=cut)
 
     def reopen_elsewhere(self, folder: Path) -> Reopened | None:
         """By llama.cpp."""

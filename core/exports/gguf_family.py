@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import cycle, islice
 
-from compresslab.exports.gguf_metadata import head_dim, rope, window
+from compresslab.exports.gguf_metadata import attention_width, head_dim, rope, window
 from compresslab.messages import Message
 from compresslab.models.families import FAMILIES
 from compresslab.models.family import Config, Gguf
@@ -26,6 +26,14 @@ def misfit(config: Config) -> Message | None:
     return _activation(config, family.anatomy.activation) or next(filter(None, reasons), None)
 
 
+def head_misfit(config: Config, own: bool) -> Message | None:
+    """Where llama.cpp loads no head of its own in this family, or no other."""
+    row = FAMILIES[str(config["model_type"])].gguf
+    if row is None or row.head is None or (row.head == "own") is own:
+        return None
+    return Message("gguf.own_head" if own else "gguf.shared_head")
+
+
 def _activation(config: Config, known: str) -> Message | None:
     """llama.cpp computes one in each family."""
     used = next((config[name] for name in ACTIVATIONS if config.get(name)), known)
@@ -42,12 +50,16 @@ def _rope(config: Config, row: Gguf) -> Message | None:
 
 
 def _lacking(config: Config, row: Gguf) -> Message | None:
-    return next((Message(said) for switch, said in row.lacks.items() if config.get(switch)), None)
+    on = [said for switch, said in row.lacks.items() if config.get(switch)]
+    off = [said for switch, said in row.needs.items() if config.get(switch) is False]
+    return next(map(Message, [*on, *off]), None)
 
 
 def _attention_scale(config: Config, row: Gguf) -> Message | None:
     scalar = config.get(row.attention_scale) if row.attention_scale else None
-    if scalar is None or scalar == head_dim(config):
+    keys = FAMILIES[str(config["model_type"])].anatomy.keys
+    sizes = (config[keys.depth], config[keys.hidden], config[keys.heads], head_dim(config))
+    if scalar is None or scalar == attention_width(row, *sizes):
         return None
     return Message("gguf.attention_scale")
 

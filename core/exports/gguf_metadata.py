@@ -7,7 +7,7 @@ from typing import Any
 
 from compresslab.models.anatomy import Anatomy
 from compresslab.models.families import FAMILIES
-from compresslab.models.family import SLIDING, Config, Family, Gguf, Number
+from compresslab.models.family import SLIDING, Config, Family, Gguf
 
 Metadata = dict[str, int | float]  # by key, without the architecture before it
 
@@ -44,7 +44,9 @@ def metadata(config: Config) -> Metadata:
     family = FAMILIES[str(config["model_type"])]
     row = row_of(family)
     found = _sizes(config, family) | (_rotation(config) if row.rotary else {})
-    found |= {number.key: number.kind(config[number.config]) for number in row.numbers if _says(config, number)}
+    said = {number: config.get(number.config, None) for number in row.numbers}
+    values = {number: number.unsaid if value is None else value for number, value in said.items()}
+    found |= {number.key: number.kind(value) for number, value in values.items() if value is not None}
     return found | _stretching(config)
 
 
@@ -59,8 +61,9 @@ def _stretching(config: Config) -> Metadata:
     return {"rope.scaling.factor": float(turning["factor"])} if turning.get("rope_type") == "linear" else {}
 
 
-def _says(config: Config, number: Number) -> bool:
-    return config.get(number.config) is not None
+def attention_width(row: Gguf, depth: int, width: int, heads: int, head: int) -> int:
+    """The number by whose root llama.cpp divides scores: the size of a head, or in some models hidden size / heads."""
+    return width // heads if depth == row.scaled_by_width else head
 
 
 def _sizes(config: Config, family: Family) -> Metadata:
@@ -90,7 +93,8 @@ def config_values(family: Family, found: Mapping[str, Any], tensors: Mapping[str
     values |= {number.config: found.get(number.key) for number in row.numbers}
     values |= {switch: f"blk.0.{tensor}.bias" in tensors for switch, tensor in row.biases.items()}
     if row.attention_scale:
-        values[row.attention_scale] = found["attention.key_length"]
+        sizes = ("block_count", "embedding_length", "attention.head_count", "attention.key_length")
+        values[row.attention_scale] = attention_width(row, *(found[key] for key in sizes))
     if row.rotary:
         values["rope_parameters"] = _rope_parameters(found)
     values |= {"vocab_size": len(tensors["token_embd.weight"]), "pad_token_id": None}

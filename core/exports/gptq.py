@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from compresslab.exports.carried import Carried, carrier, nothing_packed, packed_grid, packs
 from compresslab.exports.dense import ENTRY_BYTES
 from compresslab.exports.format import Contents, Format, Reopened, written_dense
-from compresslab.exports.vllm import parted, wholes
+from compresslab.exports.vllm import parted, runs, wholes
 from compresslab.grids.affine import Affine
 from compresslab.messages import Message, plain
 from compresslab.models.packed_layout import BITS
@@ -68,13 +68,15 @@ class Gptq(Format):
         return written_dense(contents.quantized)
 
     def shut_out(self, contents: Contents) -> dict[str, Message]:
-        """vLLM's own limits (AutoGPTQConfig and Marlin's group sizes)."""
-        grids = grids_of(contents.layout)
-        if all(grid is None or _suits_vllm(grid) for grid in grids.values()):
-            reason = parted(grids)
-        else:
-            reason = Message("gptq.vllm")
-        return {"vLLM": reason} if reason else {}
+        """vLLM's limits (AutoGPTQConfig, Marlin's groups), and what transformers 5.23 and GPTQModel 7.7 fail on."""
+        layout, family = contents.layout, contents.facts.family
+        suits = all(grid.symmetric and runs(grid, columns) for grid, columns in _packed_grids(layout))
+        reasons = {
+            "GPTQModel": Message("gptq.gptqmodel_phi3") if family == "phi3" else None,
+            "vLLM": parted(grids_of(layout)) if suits else Message("gptq.vllm"),
+            "transformers": _unknown_to_transformers(contents),
+        }
+        return {program: reason for program, reason in reasons.items() if reason}
 
     def rounded(self, model: CompressedModel) -> dict[str, Tensor]:
         from compresslab.exports.checkpoint_folder import in_dtypes
@@ -112,6 +114,7 @@ class Gptq(Format):
             checkpoint_folder.logits_of_values(config, dequantized(folder)),
             missing=plain("GPTQModel"),
             instead=Message("opened.own_reader"),
+            cut=checkpoint_folder.cut_by_transformers(folder),
         )
 
     def reopen_elsewhere(self, folder: Path) -> Reopened | None:
@@ -168,8 +171,18 @@ def grids_of(layout: Iterable[WeightPlan]) -> dict[str, Affine | None]:
     }
 
 
-def _suits_vllm(grid: Affine) -> bool:
-    return grid.symmetric and grid.bits in (4, 8) and grid.group_size in (0, 32, 64, 128)
+def _packed_grids(layout: Iterable[WeightPlan]) -> list[tuple[Affine, int]]:
+    """Of every packed matrix: as it is stored, and how long its rows are."""
+    return [(_carrier(weight), weight.shape[1]) for weight in layout if packs(weight)]
+
+
+def _unknown_to_transformers(contents: Contents) -> Message | None:
+    """transformers 5.23 gives a packed head random numbers without a word, and opens neither exceptions nor Conv1D."""
+    if contents.facts.anatomy.conv1d:
+        return Message("gptq.transformers_conv1d", family=contents.facts.family)
+    if any(weight.role == "head" and packs(weight) for weight in contents.layout):
+        return Message("gptq.transformers_head")
+    return Message("gptq.transformers_mixed") if len(set(grids_of(contents.layout).values())) > 1 else None
 
 
 def _in_words(grid: Affine) -> dict[str, Any]:
@@ -181,6 +194,8 @@ def _carrier(weight: WeightPlan) -> Affine:
     own, (rows, columns) = packed_grid(weight), weight.shape
     whole = rows % WORD == 0 and columns % WORD == 0  # 3 bits are unpacked 32 at a time
     grid = carrier(own, columns, (2, 3, 4, 8) if whole else (2, 4, 8))
+    if own.group_size == columns in GROUPS:  # by its size, not as a whole row: the same grid as longer rows have
+        return Affine(grid.bits, columns, grid.symmetric)
     if grid.group_size in (0, *GROUPS):
         return grid
     return Affine(grid.bits, own.group_size, grid.symmetric)

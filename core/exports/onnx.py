@@ -100,16 +100,19 @@ class Onnx(Format):
         """With the code of the script that lies beside the graph."""
         import onnxruntime
         import torch
-        from compresslab.exports.run_onnx import Model
+        from compresslab.exports.run_onnx import Model, tokenizer_of
 
-        model = Model(folder)
+        model, tokenizer = Model(folder), tokenizer_of(folder)
+
+        def cut(text: str) -> list[int]:
+            return list(tokenizer.encode(text).ids)
 
         def logits(ids: Tensor) -> Tensor:
             model.start(*ids.shape)
             found: Tensor = torch.from_numpy(model.feed(ids.numpy(), range(ids.shape[1])))
             return found
 
-        return Reopened(logits, by=plain(f"onnxruntime {onnxruntime.__version__}"))
+        return Reopened(logits, by=plain(f"onnxruntime {onnxruntime.__version__}"), cut=cut)
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         return {"onnxruntime": f'pip install onnxruntime tokenizers\npython {place}/{SCRIPT} "Once upon a time"'}

@@ -15,12 +15,16 @@ import torch
 from compresslab.engine.models.architecture import module_of
 from compresslab.errors import RunFailed
 from compresslab.exports.checkpoint_folder import Logits, logits_of_module
+from compresslab.exports.gguf_cutting import Cutter
 from compresslab.exports.gguf_metadata import Metadata, config_values
 from compresslab.exports.gguf_tensors import Array, by_halves, heads_by_pairs, model_name, norm_shift
+from compresslab.exports.gguf_tokenizer import Vocabulary
 from compresslab.models.families import FAMILIES
 from compresslab.models.family import Family
 from torch import Tensor
 from transformers import AutoConfig
+
+IDS = {"bos": "bos", "eos": "eos", "eot": "eot", "eom": "eom", "pad": "padding", "unk": "unknown"}
 
 
 def by_llama_cpp(file: Path) -> Logits:
@@ -51,6 +55,31 @@ def by_definition(file: Path) -> Logits:
     if factors is not None:
         module.model.rotary_emb.inv_freq /= torch.from_numpy(factors.copy())
     return logits_of_module(module)
+
+
+def cut_by_definition(file: Path) -> Cutter:
+    """Text to token ids, by the file's metadata alone."""
+    fields = gguf.GGUFReader(file).fields
+
+    def said(key: str, otherwise: Any) -> Any:
+        return fields[key].contents() if key in fields else otherwise
+
+    ids = {name: said(f"tokenizer.ggml.{key}_token_id", None) for name, key in IDS.items()}
+    return Cutter(
+        Vocabulary(
+            model=said("tokenizer.ggml.model", ""),
+            split=said("tokenizer.ggml.pre", "default"),
+            tokens=said("tokenizer.ggml.tokens", []),
+            kinds=said("tokenizer.ggml.token_type", []),
+            scores=said("tokenizer.ggml.scores", []),
+            merges=said("tokenizer.ggml.merges", []),
+            space_first=said("tokenizer.ggml.add_space_prefix", said("tokenizer.ggml.model", "") == "llama"),
+            begins=said("tokenizer.ggml.add_bos_token", False),
+            ends=said("tokenizer.ggml.add_eos_token", False),
+            name=said("general.name", ""),
+            ids={name: number for name, number in ids.items() if number is not None},
+        )
+    )
 
 
 def _said(reader: gguf.GGUFReader) -> tuple[Family, Metadata]:

@@ -44,13 +44,21 @@ class Model:
         return binding.get_outputs()[-1].numpy()
 
 
+def tokenizer_of(folder: Path) -> Tokenizer:
+    """Of whole texts, whatever training left in the file."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prompt")
     parser.add_argument("--tokens", type=int, default=60, help="how many at the most")
     asked = parser.parse_args()
     folder = Path(__file__).parent
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = tokenizer_of(folder)
     ends = json.loads((folder / "generation_config.json").read_text(encoding="utf-8")).get("eos_token_id") or []
     answer: list[int] = []
     new, said = tokenizer.encode(asked.prompt).ids, ""

@@ -92,6 +92,7 @@ class Transformers(Format):
         """By plain transformers, with no code of ours. An encoder-decoder is given what it shall say as labels."""
         import torch
         import transformers
+        from compresslab.exports.checkpoint_folder import cut_by_transformers
 
         model_type = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
         task = FAMILIES[model_type].anatomy.task
@@ -106,7 +107,8 @@ class Transformers(Format):
                 found: Tensor = module(input_ids=ids, **labels).logits
             return found.float()
 
-        return Reopened(logits, by=plain(f"transformers {transformers.__version__}"))
+        by = plain(f"transformers {transformers.__version__}")
+        return Reopened(logits, by=by, cut=cut_by_transformers(folder))
 
     def how_to_load(self, contents: Contents, place: str) -> dict[str, str]:
         name = CLASSES[contents.facts.task]

@@ -42,6 +42,14 @@ WINDOWS = 4  # read together
 EXPORTED = {"device": "cpu", "dtype": "float32"}  # what files are compared with
 MOST_TOKENS, MOST_EXAMPLES = 8192, 32  # that are compared
 SIZE_SHARE, SIZE_BYTES = 0.03, 256 * 1024  # by which an estimate may be wrong
+# What tokenizers differ in: blanks, lines, capitals, numbers, accents, signs and scripts.
+PROBES = (
+    "Mia had 3 red kites, and 1,024 BLUE ones.",
+    " a  b\tc\n\nd \n e ",
+    "It's we'LL, they've; naïve café, 東京 Ελλάδα 🙂",
+    "",
+)
+MOST_ADDED = 32  # tokens that are tried between others
 DROPPED = Message("export.inputs_compared", note=INPUTS_DROPPED)
 
 
@@ -154,9 +162,17 @@ def export(
         expected = expected_of(form, model, drops)
         job.tracker.begin("compare")
         answer = _answer(form, folder, contents, lambda reopened: _compare(expected, batches, dataset, reopened, job))
+        _check_tokens(form, model, answer.reopened, batches)
         job.tracker.end()
     again, dense = form.rounds_again(contents), form.dequantizes(contents)
-    said = (again, dense, DROPPED if drops else None, answer.failed, *form.shut_out(contents).values())
+    said = (
+        again,
+        dense,
+        form.reads_otherwise(contents),
+        DROPPED if drops else None,
+        answer.failed,
+        *form.shut_out(contents).values(),
+    )
     reopened, compared = answer.reopened, answer.compared
     return ExportRecord(
         format=form.name,
@@ -229,6 +245,17 @@ def _answer(form: Format, folder: Path, contents: Contents, compare: Callable[[R
         difference, allowed = answer.compared.unexplained, answer.bound
         raise RunFailed("export.answers_differ", label=form.label, difference=difference, bound=allowed)
     return answer
+
+
+def _check_tokens(form: Format, model: CompressedModel, reopened: Reopened, batches: list[Tensor]) -> None:
+    """The same ids for the same text: that of the comparison, and what tokenizers differ in."""
+    if reopened.cut is None:
+        return
+    added = [str(token) for token in model.tokenizer.get_added_vocab()][:MOST_ADDED]
+    read = [str(model.tokenizer.decode(row)) for row in batches[0]]
+    for text in (*PROBES, *(f"a {token} b{token}c" for token in added), *read):
+        if reopened.cut(text) != list(model.tokenizer(text, verbose=False).input_ids):
+            raise RunFailed("export.tokens_differ", label=form.label, text=text[:40])
 
 
 def _bytes(folder: Path, patterns: tuple[str, ...]) -> int:

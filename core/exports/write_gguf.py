@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from compresslab.engine.models.model import effective
 from compresslab.engine.solvers.rounding import QuantizedWeight
-from compresslab.errors import RunFailed
+from compresslab.errors import BadInput, RunFailed
 from compresslab.exports import gguf_blocks, gguf_metadata, gguf_tensors, gguf_tokenizer
 from compresslab.models.families import FAMILIES
 from compresslab.models.weights import WeightPlan
@@ -84,8 +84,8 @@ def _add_file_type(writer: gguf.GGUFWriter, layout: list[tuple[WeightPlan, str]]
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, model: CompressedModel, config: dict[str, Any]) -> None:
-    plain = json.loads(model.tokenizer.backend_tokenizer.to_str())
-    found = gguf_tokenizer.vocabulary(plain, config["vocab_size"])
+    found = vocabulary_of(model, config)
+    writer.add_name(found.name)
     writer.add_tokenizer_model(found.model)
     writer.add_tokenizer_pre(found.split)
     writer.add_token_list(found.tokens)
@@ -95,13 +95,36 @@ def _add_tokenizer(writer: gguf.GGUFWriter, model: CompressedModel, config: dict
     else:
         writer.add_token_scores(found.scores)
         writer.add_add_space_prefix(found.space_first)
-    if found.unknown is not None:
-        writer.add_unk_token_id(found.unknown)
-    for name, number in gguf_tokenizer.special_ids(config, model.facts.generation).items():
+    for name, number in found.ids.items():
         getattr(writer, f"add_{name}_token_id")(number)
     writer.add_add_bos_token(found.begins)
+    writer.add_add_eos_token(found.ends)
     if model.tokenizer.chat_template:
-        writer.add_chat_template(model.tokenizer.chat_template)
+        writer.add_chat_template(_templates(model.tokenizer.chat_template))
+
+
+def vocabulary_of(model: CompressedModel, config: dict[str, Any]) -> gguf_tokenizer.Vocabulary:
+    """Of the tokenizer as it is in memory: what tokenizer_config.json asks for has been put into it there.
+
+    Raises BadInput where llama.cpp would cut a text in another way.
+    """
+    plain = json.loads(model.tokenizer.backend_tokenizer.to_str())
+    reason = gguf_tokenizer.misfit(plain)
+    if reason:
+        raise BadInput(reason)
+    written = model.facts.generation
+    padding = [] if written.padding is None else [written.padding]
+    tokens = {"bos": _several(config.get("bos_token_id")), "eos": written.ends, "pad": padding}
+    return gguf_tokenizer.vocabulary(plain, config["vocab_size"], Path(model.facts.name).name, tokens)
+
+
+def _several(tokens: int | list[int] | None) -> list[int]:
+    return tokens if isinstance(tokens, list) else [] if tokens is None else [tokens]
+
+
+def _templates(said: str | dict[str, str]) -> str | list[dict[str, str]]:
+    """One template, or several by name."""
+    return said if isinstance(said, str) else [{"name": name, "template": text} for name, text in said.items()]
 
 
 def _data(weight: WeightPlan, stored: Tensor | QuantizedWeight, kind: str, shift: int) -> Array:

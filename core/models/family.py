@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from compresslab.models.anatomy import Anatomy
 
@@ -33,6 +33,7 @@ class Number:
     key: str  # without the architecture before it
     config: str  # what config.json calls it
     kind: type[int] | type[float] = int
+    unsaid: int | float | None = None  # what is written where the config has none; None: nothing
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Gguf:
     layer_types: tuple[str, ...] = (FULL,)  # repeated over the blocks
     unrotated_every: int | None = None  # of the blocks, one in so many turns nothing
     lacks: Mapping[str, str] = field(default_factory=dict)  # switches that llama.cpp has nothing for: what is said then
+    needs: Mapping[str, str] = field(default_factory=dict)  # the same, where they are off
+    head: Literal["shared", "own"] | None = None  # the only kind of head that llama.cpp loads; None: both
+    scaled_by_width: int | None = None  # with so many blocks, scores are scaled by hidden size / heads instead
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,8 @@ def _offer(form: Format, contents: Contents) -> Offer:
     again = form.rounds_again(contents)
     dropped = INPUTS_DROPPED if drops_input_rounding(form, contents) else None
     dense = form.dequantizes(contents)
-    remarks = [remark for remark in (again, dense, dropped, *form.shut_out(contents).values()) if remark]
+    read = form.reads_otherwise(contents)
+    remarks = [remark for remark in (again, dense, read, dropped, *form.shut_out(contents).values()) if remark]
     return Offer(form, contents, None, remarks, form.estimated_bytes(contents))
 
 

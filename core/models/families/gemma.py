@@ -18,7 +18,7 @@ GEMMA = Family(
         tied=True,
         activation="gelu_pytorch_tanh",
     ),
-    gguf=Gguf("gemma", NUMBERS),
+    gguf=Gguf("gemma", NUMBERS, head="shared"),
     graph=Graph(),
     tiny={"head_dim": 16},
 )

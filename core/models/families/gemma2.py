@@ -7,6 +7,9 @@ from compresslab.models.families.gemma import GEMMA
 from compresslab.models.families.llama import NUMBERS
 from compresslab.models.family import FULL, SLIDING, Family, Gguf, Graph, Number
 
+# llama.cpp caps with 50 and 30 where a file does not say, and has no way to say never: cap * tanh(x / cap) is x to a
+# part in ten million for any logit there is.
+UNCAPPED = 1e5
 GEMMA2 = Family(
     model_type="gemma2",
     title="Gemma 2",
@@ -25,11 +28,13 @@ GEMMA2 = Family(
         "gemma2",
         (
             *NUMBERS,
-            Number("attn_logit_softcapping", "attn_logit_softcapping", float),
-            Number("final_logit_softcapping", "final_logit_softcapping", float),
+            Number("attn_logit_softcapping", "attn_logit_softcapping", float, UNCAPPED),
+            Number("final_logit_softcapping", "final_logit_softcapping", float, UNCAPPED),
             Number("attention.sliding_window", "sliding_window"),
         ),
         attention_scale="query_pre_attn_scalar",
+        head="shared",
+        scaled_by_width=46,
         layer_types=(SLIDING, FULL),
     ),
     graph=Graph(),

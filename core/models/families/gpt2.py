@@ -35,7 +35,11 @@ GPT2 = Family(
         (Number("attention.layer_norm_epsilon", "layer_norm_epsilon", float),),
         around={"position_embd": POSITIONS},
         rotary=False,
-        lacks={"scale_attn_by_inverse_layer_idx": "gguf.attention_layer"},
+        lacks={
+            "scale_attn_by_inverse_layer_idx": "gguf.attention_layer",
+            "add_cross_attention": "gguf.cross_attention",
+        },
+        needs={"scale_attn_weights": "gguf.attention_unscaled"},
     ),
     graph=Graph(Positions(POSITIONS)),
     tiny={"n_inner": None},  # 4 times the hidden size

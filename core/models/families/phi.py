@@ -34,6 +34,7 @@ PHI = Family(
         "phi2",
         (Number("vocab_size", "vocab_size"), Number("attention.layer_norm_epsilon", "layer_norm_eps", float)),
         lacks={"qk_layernorm": "gguf.norms"},
+        head="own",
     ),
     graph=Graph(lacks={"qk_layernorm": "runtime.layer_norms"}),
 )
