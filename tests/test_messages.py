@@ -182,7 +182,12 @@ def test_another_package_brings_a_catalogue(tmp_path: Path, monkeypatch: pytest.
         catalogue._others.cache_clear()
 
 
-@pytest.mark.parametrize("value", [None, True, 3, 0.1, "a {b} – 中", "", [1, ["x"]], {"code": "x"}, {"a": [None]}])
+LONG = "x" * 1000
+VALUES = [None, True, 3, 0.1, "a {b} – 中", "", [1, ["x"]], {"code": "x"}, {"a": [None]}]
+LONG_ONES = [LONG, Path(LONG), plain(LONG), [Path(LONG)], {"a": [LONG]}, [[[[LONG]]]], 10**200]
+
+
+@pytest.mark.parametrize("value", VALUES + LONG_ONES)
 def test_a_message_survives_json(value: object) -> None:
     whole = Message("setting.refused", given=value, allowed=[Message("job.stopped"), plain("{x}")])
     assert Message.loads(whole.dumps()) == whole

@@ -125,7 +125,7 @@ class _Read(Mapping[str, Any]):
         self._plain = plain
 
     def __getitem__(self, name: str) -> Any:
-        return _value(self._plain[name])
+        return _meant(self._plain[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._plain)
@@ -182,6 +182,13 @@ def _value(value: Any, most: int = MOST_GIVEN, depth: int = 0) -> Any:
     if isinstance(value, Mapping) and _is_message(value):
         return Message.from_json(value)
     return _container(value, depth) if isinstance(value, Iterable) else _shortened(str(value), most)
+
+
+def _meant(value: Any) -> Any:
+    """What JSON had, as `_value` had made it."""
+    if isinstance(value, Mapping):
+        return Message.from_json(value) if _is_message(value) else {key: _meant(of) for key, of in value.items()}
+    return [_meant(part) for part in value] if isinstance(value, list) else value
 
 
 def _container(value: Iterable[Any], depth: int) -> Any:
