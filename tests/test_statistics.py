@@ -326,7 +326,8 @@ def test_what_is_not_whole_is_measured_again(opened, walks, damage):
     same(taken, opened(again).input_statistics(hessian=True))
     assert len(walks) == 2
     assert [e.id for e in files.entries()] == [entry.id]
-    assert not list(files.folder().glob(f"*{files.PART}"))
+    left = [place.with_name(place.name + files.PART)] if damage == "it was never finished" else []  # for the tidying
+    assert list(files.folder().glob(f"*{files.PART}")) == left
 
 
 def test_a_cancelled_measurement_leaves_nothing(opened, make_job):
@@ -545,7 +546,7 @@ def test_they_are_listed_and_cleared(opened, capsys):
     assert main(["statistics", entry["id"], "--clear", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["freed"] == entry["bytes"]
     assert Workspace().statistics.entries() == []
-    assert list(files.folder().iterdir()) == []
+    assert {path.suffix for path in files.folder().iterdir()} <= {".lock"}  # which somebody may hold
 
 
 def test_room_must_be_a_number(monkeypatch):
