@@ -29,6 +29,10 @@ STRATEGIES = {
 }
 
 
+def new_runtimes():
+    return Runtimes(Budget(2**30))
+
+
 @pytest.fixture(scope="module")
 def session():
     return Session()
@@ -122,7 +126,7 @@ def test_the_cache_of_torch_gives_the_logits_of_a_whole_reading(session, tiny_re
 
 def test_what_is_asked_for_is_taken(session, tiny_recipe):
     model = session.baseline(tiny_recipe("llama"))
-    chosen = Runtimes(Budget(2**30)).choose(model, "torch")
+    chosen = new_runtimes().choose(model, "torch")
     assert (chosen.runtime.name, chosen.why.code) == ("torch", "device.asked")
 
 
@@ -134,7 +138,7 @@ def test_other_tasks_stay_in_torch_and_say_why(session, tmp_path, family):
 
     folder = write_checkpoint(tmp_path / family, family)
     model = session.baseline(Recipe(model=str(folder), device="cpu", dtype="float32"))
-    chosen = Runtimes(Budget(2**30)).choose(model)
+    chosen = new_runtimes().choose(model)
     assert chosen.runtime.name == "torch" and "another task" in str(chosen.why)
 
 
@@ -142,7 +146,7 @@ def test_a_refusal_falls_back_to_torch_with_its_reason(session, tiny_recipe, mon
     def refuse(model):
         raise CannotExpress("ALiBi has no kernel here")
 
-    runtimes = Runtimes(Budget(2**30))
+    runtimes = new_runtimes()
     monkeypatch.setattr(runtimes, "onnx", refuse)
     model = session.baseline(tiny_recipe("llama"))
     for asked in ("auto", "onnxruntime"):
@@ -153,7 +157,7 @@ def test_a_refusal_falls_back_to_torch_with_its_reason(session, tiny_recipe, mon
 
 @pytest.mark.parametrize(("seconds", "name"), [([1.0, 3.0], "onnxruntime"), ([3.0, 1.0], "torch")])
 def test_auto_takes_what_a_trial_found_faster(session, tiny_recipe, monkeypatch, seconds, name):
-    runtimes = Runtimes(Budget(2**30))
+    runtimes = new_runtimes()
     monkeypatch.setattr(runtimes, "onnx", Disguised)
     monkeypatch.setattr(choosing, "seconds_a_token", lambda raced, model: seconds)
     chosen = runtimes.choose(session.baseline(tiny_recipe("llama")))
@@ -164,7 +168,7 @@ def test_a_second_form_that_would_fill_the_memory_is_refused(session, tiny_recip
     model = session.baseline(tiny_recipe("llama"))
     monkeypatch.setattr(choosing, "SHARE_OF_MEMORY", 1e-9)
     with pytest.raises(CannotExpress, match="too little memory"):
-        Runtimes(Budget(2**30)).onnx(model)
+        new_runtimes().onnx(model)
 
 
 def test_the_form_follows_the_weights(session, tiny_recipe):
@@ -173,7 +177,7 @@ def test_the_form_follows_the_weights(session, tiny_recipe):
 
 
 def test_a_warm_runtime_is_kept_and_few_are(session, tiny_recipe):
-    runtimes, model = Runtimes(Budget(2**30)), compressed(session, tiny_recipe("llama", BITS))
+    runtimes, model = new_runtimes(), compressed(session, tiny_recipe("llama", BITS))
     first = runtimes.onnx(model)
     assert runtimes.onnx(model.copy()) is first
     for bits in (2, 3, 5, 6, 8):
@@ -185,7 +189,7 @@ def test_threads_are_those_that_were_fastest(session, tiny_recipe, monkeypatch):
     asked = []
     monkeypatch.setattr(choosing, "thread_counts", lambda: [2, 1])
     monkeypatch.setattr(choosing, "seconds_a_token", lambda raced, model: asked.append(len(raced)) or [2.0, 1.0])
-    runtimes, recipe = Runtimes(Budget(2**30)), tiny_recipe("llama", BITS)
+    runtimes, recipe = new_runtimes(), tiny_recipe("llama", BITS)
     runtimes.onnx(compressed(session, recipe))
     assert list(runtimes._threads.values()) == [1] and asked == [2]
     runtimes.onnx(compressed(session, tiny_recipe("llama", {"quantize_rtn": {"bits": 8}})))
@@ -206,7 +210,7 @@ def trials(monkeypatch):
 
 def test_prompts_are_read_in_int8_where_that_is_faster_and_says_the_same(session, tiny_recipe, trials):
     model = compressed(session, tiny_recipe("llama", BITS))
-    runtimes, ids = Runtimes(Budget(2**30)), torch.arange(40).view(1, 40)
+    runtimes, ids = new_runtimes(), torch.arange(40).view(1, 40)
     runtime, other = runtimes.onnx(model), runtimes.onnx(model, "dynamic_int8")
     assert runtimes.choose(model, "onnxruntime", LONG_PROMPT - 1).runtime is runtime and not trials[0]
     assert runtimes.choose(model, "onnxruntime", LONG_PROMPT).runtime is runtime
@@ -229,14 +233,14 @@ def read(runtime, ids):
 def test_else_one_form_reads_and_writes(session, tiny_recipe, trials, trial):
     trials[1][trial] = False
     model = compressed(session, tiny_recipe("llama", BITS))
-    runtime = Runtimes(Budget(2**30)).choose(model, "onnxruntime", 100).runtime
+    runtime = new_runtimes().choose(model, "onnxruntime", 100).runtime
     assert trial in trials[0] and "prompts" not in f"{runtime.kernel} {runtime.reason}"
 
 
 def test_what_was_slower_is_not_tried_again_for_the_same_checkpoint(session, tiny_recipe, trials):
     asked, answers = trials
     answers["is_faster"] = False
-    runtimes = Runtimes(Budget(2**30))
+    runtimes = new_runtimes()
     for group in (32, 32, 16):
         step = {"quantize_rtn": {"bits": 4, "group_size": group, "head_bits": 4 + group // 8}}
         runtimes.choose(compressed(session, tiny_recipe("llama", step)), "onnxruntime", 100)
@@ -244,7 +248,7 @@ def test_what_was_slower_is_not_tried_again_for_the_same_checkpoint(session, tin
 
 
 def test_what_reads_prompts_is_looked_for_once(session, tiny_recipe, trials):
-    runtimes, model = Runtimes(Budget(2**30)), compressed(session, tiny_recipe("llama", BITS))
+    runtimes, model = new_runtimes(), compressed(session, tiny_recipe("llama", BITS))
     labels = {runtimes.choose(model, "onnxruntime", 100).runtime.kernel for _ in range(3)}
     assert trials[0] == ["has_room", "is_faster", "is_near"] and len(labels) == 1
 
@@ -401,12 +405,9 @@ def test_without_torchao_a_gpu_runs_torch_and_says_why(session, tiny_recipe, mon
     from compresslab.engine.runtimes import torchao_runtime
 
     monkeypatch.setattr(torchao_runtime, "find_spec", lambda name: None)
-    chosen = Runtimes(Budget(2**30)).choose(on_gpu(session, tiny_recipe("llama", BITS)))
+    chosen = new_runtimes().choose(on_gpu(session, tiny_recipe("llama", BITS)))
     assert chosen.runtime.name == "torch" and "pip install compresslab[gpu]" in str(chosen.why)
-    assert (
-        Runtimes(Budget(2**30)).choose(on_gpu(session, tiny_recipe("llama", BITS)), "onnxruntime").runtime.name
-        == "torch"
-    )
+    assert new_runtimes().choose(on_gpu(session, tiny_recipe("llama", BITS)), "onnxruntime").runtime.name == "torch"
 
 
 @pytest.mark.parametrize(
