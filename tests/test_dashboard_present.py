@@ -117,13 +117,24 @@ def test_many_are_thinned_and_both_ends_stay() -> None:
     assert shares == sorted(shares, reverse=True)
 
 
-def test_a_thousand_runs_are_prepared_in_a_second(workspace: Workspace) -> None:
+def test_four_times_the_runs_take_no_more_than_about_four_times_as_long(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for n in range(1000):
         workspace.store.save_run(sized(n, 0.9 - 0.0008 * n, 0.1 * n))
-    start = time.process_time()  # of this process: other work on the machine does not count
-    prepared = prepare(workspace, Showing(), EN)
-    assert time.process_time() - start < 1.0
-    assert len(prepared.sizes) == MOST_SIZES
+
+    def seconds(runs: int) -> float:
+        """Of the processor, the best of three: other work on the machine makes all of them slower alike."""
+        monkeypatch.setattr("compresslab_dashboard.present.prepared.MOST_RUNS", runs)
+        found = []
+        for _ in range(3):
+            start = time.process_time()
+            prepared = prepare(workspace, Showing(), EN)
+            found.append(time.process_time() - start)
+            assert len(prepared.sizes) == MOST_SIZES
+        return min(found)
+
+    assert seconds(1000) < 8 * seconds(250)  # sixteen times as long if every run were held against every other
 
 
 # -- what it says --------------------------------------------------------------------------------------------------
