@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(r"^( *)```(console|python)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+PROGRESS = r"^ *\d+ s +\d+% .*\n"  # what a command says in a log every few seconds: a page shows a terminal
 MARK = "::docs-example::"
 ID = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{10,12}\b")
 NUMBER = re.compile(r"[+-]?\d[\d,.]*")
@@ -75,7 +76,8 @@ def run(page: Path, folder: Path) -> list[Answer]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    answers = re.findall(rf"(.*?){MARK}(\d+)\n", done.stdout, re.DOTALL)
+    output = re.sub(PROGRESS, "", done.stdout, flags=re.MULTILINE)
+    answers = re.findall(rf"(.*?){MARK}(\d+)\n", output, re.DOTALL)
     return [Answer(example, int(status), printed) for example, (printed, status) in zip(todo, answers, strict=True)]
 
 
