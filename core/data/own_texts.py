@@ -87,8 +87,7 @@ def _understood(path: Path, purpose: Purpose, facts: ModelFacts) -> OwnText:
 
 def _named(said: Message, path: Path) -> Message:
     """The same, with the name of the file in the place of its path."""
-
-    shown = Message("text.no_file", path=path).values["path"]
+    shown = Message("text.no_file", path=path).values["path"]  # a long one is cut where it is said
 
     def named(value: Any) -> Any:
         if isinstance(value, Message):

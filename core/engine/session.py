@@ -223,9 +223,10 @@ class Session:
     def evaluation_windows(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[Tensor, tuple[Any, ...]]:
         """int64 [windows, context_length] of the evaluation text, and what names them in the score cache."""
         evaluation, measured = recipe.evaluation, baseline.facts.task == "causal"
-        length = min(evaluation.context_length, baseline.context_length)
         if measured:
-            self._fitting(evaluation.context_length, "context_length", baseline, job)
+            length = self._fitting(evaluation.context_length, "context_length", baseline, job)
+        else:  # nobody is told of a text that is read for its speed alone
+            length = min(evaluation.context_length, baseline.context_length)
         ids, fingerprint = self._tokens(evaluation_text(evaluation.text), baseline)
         used = "run.text" if measured else "run.text_for_speed"
         job.remember(used, text=tokens.label(evaluation.text), hash=fingerprint)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from compresslab.errors import BadInput
-from compresslab.files.reading import NotJson, parse_json
+from compresslab.files.reading import NotJson, parse_json, read_text
 
 FILE = "generation_config.json"
+LARGEST = 4 * 2**20  # bytes
 # Tokens with which a text begins, ends, or is filled up.
 EDGES = (
     "bos_token_id",
@@ -113,18 +114,16 @@ class GenerationDefaults:
 
 def read_generation_defaults(folder: Path, config: Mapping[str, Any], name: str) -> GenerationDefaults:
     """Of the folder whose config.json is given. Raises BadInput for a file that makes no sense."""
-    try:
-        text = (folder / FILE).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    file = folder / FILE
+    if not file.is_symlink() and not file.exists():
         said = {key: config[key] for key in (*EDGES, *LIMITS, *HABITS) if config.get(key) is not None}
         _check(said, "config.json", name)
         return GenerationDefaults(json.dumps({"_from_model_config": True, **said}, indent=2) + "\n")
-    except (OSError, UnicodeDecodeError):
-        raise BadInput("model.generation_not_json", file=FILE, name=name) from None
     try:
+        text = read_text(file, LARGEST)
         values = parse_json(text)
-    except NotJson:
-        values = None
+    except (BadInput, NotJson):
+        raise BadInput("model.generation_not_json", file=FILE, name=name) from None
     if not isinstance(values, dict):
         raise BadInput("model.generation_not_json", file=FILE, name=name)
     _check(values, FILE, name)
@@ -137,7 +136,7 @@ def _check(values: Mapping[str, Any], file: str, name: str) -> None:
         value = values.get(key)
         several = value if isinstance(value, list) else [value]
         if value is not None and not all(type(token) is int for token in several):
-            raise BadInput("model.generation_token", file=file, name=name, key=key, value=json.dumps(value)[:80])
+            raise BadInput("model.generation_token", file=file, name=name, key=key, value=json.dumps(value))
 
 
 def _tokens(value: Any) -> tuple[int, ...]:

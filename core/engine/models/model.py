@@ -47,6 +47,9 @@ class CompressedModel:
     offloaded: ClassVar[bool] = False  # its blocks lie on disk
 
     def __post_init__(self) -> None:
+        self._take_generation_defaults()
+
+    def _take_generation_defaults(self) -> None:
         if self.module.can_generate():  # where texts begin and end is for the checkpoint to say, not for the class
             self.module.generation_config = GenerationConfig(**self.facts.generation.edges())
 
@@ -235,7 +238,7 @@ class CompressedModel:
             setattr(config, key, value)
         values = {name: effective(stored) for name, stored in self.stored.items()}
         self.module = module_of(config, values, self.dtype, self.device)
-        self.__post_init__()
+        self._take_generation_defaults()
         round_inputs(self.module, self.weights.values())
         self._hash = None
 
