@@ -31,6 +31,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+KINDS = {"inputs": "statistics of inputs", "baseline": "what the baseline said"}
 MOST_DRAWN = 1000  # rows
 PIPE_WIDTH = 160  # columns, where no terminal says how wide it is
 LINE_SECONDS = 5.0  # between lines of progress in a log
@@ -206,13 +207,14 @@ def print_statistics(entries: list[StatisticsEntry], room: int, freed: int | Non
             e.id,
             e.model,
             str(e.text),
+            KINDS[e.kind],
             f"{e.samples} x {e.sequence_length}",
             number(e.bytes, "bytes"),
             e.last_used[:16].replace("T", " "),
         )
         for e in entries
     ]
-    print_table(("id", "model", "text", "samples x tokens", "size", "last used (UTC)"), rows)
+    print_table(("id", "model", "text", "kept", "samples x tokens", "size", "last used (UTC)"), rows)
     OUT.print(f"{number(sum(e.bytes for e in entries), 'bytes')} of {number(room, 'bytes')} that they may take.")
 
 

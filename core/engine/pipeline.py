@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
 import psutil
@@ -19,7 +18,7 @@ from compresslab.engine.job import Job, silent_job
 from compresslab.engine.measuring import context as measuring
 from compresslab.engine.measuring.context import MeasureContext
 from compresslab.engine.models import packing
-from compresslab.engine.models.device import Choice
+from compresslab.engine.models.device import Choice, device_name
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tokens import label
 from compresslab.engine.progress import Report, Tracker
@@ -197,7 +196,7 @@ def hardware(choice: Choice) -> Hardware:
     versions |= {"transformers": transformers.__version__, "compresslab": version()}
     return Hardware(
         device=choice.device.type,
-        device_name=_device_name(choice.device),
+        device_name=device_name(choice.device),
         device_reason=choice.reason,
         dtype=choice.dtype_name,
         dtype_reason=choice.dtype_reason,
@@ -205,17 +204,6 @@ def hardware(choice: Choice) -> Hardware:
         memory_bytes=psutil.virtual_memory().total,
         versions=versions,
     )
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from compresslab.engine.inputs.cache import StatisticsCache
 from compresslab.engine.job import Job, silent_job
 from compresslab.engine.lru import Budget, LruCache, get_or_make
 from compresslab.engine.measuring import profile, sensitivity
+from compresslab.engine.measuring.baseline_scores import BaselineScores, Subject
 from compresslab.engine.measuring.examples import Encoded, encode_labelled, encode_pair
 from compresslab.engine.measuring.scores import EncodedQuestion, encode_question
 from compresslab.engine.models import packing, tokens
@@ -59,7 +60,7 @@ class Session:
 
     def __init__(self) -> None:
         self.budget = Budget(memory.for_caches())
-        self.scores: LruCache[Tensor] = self.budget.cache()
+        self.scores = BaselineScores(self.budget)
         self.runtimes = Runtimes(self.budget)
         self._baselines: LruCache[CompressedModel] = self.budget.cache(BASELINES)
         self._compressed: LruCache[_Compressed] = self.budget.cache(COMPRESSED)
@@ -220,8 +221,8 @@ class Session:
         offloaded = offloads(recipe, facts, self._room_on(choice.device))
         return (*facts.identity, str(choice.device), choice.dtype, offloaded, text)
 
-    def evaluation_windows(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[Tensor, tuple[Any, ...]]:
-        """int64 [windows, context_length] of the evaluation text, and what names them in the score cache."""
+    def evaluation_windows(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[Tensor, Subject]:
+        """int64 [windows, context_length] of the evaluation text, and what they are for the scores that are kept."""
         evaluation, measured = recipe.evaluation, baseline.facts.task == "causal"
         if measured:
             length = self._fitting(evaluation.context_length, "context_length", baseline, job)
@@ -231,12 +232,11 @@ class Session:
         used = "run.text" if measured else "run.text_for_speed"
         job.remember(used, text=tokens.label(evaluation.text), hash=fingerprint)
         found = tokens.windows(ids, length, evaluation.max_tokens, evaluation.text)
-        return found, ("tokens", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint, length)
+        text = tokens.label(evaluation.text)
+        return found, Subject.of(baseline, "tokens", fingerprint, text, len(found), length)
 
-    def questions(
-        self, recipe: Recipe, baseline: CompressedModel, job: Job
-    ) -> tuple[list[EncodedQuestion], tuple[Any, ...]]:
-        """Tokenised questions, as many as the recipe asks, and what names them in the score cache."""
+    def questions(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[EncodedQuestion], Subject]:
+        """Tokenised questions, as many as the recipe asks, and what they are for the scores that are kept."""
         name, most = recipe.evaluation.questions, recipe.evaluation.max_questions
         asked = evaluation_questions(name)[:most]
         fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
@@ -256,10 +256,10 @@ class Session:
         cut = sum(question.cut for question in encoded)
         if cut:
             job.notice("questions.cut", count=cut)
-        return encoded, ("questions", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint)
+        return encoded, Subject.of(baseline, "questions", fingerprint, shown, len(encoded), room)
 
-    def examples(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[Encoded], tuple[Any, ...]]:
-        """Tokenised examples of a classifier or encoder-decoder, and what names them in the score cache."""
+    def examples(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[Encoded], Subject]:
+        """Tokenised examples of a classifier or encoder-decoder, and what they are for the scores that are kept."""
         name, most = recipe.evaluation.questions, recipe.evaluation.max_questions
         classifies = baseline.facts.task == "classification"
         read, encode = (read_labelled, encode_labelled) if classifies else (read_pairs, encode_pair)
@@ -281,7 +281,7 @@ class Session:
         cut = sum(example.cut for example in encoded)
         if cut:
             job.notice("examples.cut", count=cut)
-        return encoded, ("examples", baseline.weights_hash(), str(baseline.device), baseline.dtype, fingerprint)
+        return encoded, Subject.of(baseline, "examples", fingerprint, tokens.label(name), len(encoded), room)
 
     def calibration(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> Tensor:
         """int64 [samples, sequence_length], in the order of the recipe's seed."""

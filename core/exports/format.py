@@ -22,6 +22,7 @@ from compresslab.settings import Settings
 
 if TYPE_CHECKING:  # the engine is the only home of torch
     from compresslab.engine.job import Job
+    from compresslab.engine.measuring.baseline_scores import Subject
     from compresslab.engine.measuring.examples import Encoded
     from compresslab.engine.models.model import CompressedModel
     from compresslab.recipes.recipe import Recipe
@@ -71,13 +72,9 @@ class Exporter(Protocol):
 
     def saved_run(self, run_id: str, where: dict[str, Any]) -> CompressedModel: ...
 
-    def evaluation_windows(
-        self, recipe: Recipe, baseline: CompressedModel, job: Job
-    ) -> tuple[Tensor, tuple[Any, ...]]: ...
+    def evaluation_windows(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[Tensor, Subject]: ...
 
-    def examples(
-        self, recipe: Recipe, baseline: CompressedModel, job: Job
-    ) -> tuple[list[Encoded], tuple[Any, ...]]: ...
+    def examples(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[Encoded], Subject]: ...
 
 
 class Format(Settings):

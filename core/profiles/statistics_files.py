@@ -13,16 +13,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from compresslab.errors import BadInput
-from compresslab.files.atomic import PART
+from compresslab.files.atomic import PART, write_text
 from compresslab.files.paths import home
 from compresslab.messages import Message
 from filelock import FileLock, Timeout
 
 ABOUT = "about.json"
 LOCK = ".lock"
+INPUTS: Final = "inputs"  # statistics of what the weights of a model are given
+BASELINE: Final = "baseline"  # what a baseline said of a text or of questions
+Kind = Literal["inputs", "baseline"]
 SHARE_OF_DISK = 0.1  # of what is free, where the environment does not say how much
 MOST_BYTES = 16 * 2**30
 ROOM = "COMPRESSLAB_STATISTICS_BYTES"
@@ -37,6 +40,7 @@ class StatisticsEntry:
     text: Message
     samples: int
     sequence_length: int
+    kind: Kind
     bytes: int
     last_used: str  # ISO 8601, UTC
 
@@ -101,6 +105,14 @@ def touch(id_: str) -> None:
         os.utime(folder() / id_ / ABOUT)
 
 
+def begin(id_: str, about: dict[str, Any]) -> None:
+    """A folder to which files are added one by one, each of them whole; nothing is changed where it is there."""
+    place = folder() / id_
+    place.mkdir(0o700, exist_ok=True)
+    if not is_there(id_):
+        write_text(place / ABOUT, json.dumps(about, indent=1))
+
+
 def write_about(place: Path, about: dict[str, Any]) -> None:
     (place / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
@@ -136,6 +148,7 @@ def _entry(place: Path, about: dict[str, Any]) -> StatisticsEntry:
         text=Message.from_json(about.get("text", "")),
         samples=int(about.get("samples", 0)),
         sequence_length=int(about.get("sequence_length", 0)),
+        kind=BASELINE if about.get("kind") == BASELINE else INPUTS,
         bytes=_bytes(place),
         last_used=datetime.fromtimestamp(used, UTC).isoformat(timespec="milliseconds"),
     )

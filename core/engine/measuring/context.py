@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from compresslab.engine.job import Job
 from compresslab.engine.measuring.answers import score_answers
+from compresslab.engine.measuring.baseline_scores import BaselineScores, Subject
 from compresslab.engine.measuring.examples import Bench, ClassScores, Encoded, score_classes, score_targets
 from compresslab.engine.measuring.scores import (
     EncodedQuestion,
     QuestionScores,
-    ScoreCache,
     Shared,
     TokenScores,
     score_questions,
@@ -31,25 +31,24 @@ from torch import Tensor
 
 SCORES = ("_token_scores", "_question_scores", "_answer_scores")
 DRAFT_SHARE = 0.25  # of tokens, questions and examples
-Key = tuple[Any, ...]  # names a baseline and a text in the score cache
 
 
 class Warm(Protocol):
     """What a process keeps from one measurement to the next: the part of its Session that metrics may ask."""
 
     @property
-    def scores(self) -> ScoreCache: ...
+    def scores(self) -> BaselineScores: ...
 
     @property
     def runtimes(self) -> Runtimes: ...
 
-    def evaluation_windows(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[Tensor, Key]:
+    def evaluation_windows(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[Tensor, Subject]:
         """int64 [windows, context_length] of the evaluation text."""
 
-    def questions(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[EncodedQuestion], Key]:
+    def questions(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[EncodedQuestion], Subject]:
         """As many as the recipe asks."""
 
-    def examples(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[Encoded], Key]:
+    def examples(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[Encoded], Subject]:
         """Of a classifier or encoder-decoder."""
 
     def written_bytes(self, model: CompressedModel) -> int:
@@ -151,7 +150,7 @@ def _answer_source(context: MeasureContext) -> Shared[QuestionScores]:
 
 
 def _bench(context: MeasureContext, purpose: str = "examples") -> Bench:
-    examples, key = context.session.examples(context.recipe, context.baseline, context.job)
+    examples, subject = context.session.examples(context.recipe, context.baseline, context.job)
     return Bench(
         baseline=context.baseline,
         compressed=context.compressed,
@@ -161,30 +160,30 @@ def _bench(context: MeasureContext, purpose: str = "examples") -> Bench:
             text=label(context.recipe.evaluation.questions),
             context=context.baseline.context_length,
         ),
-        cache=context.session.scores,
-        key=(purpose, *key),
+        kept=context.session.scores,
+        subject=replace(subject, purpose=purpose),
         check=context.check,
     )
 
 
 def _windows(context: MeasureContext) -> Shared[TokenScores]:
-    windows, key = context.session.evaluation_windows(context.recipe, context.baseline, context.job)
+    windows, subject = context.session.evaluation_windows(context.recipe, context.baseline, context.job)
     dataset = Message("text.with_context", text=label(context.recipe.evaluation.text), context=windows.shape[1])
     most = _share_of(len(windows), context)
     models = context.baseline, context.compressed
-    source = score_tokens(*models, windows, most, dataset, context.session.scores, key, context.check)
+    source = score_tokens(*models, windows, most, dataset, context.session.scores, subject, context.check)
     return Shared(source, lambda scores: len(scores.tokens) / most)
 
 
 def _questions(context: MeasureContext) -> Shared[QuestionScores]:
-    questions, key = context.session.questions(context.recipe, context.baseline, context.job)
+    questions, subject = context.session.questions(context.recipe, context.baseline, context.job)
     if not questions:
         raise BadInput("questions.empty_file")
     name = context.recipe.evaluation.questions
     dataset = Message("questions.bundled") if name == "bundled" else label(name)
     most = _share_of(len(questions), context)
     models = context.baseline, context.compressed
-    source = score_questions(*models, questions, most, dataset, context.session.scores, key, context.check)
+    source = score_questions(*models, questions, most, dataset, context.session.scores, subject, context.check)
     return Shared(source, lambda scores: len(scores.answers) / most)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from compresslab.data.labelled import Labelled, Pair
-from compresslab.engine.lru import get_or_make
-from compresslab.engine.measuring.scores import Array, QuestionScores, ScoreCache, TokenScores, compare, most_tokens
+from compresslab.engine.measuring.baseline_scores import BaselineScores, Subject
+from compresslab.engine.measuring.scores import Array, QuestionScores, TokenScores, compare, most_tokens
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import NOT_COUNTED, padding, shifted
 from compresslab.messages import Message
@@ -47,8 +47,8 @@ class Bench:
     compressed: CompressedModel
     examples: Sequence[Encoded]
     dataset: Message
-    cache: ScoreCache
-    key: tuple[Any, ...]  # names baseline and examples
+    kept: BaselineScores
+    subject: Subject  # the baseline and the examples
     check: Callable[[], None]
 
     def batches(self, longest_answer: int = 0) -> Iterator[list[Encoded]]:
@@ -61,9 +61,13 @@ class Bench:
             self.check()
             yield list(self.examples[start : start + size])
 
-    def both(self, start: int, size: int, say: Callable[[CompressedModel], Tensor]) -> tuple[Tensor, Tensor]:
-        """What both models say of a batch."""
-        before = get_or_make(self.cache, (*self.key, start, size), partial(say, self.baseline))
+    def both(
+        self, start: int, size: int, say: Callable[[CompressedModel], Tensor], all_bytes: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """What both models say of a batch; `all_bytes` of all examples, where that is much."""
+        span, said = (start, start + size), partial(say, self.baseline)
+        kept, subject = self.kept, self.subject
+        before = kept.at_hand(subject, span, said, all_bytes) if all_bytes else kept.get(subject, span, said)
         self.check()
         return before, before if self.compressed is self.baseline else say(self.compressed)
 
@@ -147,8 +151,10 @@ def score_targets(bench: Bench) -> Iterator[TokenScores]:
     """Teacher-forced: every token of a target, given the input and the tokens of the target before it."""
     rows: list[Array] = []
     done = 0
-    for batch in bench.batches(max(len(example.answer) for example in bench.examples)):
-        before, after = bench.both(done, len(batch), partial(target_log_probabilities, examples=batch))
+    longest = max(len(example.answer) for example in bench.examples)
+    all_bytes = 4 * longest * len(bench.examples) * bench.baseline.facts.vocab_size
+    for batch in bench.batches(longest):
+        before, after = bench.both(done, len(batch), partial(target_log_probabilities, examples=batch), all_bytes)
         rows.append(compare(before, after, _targets(bench.baseline, batch)))
         done += len(batch)
         tokens = np.array([len(example.answer) for example in bench.examples[:done]])

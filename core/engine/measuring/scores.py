@@ -1,12 +1,12 @@
 """Paired scores: baseline and compressed model read the same tokens in the same batches.
 
-What the baseline says is kept by the session, so that a moved slider costs one pass of the compressed model only.
+What the baseline says is kept, so that a moved slider costs one pass of the compressed model only.
 Batches are cut by shape alone: equal weights give equal numbers to the bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from compresslab.data.texts import Question
-from compresslab.engine.lru import get_or_make
+from compresslab.engine.measuring.baseline_scores import BaselineScores, Span, Subject
 from compresslab.engine.measuring.reader import Reader
 from compresslab.engine.models.architecture import logits_of
 from compresslab.engine.models.model import CompressedModel
@@ -26,7 +26,6 @@ from torch import Tensor
 
 T = TypeVar("T")
 Array = np.ndarray[Any, np.dtype[Any]]
-ScoreCache = MutableMapping[Hashable, Tensor]  # what baselines said, by model, text and batch
 FIRST_WINDOWS, MOST_WINDOWS = 4, 16  # small at first: a first answer soon
 QUESTIONS = 16  # scored together at the most
 LOGITS_BYTES = 64 * 2**20  # of one batch, float32
@@ -95,19 +94,24 @@ def score_tokens(
     windows: Tensor,
     most_windows: int,
     dataset: Message,
-    cache: ScoreCache,
-    key: tuple[Any, ...],
+    kept: BaselineScores,
+    subject: Subject,
     check: Callable[[], None],
 ) -> Iterator[TokenScores]:
-    """Scores of all windows so far, one batch further each time. `key` names baseline and text in the cache."""
+    """Scores of all windows so far, one batch further each time. `subject` is the baseline and its text."""
     rows: list[Array] = []
     spans = list(_batches(baseline, windows, most_windows))
     baseline_says, compressed_says = (
         Reader(model, windows, spans, check, log_probabilities) for model in (baseline, compressed)
     )
+    all_bytes = 4 * spans[-1][1] * windows.shape[1] * baseline.facts.vocab_size
+
+    def expected(span: Span) -> Tensor:
+        return baseline_says.expected(span, kept.get(subject, span, partial(baseline_says.states, span)))
+
     for span in spans:
         check()
-        before = get_or_make(cache, (*key, *span), partial(baseline_says, span))
+        before = kept.at_hand(subject, span, partial(expected, span), all_bytes)
         check()
         after = before if compressed is baseline else compressed_says(span)
         rows.append(compare(before, after, windows[slice(*span), 1:].to(baseline.device)))
@@ -116,7 +120,7 @@ def score_tokens(
         yield TokenScores(dataset, tokens, nll, nll_compressed, divergence, same)
 
 
-def _batches(model: CompressedModel, windows: Tensor, most_windows: int) -> Iterator[tuple[int, int]]:
+def _batches(model: CompressedModel, windows: Tensor, most_windows: int) -> Iterator[Span]:
     fits = max(1, most_tokens(model) // windows.shape[1])
     start, size = 0, min(FIRST_WINDOWS, fits)
     while start < min(most_windows, len(windows)):
@@ -185,8 +189,8 @@ def score_questions(
     questions: list[EncodedQuestion],
     most_questions: int,
     dataset: Message,
-    cache: ScoreCache,
-    key: tuple[Any, ...],
+    kept: BaselineScores,
+    subject: Subject,
     check: Callable[[], None],
 ) -> Iterator[QuestionScores]:
     """Answers to all questions so far, one batch further each time."""
@@ -195,7 +199,7 @@ def score_questions(
     for start in range(0, min(most_questions, len(questions)), size):
         check()
         batch = questions[start : start + size]
-        before = get_or_make(cache, (*key, start, len(batch)), partial(choose, baseline, batch))
+        before = kept.get(subject, (start, start + len(batch)), partial(choose, baseline, batch))
         check()
         after = before if compressed is baseline else choose(compressed, batch)
         picks.append(torch.stack([before, after]).numpy())

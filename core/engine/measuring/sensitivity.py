@@ -13,6 +13,7 @@ import torch
 from compresslab.engine.inputs.calibration import InputStatistics
 from compresslab.engine.job import Job, silent_job
 from compresslab.engine.measuring import context as measuring
+from compresslab.engine.measuring.baseline_scores import Subject
 from compresslab.engine.measuring.measurements import log_ratio
 from compresslab.engine.measuring.scores import TokenScores, score_tokens
 from compresslab.engine.models.model import CompressedModel
@@ -141,15 +142,15 @@ class _Bench:
         found = context.with_statistics(self.baseline, self.baseline.linear_names())
         return {name: statistics for names, statistics in found for name in names}
 
-    def windows(self, tokens: int) -> tuple[Tensor, tuple[Any, ...]]:
-        windows, key = self.session.evaluation_windows(self.recipe, self.baseline, self.job)
-        return windows[: max(2, tokens // windows.shape[1])], key
+    def windows(self, tokens: int) -> tuple[Tensor, Subject]:
+        windows, subject = self.session.evaluation_windows(self.recipe, self.baseline, self.job)
+        return windows[: max(2, tokens // windows.shape[1])], subject
 
     def scores(self, model: CompressedModel, tokens: int) -> TokenScores:
-        windows, key = self.windows(tokens)
-        cache, check = self.session.scores, self.job.check
+        windows, subject = self.windows(tokens)
+        kept, check = self.session.scores, self.job.check
         dataset = label(self.recipe.evaluation.text)
-        scores = score_tokens(self.baseline, model, windows, len(windows), dataset, cache, key, check)
+        scores = score_tokens(self.baseline, model, windows, len(windows), dataset, kept, subject, check)
         *_, last = scores  # there is one window at the least
         return last
 

@@ -16,6 +16,44 @@ class Reached(Exception):
     """What was wanted of a forward pass is known: the rest of it is not run."""
 
 
+def states_after_last_block(model: CompressedModel, batch: Tensor) -> Tensor:
+    """[B, T] -> [B, T, H], by the model's own forward pass."""
+    output = _answer(model, model.depth - 1, batch)
+    states: Tensor = output[0] if isinstance(output, tuple) else output
+    return states
+
+
+def answers_in_tuple(model: CompressedModel) -> bool:
+    """Whether blocks answer with a tuple: some families do. The first one is asked of one token."""
+    with model.resident(0):
+        return isinstance(_answer(model, 0, torch.zeros(1, 1, dtype=torch.long, device=model.device)), tuple)
+
+
+def _answer(model: CompressedModel, layer: int, batch: Tensor) -> Any:
+    """What a block answers with; nothing behind it is run."""
+    seen: list[Any] = []
+
+    def stop(_module: Any, _inputs: Any, output: Any) -> None:
+        seen.append(output)
+        raise Reached
+
+    hook = model.block(layer).register_forward_hook(stop)
+    try:
+        with torch.inference_mode(), suppress(Reached):
+            model.module.base_model(input_ids=batch, use_cache=False)
+    finally:
+        hook.remove()
+    return seen[0]
+
+
+def logits_after_last_block(model: CompressedModel, batch: Tensor, states: Tensor, *, in_tuple: bool) -> Tensor:
+    """[B, T, V]: what the model makes of the hidden states [B, T, H] after its last block, given in a tuple or not."""
+    answer = (states,) if in_tuple else states
+    with model.replaced_blocks(lambda *_args, **_kwargs: answer), torch.inference_mode():
+        logits: Tensor = model.module(input_ids=batch, use_cache=False).logits
+    return logits
+
+
 @dataclass(frozen=True)
 class _Call:
     """What a block is called with."""
@@ -31,7 +69,7 @@ class HiddenStates:
     def __init__(self, model: CompressedModel, batches: Sequence[Tensor]) -> None:
         self._model = model
         self._batches = [batch.to(model.device) for batch in batches]
-        self._tuples = False  # whether blocks answer with a tuple
+        self._in_tuple = answers_in_tuple(model)
         shapes = {len(batch): batch for batch in self._batches}
         self._calls = {size: self._calls_of(batch) for size, batch in shapes.items()}
         self._hidden = [self._first_call(batch).hidden for batch in self._batches]
@@ -51,29 +89,23 @@ class HiddenStates:
     def step(self, layer: int, number: int) -> None:
         self._hidden[number] = self.run(layer, number)
 
-    def logits(self, number: int) -> Tensor:
-        """What the model makes of the hidden states after its last block: [B, T, V]."""
-        last = (self._hidden[number],) if self._tuples else self._hidden[number]
-        with self._model.replaced_blocks(lambda *_args, **_kwargs: last), torch.no_grad():
-            logits: Tensor = self._model.module(input_ids=self._batches[number], use_cache=False).logits
-        return logits
+    def last(self, number: int) -> Tensor:
+        """[B, T, H]: as they are now."""
+        return self._hidden[number]
 
     # -- inside -------------------------------------------------------------------------
 
     def _calls_of(self, batch: Tensor) -> list[_Call]:
         """What every block is called with beside its hidden states: positions and masks, which may differ by block.
 
-        The first block runs once, to see in which form blocks answer; then all pass on what they are given.
+        All pass on what they are given.
         """
         calls: list[_Call] = []
-        first = self._first_call(batch)
-        with self._model.resident(0), torch.no_grad():
-            self._tuples = isinstance(self._model.block(0)(first.hidden, *first.args, **first.kwargs), tuple)
 
         def pass_on(*args: Any, **kwargs: Any) -> Any:
             call = _call(args, kwargs)
             calls.append(_Call(torch.empty(0), call.args, call.kwargs))
-            return (call.hidden,) if self._tuples else call.hidden
+            return (call.hidden,) if self._in_tuple else call.hidden
 
         with self._model.replaced_blocks(pass_on), torch.no_grad():
             self._model.module.base_model(input_ids=batch, use_cache=False)
