@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from compresslab.commands.main import main
 from compresslab.errors import BadInput, Cancelled, RunFailed
 from compresslab.messages import Message, plain
 from compresslab.models.facts import read_facts
+from compresslab.recipes.named_files import named_files
 from compresslab.recipes.recipe import Recipe
 from compresslab.recipes.sweep import MOST_POINTS, Axis, Sweep
 from compresslab.store import Store
@@ -25,6 +27,7 @@ from sqlalchemy import update
 
 from tests.fake_session import record
 from tests.patience import eventually
+from tests.tiny_models import write_checkpoint
 
 FOUR_BITS = Recipe.from_dict({"steps": ["quantize_rtn"]})
 BOTH = Recipe.from_dict({"steps": [{"prune_wanda": {"sparsity": 0.4}}, {"quantize_gptq": {"bits": 3}}]})
@@ -189,6 +192,29 @@ def test_a_finished_run_of_the_same_recipe_is_a_finished_point(store: Store, swe
     assert len(store.jobs()) == 1
     again = sweeps.submit(Sweep.over(FOUR_BITS, ["quantize_rtn.bits=3"], "draft"))
     assert states(sweeps, again) == ["done"]  # a final run says more than a draft would
+
+
+def test_a_model_that_was_edited_is_measured_again(store: Store, sweeps: Sweeps, tmp_path: Path) -> None:
+    base = FOUR_BITS.replace(model=str(write_checkpoint(tmp_path / "m", "llama")))
+    store.save_run(record("before0000", base).model_copy(update={"named_files": named_files(base)}))
+    sweep_id = sweeps.submit(Sweep.over(base, ["seed=0"]))
+    assert states(sweeps, sweep_id) == ["done"]
+    (tmp_path / "m" / "generation_config.json").write_text('{"eos_token_id": 3}')
+    assert (states(sweeps, sweep_id), sweeps.points(sweep_id)[0].run_id) == (["waiting"], None)
+    assert sweeps.resume(sweep_id) == 1
+    store.save_run(record("after00000", base).model_copy(update={"named_files": named_files(base)}))
+    assert sweeps.points(sweep_id)[0].run_id == "after00000"
+
+
+def test_a_sweep_over_texts_takes_the_runs_of_each(store: Store, sweeps: Sweeps, tmp_path: Path) -> None:
+    texts = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for text in texts:
+        text.write_text("Once upon a time there was a fox. " * 40)
+    sweep_id = sweeps.submit(Sweep.over(FOUR_BITS, [f"evaluation.text={texts[0]},{texts[1]}"]))
+    for number, text in enumerate(texts):
+        recipe = FOUR_BITS.assign(f"evaluation.text={text}")
+        store.save_run(record(f"run{number}", recipe).model_copy(update={"named_files": named_files(recipe)}))
+    assert [row.run_id for row in sweeps.points(sweep_id)] == ["run0", "run1"]
 
 
 def test_a_draft_is_not_enough_for_a_final_sweep(store: Store, sweeps: Sweeps) -> None:

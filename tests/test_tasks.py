@@ -17,6 +17,7 @@ from compresslab.engine.models.tasks import shifted
 from compresslab.engine.progress import Tracker
 from compresslab.engine.session import Session
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.packed_layout import file_bytes
 from compresslab.planning.estimate import estimate
@@ -361,6 +362,7 @@ def test_an_answer_is_that_of_plain_transformers(compress, folders, family):
 def test_exact_match_counts_the_answers_that_are_the_target(compress, folders, monkeypatch, family):
     from compresslab.engine.lru import Budget
     from compresslab.engine.measuring import answers
+    from compresslab.engine.measuring.baseline_scores import BaselineScores, Subject
     from compresslab.engine.measuring.examples import Bench, Encoded
 
     monkeypatch.setattr(answers, "ROOM", 0)  # a random model never ends by itself
@@ -373,7 +375,8 @@ def test_exact_match_counts_the_answers_that_are_the_target(compress, folders, m
     examples = [
         Encoded(tuple(tokenizer(prompt).input_ids), (), target) for prompt, target in zip(prompts, targets, strict=True)
     ]
-    bench = Bench(baseline, model, examples, "pairs", Budget(2**20).cache(), (), lambda: None)
+    subject = Subject.of(baseline, "answers", "pairs", Message("plain", text="pairs"), len(examples), 64)
+    bench = Bench(baseline, model, examples, "pairs", BaselineScores(Budget(2**20)), subject, lambda: None)
     *_, scores = answers.score_answers(bench)
     text = [[tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in some] for some in (before, after)]
     right = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in targets]

@@ -30,6 +30,7 @@ from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.hub import fetch
 from compresslab.recipes.metric import Metric
+from compresslab.recipes.named_files import named_files
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Draft, Measured
 from compresslab.records.results import Hardware, LossPoint, Measurement, RunRecord, Stage
@@ -61,6 +62,7 @@ def run(
     with clear_failures():
         job.check()
         fetch(recipe.model, report, cancelled)
+        files = named_files(recipe)  # as they are before anything is read of them
         tracker.begin("load")
         _check_examples(recipe)
         _tell_what_is_not_used(recipe, job)
@@ -76,6 +78,7 @@ def run(
         run_id=run_id,
         recipe=recipe.to_dict(),
         recipe_hash=recipe.content_hash,
+        named_files=files,
         model=recipe.model,
         stage=stage,
         created=created,

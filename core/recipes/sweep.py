@@ -8,7 +8,7 @@ place, and `quantize.bits=3,4` sets the bits of either.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -106,6 +106,16 @@ class Sweep(_Plain):
         if all(point.aside is not None for point in points):
             raise BadInput("sweep.nothing_runs", problem=points[0].aside)
         return points
+
+    def on_every_text(self) -> Iterator[Recipe]:
+        """The base with every combination of those axes alone that change the texts. Raises BadInput for a base of
+        another version."""
+        axes = [axis for axis in self.axes if axis.path.partition(".")[0] in TEXTS]
+        for values in product(*(axis.values for axis in axes)):
+            recipe = Recipe.from_dict(self.base)
+            for axis, value in zip(axes, values, strict=True):
+                recipe = _with_setting(recipe, axis.path, value)
+            yield recipe
 
     def _point(self, base: Recipe, order: Sequence[int], values: Sequence[Value], facts: ModelFacts | None) -> Point:
         coordinates = tuple(value for _, value in sorted(zip(order, values, strict=True)))

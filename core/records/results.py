@@ -134,6 +134,9 @@ class RunSummary(RunNumbers):
 
     measurements: list[Measurement]
     recipe_hash: str
+    named_files: str = (
+        ""  # model and texts as they were: what `recipes.named_files` says of the recipe; unknown if empty
+    )
     seconds: float
     stages: dict[str, float]  # seconds by stage of the pipeline
     baseline_hash: str

@@ -42,6 +42,7 @@ class RunStore:
         text = record.to_json()
         row = {"run_id": record.run_id, "job_id": job_id, "model": record.model, "created": record.created}
         row |= {"recipe_hash": record.recipe_hash, "stage": record.stage}
+        row["named_files"] = record.named_files
         with self.database.write() as connection:
             connection.execute(delete(RUNS).where(RUNS.c.run_id == record.run_id))
             connection.execute(insert(RUNS).values(record=text, **row))
@@ -93,6 +94,20 @@ class RunStore:
         if len(found) > 1:
             raise BadInput("run.several", id=run_id)
         return RunRecord.model_validate_json(found[0])
+
+    def run_of(self, recipe_hash: str, files: str) -> str | None:
+        """The newest final run of a recipe, made from these files or from nobody knows what; None where there is none.
+        Without `files` any will do."""
+        query = (
+            select(RUNS.c.run_id)
+            .where(RUNS.c.recipe_hash == recipe_hash, RUNS.c.deleted.is_(None), RUNS.c.stage == "final")
+            .order_by(RUNS.c.created.desc(), RUNS.c.run_id)
+            .limit(1)
+        )
+        if files:
+            query = query.where(RUNS.c.named_files.in_([files, ""]))
+        with self.database.read() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def run_ids(self, model: str, limit: int = 1000) -> list[str]:
         """Final runs of a model, newest first: what is read of them is for the caller to say."""

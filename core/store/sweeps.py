@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -128,8 +128,9 @@ class SweepStore:
 
     # -- points ----------------------------------------------------------------------------
 
-    def points(self, sweep_id: int) -> list[PointRow]:
-        """In the order of the work."""
+    def points(self, sweep_id: int, files: Collection[str] = ()) -> list[PointRow]:
+        """In the order of the work. Runs count that were made from `files`, model and texts as they are now, or from
+        nobody knows what; all of them where none are given."""
         wants_final = self.sweep(sweep_id).spec.get("stage") == "final"
         columns = (POINT.place, POINT.coordinates, POINT.recipe_hash, POINT.aside, POINT.error, POINT.job_id)
         query = (
@@ -139,7 +140,7 @@ class SweepStore:
             .order_by(POINT.place)
         )
         with self.database.read() as connection:
-            runs = _best_runs(connection, sweep_id)
+            runs = _best_runs(connection, sweep_id, files)
             return [_point(row, runs, wants_final) for row in connection.execute(query)]
 
     def recipes(self, sweep_id: int, places: Iterable[int]) -> dict[int, dict[str, Any]]:
@@ -193,7 +194,7 @@ def _columns(point: NewPoint) -> dict[str, Any]:
     }
 
 
-def _best_runs(connection: Connection, sweep_id: int) -> dict[str, tuple[str, str]]:
+def _best_runs(connection: Connection, sweep_id: int, files: Collection[str]) -> dict[str, tuple[str, str]]:
     """(run, stage) by the recipe's hash: a final run before a draft, the newer before the older."""
     hashes = select(POINT.recipe_hash).where(POINT.sweep_id == sweep_id, POINT.recipe_hash.is_not(None))
     query = (
@@ -201,6 +202,8 @@ def _best_runs(connection: Connection, sweep_id: int) -> dict[str, tuple[str, st
         .where(RUNS.c.recipe_hash.in_(hashes), RUNS.c.deleted.is_(None))
         .order_by(RUNS.c.stage == "final", RUNS.c.created)
     )
+    if files:
+        query = query.where(RUNS.c.named_files.in_([*files, ""]))
     return {row.recipe_hash: (row.run_id, row.stage) for row in connection.execute(query)}
 
 

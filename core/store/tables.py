@@ -74,6 +74,7 @@ RUNS = Table(
     Column("record", Text, nullable=False),
     Column("deleted", Float),
     Column("recipe_hash", String(12), nullable=False, server_default=""),
+    Column("named_files", String(16), nullable=False, server_default=""),  # model and texts as they were, if known
     Column("stage", String(16), nullable=False, server_default="final"),  # draft: kept for a sweep alone
     Column("tags", Text, nullable=False, server_default="[]"),  # JSON list
     Column("note", Text, nullable=False, server_default=""),

@@ -10,6 +10,7 @@ from compresslab.errors import BadInput, RunFailed
 from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.source import locate
+from compresslab.recipes.named_files import named_files
 from compresslab.recipes.recipe import Recipe
 from compresslab.recipes.sweep import MOST_POINTS, Point, Sweep, SweepStage
 from compresslab.records.events import Event, Progress
@@ -53,8 +54,9 @@ class Sweeps:
         return self._rows.sweep(sweep_id)
 
     def points(self, sweep_id: int) -> list[PointRow]:
-        """In the order of the work, each with how far it is."""
-        return self._rows.points(sweep_id)
+        """In the order of the work, each with how far it is: what was measured before the model or a text was edited
+        is no result of the sweep any more."""
+        return self._rows.points(sweep_id, _files(self.find(sweep_id).spec))
 
     def recipe(self, sweep_id: int, place: int) -> Recipe | None:
         """Of one point; None where there is none."""
@@ -174,6 +176,15 @@ class Sweeps:
         payloads = {place: job.model_dump_json() for place, job in jobs.items()}
         self._rows.enqueue(sweep_id, payloads, SWEEP_PRIORITY, self.find(sweep_id).owner)
         return len(payloads)
+
+
+def _files(spec: dict[str, Any]) -> set[str]:
+    """That the points of a sweep are made from now; none where that can't be told."""
+    try:
+        found = {named_files(recipe) for recipe in Sweep.model_validate(spec).on_every_text()}
+    except BadInput:  # its recipe is of another version
+        return set()
+    return found if all(found) else set()
 
 
 def _new(point: Point) -> NewPoint:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from compresslab.errors import BadInput
+from compresslab.recipes.named_files import named_files
+from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import Measurement, RunNumbers, RunRecord, RunSummary
 from compresslab.store import Store
 from compresslab.store.runs import Annotation
@@ -34,6 +36,10 @@ class Runs:
     def find(self, run_id: str) -> RunRecord:
         """By its id or the unambiguous start of it. Raises BadInput."""
         return self._store.run(run_id)
+
+    def of(self, recipe: Recipe) -> str | None:
+        """The newest final run of a recipe on the model and texts as they are now; None where there is none."""
+        return self._store.run_of(recipe.content_hash, named_files(recipe))
 
     def compare(self, run_ids: Iterable[str]) -> list[dict[str, Any]]:
         """One row a metric, one entry a run, and the baseline of the first run: values with their errors.

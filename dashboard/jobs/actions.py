@@ -20,7 +20,7 @@ def compress() -> None:
         return
     stop_draft(session)
     session.job = job
-    session.watched.recipes[job] = session.recipe.content_hash
+    session.watched.recipes[job] = state.version_of(session.recipe)
 
 
 def measure_sensitivity() -> None:
@@ -51,7 +51,7 @@ def stop_draft(session: State) -> None:
 def draft_if_due(session: State) -> None:
     """In live mode a recipe without a number gets a draft; the store ends this session's earlier one."""
     recipe = session.recipe
-    wanted = recipe.content_hash
+    wanted = state.version_of(recipe)
     if not session.live or not recipe.steps or wanted in session.watched.finals or wanted in session.watched.tried:
         return
     if session.watched.recipes.get(session.job or 0) == wanted:
@@ -91,12 +91,12 @@ def generate() -> None:
     except CompresslabError as error:
         session.problem = error.message
         return
-    session.texts_of = recipe.content_hash
+    session.texts_of = state.version_of(recipe)
 
 
 def follow(session: State) -> None:
     """In live mode the answers follow the recipe, once they have been asked for and its numbers are there."""
-    wanted = session.recipe.content_hash
+    wanted = state.version_of(session.recipe)
     asked_for = session.texts is not None and session.texts_of not in ("", wanted)
     if not session.live or not asked_for or live.is_open(session, session.texts) or not session.prompt.strip():
         return
@@ -109,7 +109,7 @@ def follow(session: State) -> None:
 def _compressed_pane(session: State, label: str) -> Pane:
     """The saved weights where the recipe has been run in full, else the recipe, compressed on the spot."""
     recipe = session.recipe
-    final = session.watched.finals.get(recipe.content_hash)
+    final = session.watched.finals.get(state.version_of(recipe))
     if final is not None and _is_kept(final[0]):
         return Pane(label=label, source="run", model=recipe.model, run_id=final[0])
     return Pane(label=label, source="recipe", model=recipe.model, recipe=recipe.to_dict())

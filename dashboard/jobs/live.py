@@ -63,7 +63,7 @@ def pull(job_id: int) -> JobRow | None:
     view = session.watched.view(job_id)
     view.feed(jobs.events(job_id, view.cursor))
     if job.kind == "run":
-        session.watched.recipes.setdefault(job_id, state.hash_of(job))
+        session.watched.recipes.setdefault(job_id, state.version_of_job(job))
     if job.over:
         _settle(session, job)
     return job
@@ -89,6 +89,6 @@ def _settle(session: State, job: JobRow) -> None:
     if job.stage == "final" and job.state == "done" and job.run_id:
         recipe = session.watched.recipes[job.id]
         session.watched.finals[recipe] = (job.run_id, job.id)
-        if recipe == session.recipe.content_hash:
+        if recipe == state.version_of(session.recipe):
             session.run = job.run_id
             session.job = None

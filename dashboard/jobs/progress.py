@@ -17,7 +17,7 @@ def fraction(session: State, job: JobRow) -> float:
 def run_text(session: State, job: JobRow, words: Words) -> str:
     """As `progress_text`, the recipe first where another one is on the screen."""
     text = progress_text(session, job, words)
-    if session.watched.recipes.get(job.id) == session.recipe.content_hash:
+    if session.watched.recipes.get(job.id) == state.version_of(session.recipe):
         return text
     return f"{steps_text(job.payload['recipe'], words)}: {text}"
 

@@ -23,14 +23,14 @@ CARD_HEIGHT = CHART_HEIGHT + 88
 def close_look(shown: Shown) -> None:
     """Polls only while the job that looks is under way."""
     session = state.current()
-    job = state.own(Looking).jobs.get(shown.recipe.content_hash)
+    job = state.own(Looking).jobs.get(state.version_of(shown.recipe))
     every = live.SLOW_POLL_SECONDS if job is not None and live.is_open(session, job) else None
     st.fragment(_panel, run_every=every, key="close_look")(shown, every is not None)
 
 
 def _panel(shown: Shown, watched: bool) -> None:
     session, words = state.current(), state.words()
-    number = state.own(Looking).jobs.get(shown.recipe.content_hash)
+    number = state.own(Looking).jobs.get(state.version_of(shown.recipe))
     job = (
         live.pull(number)
         if number is not None and live.is_open(session, number)
@@ -105,4 +105,4 @@ def _look(recipe: Recipe, run_id: str | None) -> None:
     except CompresslabError as error:
         session.problem = error.message
         return
-    state.own(Looking).jobs[recipe.content_hash] = job
+    state.own(Looking).jobs[state.version_of(recipe)] = job

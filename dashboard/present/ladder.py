@@ -48,10 +48,9 @@ def _shallower(layers: int) -> dict[str, dict[str, Any]]:
 
 def start(workspace: Workspace, model: str, owner: str) -> None:
     """Queue those sizes that are neither measured nor waiting. Raises CompresslabError."""
-    known = {record.recipe_hash for record in workspace.runs.summaries()}
-    known |= {_hash(job) for job in _runs(workspace, model)}
+    waiting = {_hash(job) for job in _runs(workspace, model)}
     for recipe in ladder(model, workspace.models.facts(model).layers):
-        if recipe.content_hash not in known:
+        if recipe.content_hash not in waiting and workspace.runs.of(recipe) is None:
             workspace.submit(recipe, owner=owner)
 
 

@@ -16,6 +16,7 @@ from compresslab.files.paths import store_url
 from compresslab.messages import Message
 from compresslab.models.source import locate
 from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.named_files import named_files
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import Hardware, RunRecord
 from compresslab.store import JobRow
@@ -112,9 +113,14 @@ def last_hardware() -> Hardware | None:
     return session.known.hardware
 
 
-def hash_of(job: JobRow) -> str:
-    """Content hash of the recipe that a job runs."""
-    return Recipe.from_dict(job.payload["recipe"]).content_hash
+def version_of(recipe: Recipe) -> str:
+    """Names a recipe and the state of the files that it names: once a model is edited, nothing of it is measured."""
+    return f"{recipe.content_hash} {named_files(recipe)}"
+
+
+def version_of_job(job: JobRow) -> str:
+    """Of the recipe that a job runs."""
+    return version_of(Recipe.from_dict(job.payload["recipe"]))
 
 
 def page(name: str) -> st.Page:
@@ -201,7 +207,7 @@ def open_run(record: RunRecord) -> None:
     state = current()
     replace_sketch(Sketch.of(recipe))
     state.known.records[record.run_id] = record
-    state.watched.finals[recipe.content_hash] = (record.run_id, None)
+    state.watched.finals[version_of(recipe)] = (record.run_id, None)
     state.run, state.job = record.run_id, None
 
 
@@ -209,6 +215,6 @@ def watch_run(recipe: Recipe, job_id: int) -> None:
     """Show in the Studio how far a run of this recipe is that was just asked for."""
     state = current()
     replace_sketch(Sketch.of(recipe))
-    state.watched.finals.pop(recipe.content_hash, None)
+    state.watched.finals.pop(version_of(recipe), None)
     state.run, state.job = None, job_id
-    state.watched.recipes[job_id] = recipe.content_hash
+    state.watched.recipes[job_id] = version_of(recipe)

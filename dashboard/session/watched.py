@@ -11,16 +11,16 @@ from compresslab_dashboard.session.job_view import JobView
 
 RENEW_SECONDS = 8.0  # several times before the store takes us for gone
 MOST_ENDED = 300  # jobs: what a session forgets, it reads again from the store
-MOST_RECIPES = 1000  # hashes: a day's moves of a slider
+MOST_RECIPES = 1000  # versions: a day's moves of a slider
 
 
 @dataclass
 class Watched:
-    """`ended` holds None for a job that is not in the store. By a recipe's content hash: `finals` its run and the job
-    of it, `tried` whether a draft was asked for."""
+    """`ended` holds None for a job that is not in the store. By the version of a recipe (`state.version_of`): `finals`
+    its run and the job of it, `tried` whether a draft was asked for."""
 
     views: dict[int, JobView] = field(default_factory=dict)
-    recipes: dict[int, str] = field(default_factory=dict)  # job -> content hash of its recipe
+    recipes: dict[int, str] = field(default_factory=dict)  # job -> version of its recipe
     ended: dict[int, JobRow | None] = field(default_factory=dict)  # in the order in which they were seen to end
     renewed: dict[int, float] = field(default_factory=dict)  # when the store was told that we wait, by our clock
     stopping: set[int] = field(default_factory=set)  # asked to stop

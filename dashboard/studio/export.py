@@ -51,7 +51,7 @@ def _block(polled: bool) -> None:
 
 def _record(session: State) -> RunRecord | None:
     """The finished run of the recipe on the screen, its weights kept."""
-    found = session.watched.finals.get(session.recipe.content_hash)
+    found = session.watched.finals.get(state.version_of(session.recipe))
     if found is None:
         return None
     try:

@@ -45,7 +45,7 @@ class Outcome:
 
 def outcome_of(session: State) -> Outcome:
     recipe = session.recipe
-    wanted = recipe.content_hash
+    wanted = state.version_of(recipe)
     estimate, problem = estimate_of(session)
     job = _job_of(session, wanted)
     view = session.watched.view(job) if job is not None else JobView()

@@ -85,9 +85,8 @@ def _draft_text(session: State, job: JobRow, words: Words) -> str:
 def _said(session: State, outcome: Outcome, words: Words) -> None:
     """What the numbers on the screen are, or why there are none."""
     ended = [session.watched.ended.get(job or 0) for job in (session.job, session.draft)]
-    mine = [
-        job for job in ended if job is not None and session.watched.recipes.get(job.id) == session.recipe.content_hash
-    ]
+    wanted = state.version_of(session.recipe)
+    mine = [job for job in ended if job is not None and session.watched.recipes.get(job.id) == wanted]
     failed = next((job for job in mine if job.state == "failed"), None)
     stopped = any(job.state == "cancelled" and not job.live for job in mine)
     if outcome.problem:

@@ -88,6 +88,6 @@ def _status(session: State, job: JobRow | None, words: Words) -> str:
         return words("texts.failed", reason=words.said(job.error))
     if job.state == "cancelled":
         return words("texts.cancelled")
-    if job.over and session.texts_of and session.texts_of != session.recipe.content_hash:
+    if job.over and session.texts_of and session.texts_of != state.version_of(session.recipe):
         return words("texts.stale")
     return "\u00a0"
