@@ -263,6 +263,22 @@ def test_runs_are_listed_newest_first_and_found_by_the_start_of_their_id(store):
             store.run(unknown)
 
 
+def test_a_run_belongs_to_who_asked_for_it(store):
+    job = store.create_job("run", "{}", priority=2, owner="ada")
+    store.save_run(record("0123456789"), job)
+    store.save_run(record("9999999999"))
+    assert store.owners(["0123456789", "9999999999", "none"]) == {"0123456789": "ada"}
+    store.delete_run("0123456789")
+    assert store.owners(["0123456789"]) == {"0123456789": "ada"}  # who may bring it back
+
+
+def test_people_have_the_name_that_they_gave_last(store):
+    assert store.people.name("ada") is None
+    for name in ("Ada", "Ada", "Ada Lovelace"):
+        store.people.note("ada", name)
+    assert store.people.name("ada") == "Ada Lovelace"
+
+
 def test_a_run_saved_again_replaces_itself(store):
     for value in (4.0, 5.0):
         store.save_run(record("r1", value=value))

@@ -11,6 +11,7 @@ from compresslab.errors import BadInput
 from compresslab.messages import Message
 from compresslab.records.events import Event, from_json
 from compresslab.store.database import BUSY_SECONDS
+from compresslab.store.people import PeopleStore
 from compresslab.store.retention import Retention
 from compresslab.store.runs import RunStore
 from compresslab.store.sweeps import SweepStore
@@ -92,6 +93,7 @@ class Store(RunStore):
         super().__init__(url)
         self.sweeps = SweepStore(self.database)
         self.votes = VoteStore(self.database)
+        self.people = PeopleStore(self.database)
         self.retention = Retention(self.database)
 
     # -- jobs: submitting and watching --------------------------------------------------

@@ -14,7 +14,7 @@ from compresslab.files.atomic import parts_of
 from compresslab.files.paths import run_folder
 from compresslab.records.results import ExportRecord, RunNumbers, RunRecord, RunSummary
 from compresslab.store.database import Database
-from compresslab.store.tables import RUNS
+from compresslab.store.tables import JOBS, RUNS
 from sqlalchemy import delete, func, insert, select, update
 
 DAY = 24 * 3600.0
@@ -45,7 +45,8 @@ class RunStore:
         row["named_files"] = record.named_files
         with self.database.write() as connection:
             connection.execute(delete(RUNS).where(RUNS.c.run_id == record.run_id))
-            connection.execute(insert(RUNS).values(record=text, **row))
+            owner = func.coalesce(select(JOBS.c.owner).where(JOBS.c.id == job_id).scalar_subquery(), "")
+            connection.execute(insert(RUNS).values(record=text, owner=owner, **row))
 
     def add_export(self, run_id: str, export: ExportRecord) -> None:
         """Write into a run's record that it was exported. Raises BadInput where the run is gone."""
@@ -108,6 +109,12 @@ class RunStore:
             query = query.where(RUNS.c.named_files.in_([files, ""]))
         with self.database.read() as connection:
             return connection.execute(query).scalar_one_or_none()
+
+    def owners(self, run_ids: Iterable[str]) -> dict[str, str]:
+        """Who asked for these runs, the deleted ones too; those that nobody did are not among them."""
+        query = select(RUNS.c.run_id, RUNS.c.owner).where(RUNS.c.run_id.in_(list(run_ids)), RUNS.c.owner != "")
+        with self.database.read() as connection:
+            return {row.run_id: row.owner for row in connection.execute(query)}
 
     def run_ids(self, model: str, limit: int = 1000) -> list[str]:
         """Final runs of a model, newest first: what is read of them is for the caller to say."""

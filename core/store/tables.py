@@ -78,6 +78,7 @@ RUNS = Table(
     Column("stage", String(16), nullable=False, server_default="final"),  # draft: kept for a sweep alone
     Column("tags", Text, nullable=False, server_default="[]"),  # JSON list
     Column("note", Text, nullable=False, server_default=""),
+    Column("owner", String(64), nullable=False, server_default=""),  # of the job; nobody's from the command line
     Index("runs_by_time", "created"),
     Index("runs_by_recipe", "recipe_hash"),
 )
@@ -120,6 +121,13 @@ SWEEP_POINTS = Table(
     Column("put_back", Integer, nullable=False, server_default="0"),  # how often its worker went away
     Index("sweep_points_by_recipe", "recipe_hash"),
     Index("sweep_points_by_job", "job_id"),
+)
+
+PEOPLE = Table(
+    "people",
+    METADATA,
+    Column("id", String(64), primary_key=True),  # the `owner` of what somebody signed in has asked for
+    Column("name", String(200), nullable=False),
 )
 
 VOTES = Table(

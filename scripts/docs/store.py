@@ -22,6 +22,7 @@ PURPOSES = {
     "workers": "Who is there to do the work. A worker whose heart has stopped beating loses its job.",
     "sweeps": "Sweeps that were asked for.",
     "sweep_points": "Their points: one row for each combination of settings.",
+    "people": "Names of those who have signed in.",
     "votes": "Votes of blind tests, by the content hashes of the weights that wrote the two texts.",
 }
 
