@@ -13,7 +13,7 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.store import AWAY_SECONDS, LEFT, PRESENT_SECONDS, STALE_SECONDS, Store
 from compresslab.store.database import BUSY_SECONDS
 from compresslab.store.tables import JOBS, WORKERS
-from compresslab.work import jobs, processes
+from compresslab.work import jobs, limits, processes
 from compresslab.work.jobs import GenerateJob, RunJob, WarmJob
 from compresslab.work.reaper import SURE_SECONDS, Reaper, Watch, process_died
 from pydantic import ValidationError
@@ -254,7 +254,7 @@ def test_a_live_job_of_a_script_waits_for_nobody(store):
 
 
 def test_a_visitor_may_have_so_many_jobs_and_no_more(store):
-    for _ in range(jobs.MOST_OPEN):
+    for _ in range(limits.JOBS.default):
         jobs.submit(store, run(), owner="me")
     with pytest.raises(BadInput, match="20 of your jobs wait or run already"):
         jobs.submit(store, run(), owner="me")

@@ -323,7 +323,7 @@ def test_a_prompt_for_the_queue_has_a_limit(own_home):
 
 def test_sweeps_of_a_visitor_have_a_limit(own_home, monkeypatch):
     workspace = Workspace()
-    monkeypatch.setattr("compresslab.work.sweeps.MOST_POINTS", 3)
+    monkeypatch.setenv("COMPRESSLAB_VISITOR_POINTS", "3")
     over = Sweep.over(Recipe(), ["quantize_rtn.bits=3,4"])
     workspace.sweeps.submit(over, owner="me")
     with pytest.raises(BadInput, match="more than 3 points"):

@@ -95,10 +95,12 @@ def download(
     name: str,
     report: Callable[[Event], None] = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
+    most_bytes: int | None = None,
 ) -> Path:
     """The folder of a model, fetched where it is not here yet; of one that was stopped the finished files are kept.
 
-    Raises BadInput where there is none, the Hub can't be reached or the disk has no room, and Cancelled.
+    Raises BadInput where there is none, the Hub can't be reached, the disk has no room or more than `most_bytes` are
+    to be fetched, and Cancelled.
     """
     from huggingface_hub import snapshot_download
 
@@ -113,6 +115,8 @@ def download(
     with _clear(name):
         files = _files(name, about)
         missing = sum(file.file_size or 0 for file in files if file.will_download)
+        if most_bytes is not None and missing > most_bytes:
+            raise BadInput("download.too_large", model=name, needed=missing / 1e9, left=most_bytes / 1e9)
         _check_room(missing, name)
         watch = _Watch(sum(file.file_size or 0 for file in files), missing, report, cancelled)
         folder = snapshot_download(name, tqdm_class=_bar(watch), **about)

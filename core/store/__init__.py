@@ -145,6 +145,15 @@ class Store(RunStore):
         with self.database.read() as connection:
             return int(connection.execute(self._count_of(owner, priorities)).scalar_one())
 
+    def fetched(self, owner: str, seconds: float) -> list[int]:
+        """Bytes of each download that an owner asked for in the last seconds and that was begun, or is still to be."""
+        download = (JOBS.c.kind == "download", JOBS.c.owner == owner, JOBS.c.created > self.database.now - seconds)
+        begun = or_(JOBS.c.started.is_not(None), JOBS.c.state.in_(OPEN))
+        told = select(EVENTS.c.body).where(EVENTS.c.job_id == JOBS.c.id).order_by(EVENTS.c.seq.desc()).limit(1)
+        with self.database.read() as connection:
+            last = connection.execute(select(told.scalar_subquery()).where(*download, begun)).scalars().all()
+        return [int(getattr(from_json(body), "done", 0)) if body else 0 for body in last]
+
     def _count_of(self, owner: str, priorities: Iterable[int]) -> Select[Any]:
         mine = (JOBS.c.owner == owner, JOBS.c.state.in_(OPEN), JOBS.c.priority.in_(list(priorities)))
         return select(func.count()).select_from(JOBS).where(*mine)

@@ -105,6 +105,14 @@ class SweepStore:
             raise BadInput("sweep.unknown", id=sweep_id)
         return _sweep(row)
 
+    def owner(self, sweep_id: int) -> str:
+        """Who asked for it, of a deleted one too."""
+        with self.database.read() as connection:
+            found = connection.execute(select(SWEEPS.c.owner).where(SWEEPS.c.id == sweep_id)).scalar_one_or_none()
+        if found is None:
+            raise BadInput("sweep.unknown", id=sweep_id)
+        return str(found)
+
     def mark(self, sweep_id: int, *, deleted: bool) -> None:
         """Out of sight, or back; for good a day later, when `purge` comes by."""
         now = self.database.now if deleted else None

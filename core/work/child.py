@@ -115,7 +115,7 @@ def carry_out(session: ChildSession, job: Job, report: Report, cancelled: Cancel
     elif isinstance(job, WarmJob):
         session.warm(job.model)
     elif isinstance(job, DownloadJob):
-        hub.download(job.model, report, cancelled)
+        hub.download(job.model, report, cancelled, job.most_bytes)
     return {}
 
 

@@ -9,11 +9,11 @@ from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.records.record import Record
 from compresslab.records.results import RunRecord, Stage
 from compresslab.store import JobRow, Store
+from compresslab.work import limits
 from pydantic import Field, TypeAdapter
 
 SWEEP_PRIORITY = 4  # behind everyone who waits for one thing
 PRIORITIES = range(SWEEP_PRIORITY)  # of all other work
-MOST_OPEN = 20  # jobs of one visitor that wait or run, points of sweeps aside
 MOST_PUT_BACK = 2  # times that a sweep's point is tried again because its worker went away
 
 
@@ -53,6 +53,7 @@ class DownloadJob(Record):
 
     kind: Literal["download"] = "download"
     model: str
+    most_bytes: int | None = None  # that the visitor may still fetch today, as the worker finds it
 
 
 class SensitivityJob(Record):
@@ -91,10 +92,27 @@ def parse(payload: dict[str, Any]) -> Job:
 
 def submit(store: Store, job: Job, *, owner: str = "", live: bool = False) -> int:
     """Put a job into the queue; a live one takes the place of the owner's live job of the same kind. Raises BadInput
-    for an owner who has many there already."""
-    bound: dict[str, Any] = {"most": MOST_OPEN, "among": PRIORITIES} if owner and not live else {}
+    for an owner who has many there already, or may not have this one; see `limits`."""
+    if isinstance(job, DownloadJob):
+        limits.check_download(store, owner)
+    for model in _models(job) if owner else ():
+        limits.check_model(owner, model)
+    bound: dict[str, Any] = {"most": limits.JOBS.most, "among": PRIORITIES} if owner and not live else {}
     priority = _priority(job, live)
     return store.create_job(job.kind, job.model_dump_json(), priority=priority, owner=owner, live=live, **bound)
+
+
+def _models(job: Job) -> set[str]:
+    """That the work reads."""
+    if isinstance(job, RunJob | SensitivityJob | ProfileJob):
+        return {job.recipe["model"]}
+    if isinstance(job, ExportJob):
+        return {job.run.model}
+    if isinstance(job, GenerateJob):
+        panes = job.request.panes
+        recipes = {pane.recipe["model"] for pane in panes if pane.recipe is not None}
+        return recipes | {pane.model for pane in panes if pane.source == "baseline"}
+    return set()
 
 
 def _priority(job: Job, live: bool) -> int:

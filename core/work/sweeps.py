@@ -12,12 +12,14 @@ from compresslab.models.facts import read_facts
 from compresslab.models.source import locate
 from compresslab.recipes.named_files import named_files
 from compresslab.recipes.recipe import Recipe
-from compresslab.recipes.sweep import MOST_POINTS, Point, Sweep, SweepStage
+from compresslab.recipes.sweep import Point, Sweep, SweepStage
 from compresslab.records.events import Event, Progress
 from compresslab.records.results import RunNumbers, RunRecord, Stage
 from compresslab.store import Store
 from compresslab.store.sweeps import NewPoint, PointRow, SweepRow
+from compresslab.work import limits, visitors
 from compresslab.work.jobs import SWEEP_PRIORITY, RunJob, new_run_id
+from compresslab.work.visitors import HERE, Visitor
 
 RECENT_JOBS = 300  # looked at for how long a point takes
 Report = Callable[[Event], None]
@@ -99,35 +101,51 @@ class Sweeps:
     def submit(self, sweep: Sweep, owner: str = "") -> int:
         """Keep the sweep and put its points into the queue, behind whatever others wait for; returns its number. Raises
         BadInput, also for an owner whose sweeps have as many points there already as one may have."""
-        if owner and self._store.count_open(owner, [SWEEP_PRIORITY]) + sweep.size > MOST_POINTS:
-            raise BadInput("sweep.too_many_open", most=MOST_POINTS)
+        self._check_room(owner, sweep.size)
+        limits.check_model(owner, sweep.base["model"])
         sweep_id = self.create(sweep, owner)
         self.resume(sweep_id)
         return sweep_id
 
-    def resume(self, sweep_id: int) -> int:
-        """Queue the points that are neither finished nor under way, failed ones too; returns how many."""
+    def _check_room(self, owner: str, points: int) -> None:
+        most = limits.POINTS.most
+        if owner and self._store.count_open(owner, [SWEEP_PRIORITY]) + points > most:
+            raise BadInput("sweep.too_many_open", most=most)
+
+    def resume(self, sweep_id: int, *, by: Visitor = HERE) -> int:
+        """Queue the points that are neither finished nor under way, failed ones too; returns how many. Raises BadInput,
+        also where it is not for this visitor to do, as all below."""
+        self._check(sweep_id, by)
         pending = [row.place for row in self.points(sweep_id) if row.state in ("waiting", "stopped", "failed")]
         return self._enqueue(sweep_id, pending, Sweep.model_validate(self.find(sweep_id).spec).stage)
 
-    def in_full(self, sweep_id: int, places: Iterable[int]) -> int:
+    def in_full(self, sweep_id: int, places: Iterable[int], *, by: Visitor = HERE) -> int:
         """Queue these points for final runs, whatever the sweep's stage; returns how many."""
+        self._check(sweep_id, by)
         wanted = set(places)
         rows = [row for row in self.points(sweep_id) if row.place in wanted and row.run_stage != "final"]
         return self._enqueue(sweep_id, [row.place for row in rows if row.state not in ("aside", "running")], "final")
 
-    def stop(self, sweep_id: int) -> None:
+    def stop(self, sweep_id: int, *, by: Visitor = HERE) -> None:
         """Its jobs end; what is finished stays, and `resume` goes on from there."""
-        self.find(sweep_id)
+        self._check(sweep_id, by)
         self._store.stop_sweep(sweep_id)
 
-    def delete(self, sweep_id: int) -> None:
+    def delete(self, sweep_id: int, *, by: Visitor = HERE) -> None:
         """Stopped and out of sight; `restore` undoes it for a day. Its final runs stay in the history."""
-        self.stop(sweep_id)
+        self.stop(sweep_id, by=by)
         self._rows.mark(sweep_id, deleted=True)
 
-    def restore(self, sweep_id: int) -> None:
+    def restore(self, sweep_id: int, *, by: Visitor = HERE) -> None:
+        visitors.check(self._store, by, self._rows.owner(sweep_id))
         self._rows.mark(sweep_id, deleted=False)
+
+    def refusal(self, sweep_id: int, by: Visitor) -> Message | None:
+        """Why a visitor may not change, stop or delete it; None where they may. Raises BadInput."""
+        return visitors.refusal(self._store, by, self._rows.owner(sweep_id))
+
+    def _check(self, sweep_id: int, by: Visitor) -> None:
+        visitors.check(self._store, by, self.find(sweep_id).owner)
 
     # -- in this process -------------------------------------------------------------------
 
@@ -171,10 +189,12 @@ class Sweeps:
     # -- inside ----------------------------------------------------------------------------
 
     def _enqueue(self, sweep_id: int, places: list[int], stage: SweepStage) -> int:
+        owner = self.find(sweep_id).owner
+        self._check_room(owner, len(places))
         recipes = self._rows.recipes(sweep_id, places)
         jobs = {place: RunJob(recipe=recipes[place], stage=stage, sweep=sweep_id) for place in places}
         payloads = {place: job.model_dump_json() for place, job in jobs.items()}
-        self._rows.enqueue(sweep_id, payloads, SWEEP_PRIORITY, self.find(sweep_id).owner)
+        self._rows.enqueue(sweep_id, payloads, SWEEP_PRIORITY, owner)
         return len(payloads)
 
 

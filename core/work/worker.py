@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compresslab.errors import CompresslabError
+from compresslab.errors import BadInput, CompresslabError
 from compresslab.files.locks import quiet_lock
 from compresslab.files.paths import keep_private, store_url
 from compresslab.messages import Message
 from compresslab.records.results import ExportRecord, RunRecord
 from compresslab.store import JobRow, State, Store
 from compresslab.store.runs import remove_folder
-from compresslab.work import jobs, leftovers, processes
+from compresslab.work import jobs, leftovers, limits, processes
 from compresslab.work.plugins import left_out
 from compresslab.work.reaper import Reaper
 from compresslab.work.warm_child import COMMAND, WarmChild
@@ -158,8 +158,17 @@ class Worker:
         if row is not None:
             LOG.info("job %d: %s %s", row.id, row.kind, row.stage or "")
             self._doing = Doing(row, time.monotonic(), [])
-            child.send("job", row.id, payload=row.payload)
+            child.send("job", row.id, payload=row.payload | self._allowance(row))
         return None
+
+    def _allowance(self, row: JobRow) -> dict[str, Any]:
+        """Known only now: downloads of the same visitor may have gone before."""
+        if row.kind != "download":
+            return {}
+        try:
+            return {"most_bytes": limits.bytes_left(self.store, row.owner)}
+        except BadInput:  # somebody wrote a slip into the settings since
+            return {"most_bytes": limits.DOWNLOAD_BYTES.default}
 
     def _others_race(self) -> bool:
         """Whether models are timed on this machine: what begins now would be in their numbers."""

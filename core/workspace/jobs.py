@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from compresslab.messages import Message
 from compresslab.records.events import Event
 from compresslab.store import OPEN, JobRow, Store, WorkerRow
+from compresslab.work import visitors
+from compresslab.work.visitors import HERE, Visitor
 
 
 class Jobs:
@@ -32,8 +35,14 @@ class Jobs:
         """Events with a number greater than `after`, in order: a cursor that loses nothing."""
         return self._store.events(job_id, after)
 
-    def cancel(self, job_id: int) -> None:
-        """A queued job ends at once, a running one soon, an ended one stays as it is. Raises BadInput."""
+    def refusal(self, job: JobRow, by: Visitor) -> Message | None:
+        """Why a visitor may not stop a job; None where they may."""
+        return visitors.refusal(self._store, by, job.owner)
+
+    def cancel(self, job_id: int, *, by: Visitor = HERE) -> None:
+        """A queued job ends at once, a running one soon, an ended one stays as it is. Raises BadInput, also where it is
+        not for this visitor to do."""
+        visitors.check(self._store, by, self._store.job(job_id).owner)
         self._store.request_cancel(job_id)
 
     def renew(self, job_id: int) -> None:

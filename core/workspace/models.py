@@ -12,7 +12,7 @@ from compresslab.records.events import Cancelled, Report, ignored, never
 from compresslab.store import Store
 from compresslab.work import jobs
 from compresslab.work.jobs import DownloadJob
-from compresslab.workspace.local import only_here
+from compresslab.work.visitors import HERE, Visitor, check_machine
 
 
 class Models:
@@ -44,10 +44,10 @@ class Models:
         """What the Hub's cache on this machine holds, what was used last first."""
         return hub.cached()
 
-    def delete(self, model: str) -> int:
+    def delete(self, model: str, *, by: Visitor = HERE) -> int:
         """Take a model out of the Hub's cache, which other programs of this user share; returns the bytes freed. Raises
-        BadInput, also for visitors of a server, and RunFailed."""
-        only_here()
+        BadInput, also for visitors of a server who are no admins, and RunFailed."""
+        check_machine(by)
         return hub.delete(model)
 
 

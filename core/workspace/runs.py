@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from compresslab.errors import BadInput
+from compresslab.messages import Message
 from compresslab.recipes.named_files import named_files
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import Measurement, RunNumbers, RunRecord, RunSummary
 from compresslab.store import Store
 from compresslab.store.runs import Annotation
+from compresslab.work import visitors
+from compresslab.work.visitors import HERE, Visitor
 
 
 class Runs:
@@ -56,16 +59,29 @@ class Runs:
         """Tags and notes, by the run's id."""
         return self._store.annotations()
 
-    def annotate(self, run_id: str, tags: Iterable[str], note: str) -> None:
-        """Tags and a note in place of those before. Raises BadInput."""
+    def refusal(self, run_ids: Iterable[str], by: Visitor) -> Message | None:
+        """Why a visitor may not delete, restore or describe one of these runs; None where they may."""
+        wanted = list(run_ids)
+        owners = self._store.owners(wanted)
+        reasons = (visitors.refusal(self._store, by, owner) for owner in {owners.get(one, "") for one in wanted})
+        return next(filter(None, reasons), None)
+
+    def _check(self, run_id: str, by: Visitor) -> None:
+        visitors.check(self._store, by, self._store.owners([run_id]).get(run_id, ""))
+
+    def annotate(self, run_id: str, tags: Iterable[str], note: str, *, by: Visitor = HERE) -> None:
+        """Tags and a note in place of those before. Raises BadInput, also where it is not for this visitor to do."""
+        self._check(run_id, by)
         self._store.annotate(run_id, tags, note)
 
-    def delete(self, run_id: str) -> None:
-        """Out of sight at once, off the disk a day later: `restore` undoes it. Raises BadInput."""
+    def delete(self, run_id: str, *, by: Visitor = HERE) -> None:
+        """Out of sight at once, off the disk a day later: `restore` undoes it. Raises BadInput, as `annotate`."""
+        self._check(run_id, by)
         self._store.delete_run(run_id)
 
-    def restore(self, run_id: str) -> None:
-        """Raises BadInput."""
+    def restore(self, run_id: str, *, by: Visitor = HERE) -> None:
+        """Raises BadInput, as `annotate`."""
+        self._check(run_id, by)
         self._store.restore_run(run_id)
 
 

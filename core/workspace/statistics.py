@@ -8,7 +8,7 @@ from compresslab.profiles import statistics_files
 from compresslab.profiles.statistics_files import StatisticsEntry
 from compresslab.recipes import memory
 from compresslab.recipes.memory import CacheMemory
-from compresslab.workspace.local import only_here
+from compresslab.work.visitors import HERE, Visitor, check_machine
 
 
 class Statistics:
@@ -25,8 +25,8 @@ class Statistics:
         a setting that is no number."""
         return CacheMemory(memory.for_caches(), memory.kept_warm())
 
-    def clear(self, ids: Iterable[str] | None = None) -> int:
+    def clear(self, ids: Iterable[str] | None = None, *, by: Visitor = HERE) -> int:
         """Delete these, or all; returns the bytes that are free now. Raises BadInput for an unknown id, and for
-        visitors of a server."""
-        only_here()
+        visitors of a server who are no admins."""
+        check_machine(by)
         return statistics_files.clear(ids)

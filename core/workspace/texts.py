@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from compresslab.errors import BadInput
-from compresslab.recipes.generation_request import LONGEST_PROMPT, GenerateRequest
+from compresslab.recipes.generation_request import GenerateRequest
 from compresslab.records.events import Cancelled, Report, never
 from compresslab.store import Store
 from compresslab.store.recorded_answers import RecordedAnswer, recorded_answers
-from compresslab.work import jobs
+from compresslab.work import jobs, limits
 from compresslab.work.jobs import GenerateJob
 
 if TYPE_CHECKING:
@@ -30,9 +29,7 @@ class Texts:
         words are forgotten when many have come after it; one that is not live is kept. Raises BadInput for a prompt
         that is too long.
         """
-        longest = max(len(prompt) for prompt in request.prompts)
-        if longest > LONGEST_PROMPT:
-            raise BadInput("prompt.too_long", count=longest, most=LONGEST_PROMPT)
+        limits.check_prompts(request.prompts)
         return jobs.submit(self._store, GenerateJob(request=request), owner=owner, live=live)
 
     def recorded(self, weights: Iterable[str]) -> list[RecordedAnswer]:

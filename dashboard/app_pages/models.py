@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 from compresslab.errors import CompresslabError
-from compresslab.files.paths import is_shared
 from compresslab.models.hub import Cached, Found
 from compresslab.store import JobRow
+from compresslab.work.visitors import refusal_of_machine
 from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.editing.room import largest_model, room_text
-from compresslab_dashboard.jobs import actions, live
+from compresslab_dashboard.jobs import live
 from compresslab_dashboard.jobs.progress import fraction, progress_text
+from compresslab_dashboard.jobs.stopping import stop_button
 from compresslab_dashboard.recipe.words import model_text
 from compresslab_dashboard.session import address, state
 from compresslab_dashboard.shell import frame
@@ -84,14 +85,8 @@ def _under_way(words: Words) -> None:
             bar, stop = st.columns([10, 2], vertical_alignment="center")
             text = " · ".join(filter(None, [name, progress_text(session, job, words), _bytes(job)]))
             bar.progress(fraction(session, job), text=text)
-            stopping = job.id in session.watched.stopping or job.cancel_reason is not None
-            stop.button(
-                words("job.stopping" if stopping else "job.stop"),
-                key=f"stop_download.{job.id}",
-                disabled=stopping,
-                on_click=actions.stop,
-                args=(job.id,),
-            )
+            with stop:
+                stop_button(job, words, key=f"stop_download.{job.id}")
     now = {job.id for job in jobs}
     if now != fetching.downloads:
         _tell_ends(fetching.downloads - now, words)
@@ -148,7 +143,7 @@ def _local(name: str, cached: Cached | None, words: Words) -> None:
             st.switch_page(state.page("studio"))
         elif cached and not cached.whole:
             st.button(words("models.go_on"), key=f"fetch.{name}", on_click=_fetch, args=(name,))
-        if cached is not None and not is_shared():
+        if cached is not None and refusal_of_machine(state.visitor()) is None:
             _delete(cached, words)
 
 
@@ -170,7 +165,7 @@ def _forget(name: str, words: Words) -> None:
     fetching = state.own(Fetching)
     fetching.gone = ""
     try:
-        freed = state.workspace().models.delete(name)
+        freed = state.workspace().models.delete(name, by=state.visitor())
         fetching.said, fetching.gone = (
             words("models.deleted", model=name, size=formats.file_size(freed)),
             name,
@@ -246,11 +241,14 @@ def _found(model: Found, place: str, largest: int | None, words: Words) -> None:
 
 
 def _fetch(name: str) -> None:
-    session, fetching = state.current(), state.own(Fetching)
+    fetching = state.own(Fetching)
     if name in _coming():
         return
     fetching.said = fetching.gone = ""
-    fetching.downloads.add(state.workspace().models.submit_download(name, owner=session.owner))
+    try:
+        fetching.downloads.add(state.workspace().models.submit_download(name, owner=state.visitor().owner))
+    except CompresslabError as error:
+        fetching.said = state.words().said(error.message)
 
 
 @st.cache_data(ttl=300, show_spinner=False)

@@ -18,7 +18,8 @@ def ask(members: Sequence[Member], prompts: Sequence[str], *, batch: bool = Fals
     comparing = state.own(Comparing)
     try:
         request = _request(members, prompts)
-        job = state.workspace().texts.submit(request, owner=session.owner, live=not batch)
+        owner = state.visitor().owner if batch else session.owner
+        job = state.workspace().texts.submit(request, owner=owner, live=not batch)
     except CompresslabError as error:
         session.problem = error.message
         return

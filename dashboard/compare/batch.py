@@ -21,7 +21,7 @@ from compresslab_dashboard.compare.prompt_set import (
     uploaded_prompts,
     written,
 )
-from compresslab_dashboard.jobs import live
+from compresslab_dashboard.jobs import actions, live
 from compresslab_dashboard.jobs.progress import queue_text
 from compresslab_dashboard.results.csv_text import csv_bytes
 from compresslab_dashboard.session import state
@@ -90,7 +90,7 @@ def _read(source: str, words: Words) -> list[str]:
 def _stop() -> None:
     number = state.own(Comparing).batch
     if number is not None:
-        state.workspace().jobs.cancel(number)
+        actions.stop(number)
 
 
 # -- answers ---------------------------------------------------------------------------------------------------

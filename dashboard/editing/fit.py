@@ -11,6 +11,7 @@ from compresslab.store import JobRow
 from compresslab_dashboard.editing.estimate import estimate_of
 from compresslab_dashboard.jobs import actions, live
 from compresslab_dashboard.jobs.progress import fraction, progress_text
+from compresslab_dashboard.jobs.stopping import stop_button
 from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words, escaped, formats
 
@@ -115,11 +116,4 @@ def _progress(job_id: int) -> None:
         st.rerun()
         return
     st.progress(fraction(session, job), text=escaped(progress_text(session, job, words)))
-    stopping = job.id in session.watched.stopping or job.cancel_reason is not None
-    st.button(
-        words("job.stopping" if stopping else "job.stop"),
-        key="stop_sensitivity",
-        disabled=stopping,
-        on_click=actions.stop,
-        args=(job.id,),
-    )
+    stop_button(job, words, key="stop_sensitivity")

@@ -167,6 +167,6 @@ def launch(sweep: Sweep) -> None:
     session = state.current()
     session.problem = ""
     try:
-        state.own(Exploring).look_at(str(state.workspace().sweeps.submit(sweep, session.owner)))
+        state.own(Exploring).look_at(str(state.workspace().sweeps.submit(sweep, state.visitor().owner)))
     except CompresslabError as error:
         session.problem = error.message

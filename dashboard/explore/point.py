@@ -47,8 +47,9 @@ def _ways_on(row: SweepRow | None, dot: Dot, words: Words) -> None:
         _open(row, dot)
         st.rerun()
     if row is not None and dot.draft and dot.state == "done":
-        help_text = words("explore.in_full.help")
-        if st.button(words("explore.in_full"), key="in_full", help=help_text):
+        refusal = state.workspace().sweeps.refusal(row.id, state.visitor())
+        help_text = escaped(words.said(refusal)) if refusal else words("explore.in_full.help")
+        if st.button(words("explore.in_full"), key="in_full", help=help_text, disabled=refusal is not None):
             _in_full(row, dot)
             st.rerun()
     if dot.reading is not None and not dot.draft:
@@ -76,7 +77,7 @@ def _open(row: SweepRow | None, dot: Dot) -> None:
 def _in_full(row: SweepRow, dot: Dot) -> None:
     session = state.current()
     try:
-        state.workspace().sweeps.in_full(row.id, [int(dot.name)])
+        state.workspace().sweeps.in_full(row.id, [int(dot.name)], by=state.visitor())
     except CompresslabError as error:
         session.problem = error.message
 

@@ -81,29 +81,40 @@ def _time_left(row: SweepRow, points: int, words: Words) -> str:
 
 def _buttons(row: SweepRow, scene: Scene, is_open: bool, words: Words) -> None:
     sweeps = state.workspace().sweeps
+    refusal = state.workspace().sweeps.refusal(row.id, state.visitor())
+    whose, fixed = escaped(words.said(refusal)) if refusal else "", refusal is not None
     if is_open:
-        st.button(words("job.stop"), key="stop_sweep", on_click=_do, args=(sweeps.stop, row.id))
+        st.button(
+            words("job.stop"),
+            key="stop_sweep",
+            disabled=fixed,
+            help=whose or None,
+            on_click=_do,
+            args=(sweeps.stop, row.id),
+        )
     elif any(dot.state in LEFT for dot in scene.dots) and st.button(
-        words("explore.resume"), key="resume_sweep", help=words("explore.resume.help")
+        words("explore.resume"), key="resume_sweep", help=whose or words("explore.resume.help"), disabled=fixed
     ):
         _do(sweeps.resume, row.id)
         st.rerun()
     best = [int(dot.name) for dot in scene.dots if dot.draft and dot.name in scene.front]
     if not is_open and best:
-        help_text = words("explore.front_in_full.help")
-        if st.button(words("explore.front_in_full"), key="front_in_full", help=help_text):
-            _do(lambda sweep_id: sweeps.in_full(sweep_id, best), row.id)
+        help_text = whose or words("explore.front_in_full.help")
+        if st.button(words("explore.front_in_full"), key="front_in_full", help=help_text, disabled=fixed):
+            _do(sweeps.in_full, row.id, best)
             st.rerun()
-    if st.button(words("history.delete"), key="delete_sweep", type="tertiary", help=words("explore.delete.help")):
+    help_text = whose or words("explore.delete.help")
+    if st.button(words("history.delete"), key="delete_sweep", type="tertiary", help=help_text, disabled=fixed):
         _delete(row.id)
         st.rerun()
 
 
-def _do(change: Callable[[int], object], sweep_id: int) -> None:
+def _do(change: Callable[..., object], sweep_id: int, *more: object) -> None:
+    """As the visitor who asks for it."""
     session = state.current()
     session.problem = ""
     try:
-        change(sweep_id)
+        change(sweep_id, *more, by=state.visitor())
     except CompresslabError as error:
         session.problem = error.message
 
@@ -111,6 +122,8 @@ def _do(change: Callable[[int], object], sweep_id: int) -> None:
 def _delete(sweep_id: int) -> None:
     exploring = state.own(Exploring)
     _do(state.workspace().sweeps.delete, sweep_id)
+    if state.current().problem:
+        return
     exploring.deleted = sweep_id
     exploring.look_at("")
 

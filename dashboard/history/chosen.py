@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from compresslab.errors import BadInput, CompresslabError
 from compresslab.files import plain_yaml
+from compresslab.messages import Message
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import RunRecord, RunSummary
 from compresslab.store.runs import Annotation
@@ -34,17 +35,31 @@ def several(session: State, records: Sequence[RunSummary], words: Words) -> None
             params = {"lang": session.language, "runs": ",".join(record.run_id for record in records)}
             st.switch_page(state.page("compare"), query_params=params)
         report_button(records, words, disabled=too_many)
-        _delete_button([record.run_id for record in records], words)
+        refusal = _refusal([record.run_id for record in records])
+        _delete_button([record.run_id for record in records], refusal, words)
+    _whose(refusal, words)
 
 
-def _delete_button(run_ids: Sequence[str], words: Words) -> None:
-    st.button(words("history.delete"), key="delete_run", on_click=_delete, args=(run_ids,))
+def _delete_button(run_ids: Sequence[str], refusal: Message | None, words: Words) -> None:
+    disabled = refusal is not None
+    st.button(words("history.delete"), key="delete_run", disabled=disabled, on_click=_delete, args=(run_ids,))
+
+
+def _refusal(run_ids: Sequence[str]) -> Message | None:
+    """Why these runs are to be looked at alone."""
+    return state.workspace().runs.refusal(run_ids, state.visitor())
+
+
+def _whose(refusal: Message | None, words: Words) -> None:
+    if refusal is not None:
+        st.caption(escaped(words.said(refusal)))
 
 
 # -- one, whole ------------------------------------------------------------------------------------------------
 
 
 def details(session: State, record: RunRecord, annotations: Mapping[str, Annotation], words: Words) -> None:
+    refusal = _refusal([record.run_id])
     with st.container(border=True, key="details"):
         with st.container(horizontal=True, vertical_alignment="center"):
             name = f"{model_text(record.model)}: {steps_text(record.recipe, words)}"
@@ -54,8 +69,9 @@ def details(session: State, record: RunRecord, annotations: Mapping[str, Annotat
             if st.button(words("history.again"), key="run_again", help=words("history.again.help")):
                 _run_again(session, record)
             report_button([record], words)
-            _delete_button([record.run_id], words)
-        _annotation(record.run_id, annotations, words)
+            _delete_button([record.run_id], refusal, words)
+        _whose(refusal, words)
+        _annotation(record.run_id, annotations, refusal is not None, words)
         _head(words("history.numbers"))
         widths = {words(f"measure.{name}"): st.column_config.Column(width=pixels) for name, pixels in WIDTHS.items()}
         st.dataframe(
@@ -107,7 +123,7 @@ def _run_again(session: State, record: RunRecord) -> None:
     """The same recipe as a new run; the Studio shows how far it is."""
     try:
         recipe = Recipe.from_dict(record.recipe)
-        job = state.workspace().submit(recipe, owner=session.owner)
+        job = state.workspace().submit(recipe, owner=state.visitor().owner)
     except CompresslabError as error:
         st.error(escaped(state.words().said(error.message)))
         return
@@ -118,7 +134,7 @@ def _run_again(session: State, record: RunRecord) -> None:
 # -- tags and a note -------------------------------------------------------------------------------------------
 
 
-def _annotation(run_id: str, annotations: Mapping[str, Annotation], words: Words) -> None:
+def _annotation(run_id: str, annotations: Mapping[str, Annotation], fixed: bool, words: Words) -> None:
     """Kept as soon as it is changed."""
     mine = annotations.get(run_id, Annotation())
     known = sorted({tag for annotation in annotations.values() for tag in annotation.tags})
@@ -131,6 +147,7 @@ def _annotation(run_id: str, annotations: Mapping[str, Annotation], words: Words
         key=keys[0],
         placeholder=words("history.tags.placeholder"),
         accept_new_options=True,
+        disabled=fixed,
         on_change=_annotate,
         args=(run_id, *keys),
     )
@@ -138,6 +155,7 @@ def _annotation(run_id: str, annotations: Mapping[str, Annotation], words: Words
         words("history.note"),
         key=keys[1],
         placeholder=words("history.note.placeholder"),
+        disabled=fixed,
         on_change=_annotate,
         args=(run_id, *keys),
     )
@@ -147,7 +165,7 @@ def _annotate(run_id: str, tags: str, note: str) -> None:
     session = state.current()
     session.problem = ""
     try:
-        state.workspace().runs.annotate(run_id, st.session_state[tags], st.session_state[note])
+        state.workspace().runs.annotate(run_id, st.session_state[tags], st.session_state[note], by=state.visitor())
     except CompresslabError as error:
         session.problem = error.message
 
@@ -160,7 +178,7 @@ def _delete(run_ids: Sequence[str]) -> None:
     session.problem, state.own(Picked).deleted = "", []
     try:
         for run_id in run_ids:
-            state.workspace().runs.delete(run_id)
+            state.workspace().runs.delete(run_id, by=state.visitor())
             state.own(Picked).deleted.append(run_id)
             state.forget_run(run_id)
     except CompresslabError as error:
@@ -183,7 +201,7 @@ def _restore() -> None:
     session = state.current()
     try:
         for run_id in state.own(Picked).deleted:
-            state.workspace().runs.restore(run_id)
+            state.workspace().runs.restore(run_id, by=state.visitor())
         state.own(Picked).runs = state.own(Picked).deleted
     except CompresslabError as error:
         session.problem = error.message

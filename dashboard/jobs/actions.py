@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from compresslab.errors import BadInput, CompresslabError
 from compresslab.recipes.generation_request import GenerateRequest, Pane
 from compresslab_dashboard.jobs import live
@@ -14,7 +16,7 @@ def compress() -> None:
     session = state.current()
     session.problem = ""
     try:
-        job = state.workspace().submit(session.recipe, stage="final", owner=session.owner)
+        job = state.workspace().submit(session.recipe, stage="final", owner=state.visitor().owner)
     except CompresslabError as error:
         session.problem = error.message
         return
@@ -28,23 +30,24 @@ def measure_sensitivity() -> None:
     session = state.current()
     session.problem = ""
     try:
-        session.measuring = state.workspace().sensitivity.submit(session.recipe, owner=session.owner)
+        session.measuring = state.workspace().sensitivity.submit(session.recipe, owner=state.visitor().owner)
     except CompresslabError as error:
         session.problem = error.message
 
 
 def stop(job_id: int) -> None:
     session = state.current()
-    session.watched.stopping.add(job_id)
     try:
-        state.workspace().jobs.cancel(job_id)
+        state.workspace().jobs.cancel(job_id, by=state.visitor())
+        session.watched.stopping.add(job_id)
     except CompresslabError as error:
         session.problem = error.message
 
 
 def stop_draft(session: State) -> None:
     if session.draft is not None and live.is_open(session, session.draft):
-        state.workspace().jobs.cancel(session.draft)
+        with suppress(BadInput):  # of another session, whose link this is
+            state.workspace().jobs.cancel(session.draft, by=state.visitor())
     session.draft = None
 
 

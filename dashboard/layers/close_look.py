@@ -8,8 +8,9 @@ from compresslab.profiles.layer_profile import LayerProfile
 from compresslab.recipes.recipe import Recipe
 from compresslab.store import JobRow
 from compresslab_dashboard.components.stream_chart import figure_chart
-from compresslab_dashboard.jobs import actions, live
+from compresslab_dashboard.jobs import live
 from compresslab_dashboard.jobs.progress import fraction, progress_text
+from compresslab_dashboard.jobs.stopping import stop_button
 from compresslab_dashboard.layers import charts
 from compresslab_dashboard.layers.looking import Looking
 from compresslab_dashboard.layers.shown import Shown
@@ -80,14 +81,7 @@ def _offer(shown: Shown, job: JobRow | None, words: Words) -> None:
     session = state.current()
     if job is not None and not job.over:
         st.progress(fraction(session, job), text=escaped(progress_text(session, job, words)))
-        stopping = job.id in session.watched.stopping or job.cancel_reason is not None
-        st.button(
-            words("job.stopping" if stopping else "job.stop"),
-            key="stop_look",
-            disabled=stopping,
-            on_click=actions.stop,
-            args=(job.id,),
-        )
+        stop_button(job, words, key="stop_look")
         return
     st.markdown(words("layers.look.help"))
     # A whole rerun: the fragment polls only where it was drawn with a job.
@@ -101,7 +95,7 @@ def _offer(shown: Shown, job: JobRow | None, words: Words) -> None:
 def _look(recipe: Recipe, run_id: str | None) -> None:
     session = state.current()
     try:
-        job = state.workspace().profiles.submit(recipe, run_id, owner=session.owner)
+        job = state.workspace().profiles.submit(recipe, run_id, owner=state.visitor().owner)
     except CompresslabError as error:
         session.problem = error.message
         return

@@ -53,7 +53,7 @@ def _measure(model: str) -> None:
     session = state.current()
     session.problem, state.own(Showing).preparing = "", True
     try:
-        ladder.start(state.workspace(), model, session.owner)
+        ladder.start(state.workspace(), model, state.visitor().owner)
     except CompresslabError as error:
         session.problem, state.own(Showing).preparing = error.message, False
 
@@ -90,7 +90,7 @@ def _go_on(prepared: Prepared, words: Words) -> None:
     if reason is not None:
         session.problem = words("present.none", reason=words.said(reason))
     elif writes(workspace, prepared.model):
-        ladder.record_answers(workspace, prepared.records, prepared.written, session.owner)
+        ladder.record_answers(workspace, prepared.records, prepared.written, state.visitor().owner)
 
 
 def _read_again_at_the_end(showing: Showing, under_way: bool) -> None:
@@ -113,7 +113,8 @@ def _bar(prepared: Prepared, before: int, words: Words) -> None:
     left = formats.seconds_left(_seconds_left(told, prepared, step), words.language)
     with st.container(horizontal=True, vertical_alignment="center", key="preparing_bar"):
         st.progress(step.fraction(told.fraction if told else 0.0), text=" · ".join(filter(None, [text, left])))
-        if any(job.owner == session.owner for job in jobs):
+        mine = state.visitor().owner
+        if any(job.owner == mine for job in jobs):
             st.button(words("job.stop"), key="stop_preparing", on_click=_stop, args=(prepared.model,))
 
 
@@ -144,12 +145,12 @@ def _seconds_left(told: Progress | None, prepared: Prepared, step: Stretch) -> f
 
 
 def _stop(model: str) -> None:
-    """Only what this session asked for."""
-    session = state.current()
+    """Only what this visitor asked for."""
+    visitor = state.visitor()
     state.own(Showing).preparing = False
     for job in ladder.under_way(state.workspace(), model):
-        if job.owner == session.owner:
-            state.workspace().jobs.cancel(job.id)
+        if job.owner == visitor.owner:
+            state.workspace().jobs.cancel(job.id, by=visitor)
 
 
 def _offer(prepared: Prepared, words: Words) -> None:

@@ -20,6 +20,8 @@ from compresslab.recipes.named_files import named_files
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import Hardware, RunRecord
 from compresslab.store import JobRow
+from compresslab.work import visitors
+from compresslab.work.visitors import Visitor
 from compresslab.workspace import Workspace
 from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.recipe.sketch import Sketch
@@ -57,6 +59,14 @@ class State:
     @property
     def recipe(self) -> Recipe:
         return self.editing.sketch.recipe
+
+
+def visitor() -> Visitor:
+    """Who sits before the screen: what they ask for is kept as theirs."""
+    session = current().owner
+    if not st.user.get("is_logged_in"):
+        return Visitor(session, session)
+    return visitors.signed_in(dict(st.user), session)
 
 
 @st.cache_resource(show_spinner=False)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
-from compresslab.errors import BadInput
+from compresslab.errors import BadInput, CompresslabError
 from compresslab.work import sign_in
+from compresslab_dashboard.session import state
 from compresslab_dashboard.shell import language
 from compresslab_dashboard.texts import Words, escaped
 from streamlit.errors import StreamlitAuthError
@@ -32,6 +34,7 @@ def required(words: Words) -> None:
             return
         if st.user.get("is_logged_in"):
             st.html(_GO_ON, unsafe_allow_javascript=True)
+            _note_name()
             return
         _door(words)
     except BadInput:  # the launcher would have refused to start: the file was changed since
@@ -39,11 +42,21 @@ def required(words: Words) -> None:
     st.stop()
 
 
+def _note_name() -> None:
+    """For whoever looks at what they asked for."""
+    visitor = state.visitor()
+    if st.session_state.get("noted") != visitor.name:
+        st.session_state["noted"] = visitor.name
+        with suppress(CompresslabError):  # two windows of one person that open at once
+            state.workspace().store.people.note(visitor.owner, visitor.name)
+
+
 def leave(words: Words) -> None:
     """Who one is, and a way to sign out, for those who had to sign in."""
     if st.user.get("is_logged_in"):
-        name = st.user.get("name") or st.user.get("email") or st.user.get("sub") or ""
-        st.caption(escaped(words("sign_in.who", name=name)))
+        visitor = state.visitor()
+        said = words("sign_in.admin" if visitor.admin else "sign_in.who", name=visitor.name)
+        st.caption(escaped(said), help=escaped(words("sign_in.id", id=visitor.owner)))
         st.button(words("sign_in.leave"), key="sign_out", type="tertiary", on_click=st.logout)
 
 

@@ -10,8 +10,9 @@ from compresslab.messages import Message
 from compresslab.records.results import ExportRecord, RunRecord
 from compresslab.store import JobRow
 from compresslab.work.exporting import Offer, card_of
-from compresslab_dashboard.jobs import actions, live
+from compresslab_dashboard.jobs import live
 from compresslab_dashboard.jobs.progress import fraction, progress_text
+from compresslab_dashboard.jobs.stopping import stop_button
 from compresslab_dashboard.recipe import forms
 from compresslab_dashboard.results import exported
 from compresslab_dashboard.session import state
@@ -106,7 +107,7 @@ def _act(session: State, record: RunRecord, offer: Offer, job: JobRow | None, wo
     name = offer.form.name
     if job is not None and not job.over:
         st.progress(fraction(session, job), text=escaped(progress_text(session, job, words)))
-        st.button(words("job.stop"), key=f"export_stop.{name}", on_click=actions.stop, args=(job.id,))
+        stop_button(job, words, key=f"export_stop.{name}")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(

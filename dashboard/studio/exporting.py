@@ -25,7 +25,7 @@ def export(run_id: str, name: str) -> None:
     exporting.unwritten.pop((run_id, name), None)
     try:
         (job,) = state.workspace().exports.submit(
-            run_id, name, settings=exporting.settings, owner=state.current().owner
+            run_id, name, settings=exporting.settings, owner=state.visitor().owner
         )
     except CompresslabError as error:
         exporting.unwritten[run_id, name] = error.message

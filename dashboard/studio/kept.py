@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 from compresslab.errors import CompresslabError
-from compresslab.files.paths import is_shared
+from compresslab.work.visitors import refusal_of_machine
 from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words, escaped, formats
 
@@ -20,7 +20,7 @@ def kept(words: Words) -> None:
             st.caption(words("kept.entry", **shown, samples=entry.samples, length=entry.sequence_length, size=size))
         if not entries:
             st.caption(words("kept.nothing"))
-        if not entries or is_shared():
+        if not entries or refusal_of_machine(state.visitor()) is not None:
             return
         total = formats.file_size(sum(entry.bytes for entry in entries))
         with st.popover(words("kept.clear", size=total), key="clear_kept", width="stretch"):
@@ -30,6 +30,6 @@ def kept(words: Words) -> None:
 
 def _clear() -> None:
     try:
-        state.workspace().statistics.clear()
+        state.workspace().statistics.clear(by=state.visitor())
     except CompresslabError as error:
         state.current().problem = error.message

@@ -10,8 +10,9 @@ from compresslab.recipes.recipe import Recipe
 from compresslab.store import JobRow
 from compresslab_dashboard.charts import figures
 from compresslab_dashboard.components.stream_chart import figure_chart, stream_chart
-from compresslab_dashboard.jobs import actions, live
+from compresslab_dashboard.jobs import live
 from compresslab_dashboard.jobs.progress import fraction, queue_text, run_text
+from compresslab_dashboard.jobs.stopping import stop_button
 from compresslab_dashboard.report.button import report_button
 from compresslab_dashboard.results.verdict import make_verdict, verdict_html
 from compresslab_dashboard.session import state
@@ -63,15 +64,8 @@ def _status(session: State, jobs: dict[int, JobRow | None], outcome: Outcome, wo
 def _progress(session: State, job: JobRow, words: Words) -> None:
     bar, button = st.columns([6, 1], vertical_alignment="center")
     bar.progress(fraction(session, job), text=escaped(run_text(session, job, words)))
-    stopping = job.id in session.watched.stopping or job.cancel_reason is not None
-    button.button(
-        words("job.stopping") if stopping else words("job.stop"),
-        key="stop",
-        width="stretch",
-        disabled=stopping,
-        on_click=actions.stop,
-        args=(job.id,),
-    )
+    with button:
+        stop_button(job, words, key="stop", width="stretch")
 
 
 def _draft_text(session: State, job: JobRow, words: Words) -> str:
