@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from compresslab.engine.job import silent_job
 from compresslab.engine.lru import Budget, get_or_make
 from compresslab.engine.measuring import scores
 from compresslab.engine.models import packing
@@ -14,6 +15,7 @@ from compresslab.engine.session import Session
 from compresslab.errors import BadInput, Cancelled, RunFailed
 from compresslab.files.paths import home, run_folder
 from compresslab.models.facts import read_facts
+from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import from_json, to_json
 
 STEPS = [
@@ -457,3 +459,12 @@ def test_warm_loads_and_scores_ahead(tiny_recipe, monkeypatch, tiny_texts):
     monkeypatch.setattr("compresslab.engine.session.load_baseline", lambda *_, **__: loads.append(1))
     run(session, recipe.replace(metrics=recipe.metrics[:1]), "draft")
     assert loads == []
+
+
+def test_stories_are_asked_of_the_model_that_was_taught_them(session, tiny_recipe):
+    other = tiny_recipe("llama").assign("evaluation.questions=bundled")
+    asked, subject = session.questions(other, session.baseline(other), silent_job())
+    assert (len(asked), str(subject.text)) == (140, "general questions")
+    own = Recipe().assign("evaluation.max_questions=10")
+    asked, subject = session.questions(own, session.baseline(own), silent_job())
+    assert (len(asked), str(subject.text)) == (10, "bundled questions")

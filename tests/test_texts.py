@@ -3,10 +3,11 @@
 import os
 import sys
 import types
+from collections import Counter
 
 import pytest
 from compresslab.data.hub_text import read_hub_text
-from compresslab.data.texts import Question, check_file, evaluation_text, read_questions
+from compresslab.data.texts import Question, check_file, evaluation_questions, evaluation_text, read_questions
 from compresslab.errors import BadInput
 from compresslab.files.reading import read_text
 
@@ -126,3 +127,12 @@ def test_a_file_is_checked_anew_when_it_has_changed(tmp_path):
     os.utime(file, ns=(1, 1))
     check_file(str(file), questions=True)
     check_file("bundled", questions=True)
+
+
+def test_general_questions_have_one_right_answer_each():
+    asked = evaluation_questions("bundled", stories=False)
+    assert len(asked) == 140 and len({question.prompt for question in asked}) == 140
+    assert all(len(set(question.choices)) == 4 and question.choices[0].startswith(" ") for question in asked)
+    places = Counter(question.answer for question in asked)
+    assert min(places.values()) > 20  # who always takes the same one is right in a quarter at best
+    assert set(Counter(question.kind for question in asked).values()) == {20, 40}

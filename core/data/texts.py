@@ -95,7 +95,8 @@ class Evaluation(Settings):
         "bundled",
         label="Questions",
         plain="The questions it is asked: the bundled ones, or a file of yours.",
-        help="bundled, or the path of a JSONL file, one question a line: "
+        help="bundled (600 about stories for the bundled model, 140 general ones in English for others), or the path "
+        "of a JSONL file, one question a line: "
         '{"prompt": "...", "choices": ["...", "..."], "answer": 0, "kind": "..."}; kind is optional. A classifier '
         'needs {"text": "...", "label": "..."} (or "text_pair" as well), an encoder-decoder '
         '{"input": "...", "target": "..."}, both as JSONL, or as CSV with these names in its first line.',
@@ -137,8 +138,10 @@ def _text(name: str, bundled: Path) -> str:
     return read_text(bundled if name == "bundled" else user_path(name))
 
 
-def evaluation_questions(name: str) -> list[Question]:
-    return read_questions(EVALUATION / "questions.jsonl" if name == "bundled" else user_path(name))
+def evaluation_questions(name: str, *, stories: bool = True) -> list[Question]:
+    """The bundled ones are about what happens in `stories`, for the model that was taught them, or general ones."""
+    bundled = EVALUATION / ("questions.jsonl" if stories else "general.jsonl")
+    return read_questions(bundled if name == "bundled" else user_path(name))
 
 
 def check_file(name: str, *, questions: bool = False) -> None:

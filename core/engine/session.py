@@ -37,7 +37,7 @@ from compresslab.files.paths import run_folder
 from compresslab.messages import Message
 from compresslab.models.facts import read_facts
 from compresslab.models.hub import fetch
-from compresslab.models.source import stamps
+from compresslab.models.source import BUNDLED, stamps
 from compresslab.profiles.layer_profile import LayerProfile
 from compresslab.profiles.probes import Probes
 from compresslab.profiles.sensitivity_table import SensitivityTable
@@ -238,7 +238,8 @@ class Session:
     def questions(self, recipe: Recipe, baseline: CompressedModel, job: Job) -> tuple[list[EncodedQuestion], Subject]:
         """Tokenised questions, as many as the recipe asks, and what they are for the scores that are kept."""
         name, most = recipe.evaluation.questions, recipe.evaluation.max_questions
-        asked = evaluation_questions(name)[:most]
+        stories = baseline.facts.name == BUNDLED
+        asked = evaluation_questions(name, stories=stories)[:most]
         fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
         key = (fingerprint, baseline.facts.identity)
         tokenizer, room = baseline.tokenizer, baseline.context_length
@@ -251,7 +252,8 @@ class Session:
             return encoded
 
         encoded = get_or_make(self._questions, key, encode)
-        shown = Message("questions.bundled") if name == "bundled" else tokens.label(name)
+        bundled = Message("questions.bundled" if stories else "questions.general")
+        shown = bundled if name == "bundled" else tokens.label(name)
         job.remember("run.questions", questions=shown, hash=fingerprint)
         cut = sum(question.cut for question in encoded)
         if cut:

@@ -179,11 +179,9 @@ def _questions(context: MeasureContext) -> Shared[QuestionScores]:
     questions, subject = context.session.questions(context.recipe, context.baseline, context.job)
     if not questions:
         raise BadInput("questions.empty_file")
-    name = context.recipe.evaluation.questions
-    dataset = Message("questions.bundled") if name == "bundled" else label(name)
     most = _share_of(len(questions), context)
     models = context.baseline, context.compressed
-    source = score_questions(*models, questions, most, dataset, context.session.scores, subject, context.check)
+    source = score_questions(*models, questions, most, subject.text, context.session.scores, subject, context.check)
     return Shared(source, lambda scores: len(scores.answers) / most)
 
 
