@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 from compresslab.engine.solvers.rounding import round_to_nearest
-from compresslab.exports import gguf_blocks, gguf_family, gguf_tensors, gguf_tokenizer
+from compresslab.exports import gguf_blocks, gguf_family, gguf_tokenizer
 from compresslab.exports.gguf import FILE, Gguf
 from compresslab.exports.gguf_cutting import Cutter
 from compresslab.exports.verified import contents_of
 from compresslab.grids.affine import Affine
 from compresslab.models.facts import read_facts
 from compresslab.models.families import FAMILIES
+from compresslab.models.gguf import tensors as gguf_tensors
 from compresslab.models.weights import WeightPlan
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 

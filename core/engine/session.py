@@ -46,6 +46,7 @@ from compresslab.recipes.generation_request import Decoding, GenerateRequest, Pa
 from compresslab.recipes.method import Method
 from compresslab.recipes.plan import make_plan, offloads
 from compresslab.recipes.recipe import Recipe
+from compresslab.recipes.rounded_before import rounded_before
 from compresslab.records.events import Loss
 from compresslab.records.results import LossPoint, Measurement, RunRecord, Stage
 from torch import Tensor
@@ -191,6 +192,8 @@ class Session:
         left_out = baseline.facts.left_out
         if left_out:
             job.notice("model.left_out", name=recipe.model, count=len(left_out), first=left_out[0])
+        for said in rounded_before(plan):
+            job.notice(said)
         done = len(recipe.steps)
         while done and self._key(recipe, done) not in self._compressed:
             done -= 1

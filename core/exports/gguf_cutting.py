@@ -10,26 +10,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 
-from compresslab.exports.gguf_tokenizer import (
-    BYTES,
-    CONTRACTIONS,
-    LETTERS,
-    PHI3_KEEPS,
-    REST,
-    SPACE,
-    SPECIAL,
-    WHOLE_WORDS,
-    Vocabulary,
-)
+from compresslab.exports.gguf_tokenizer import SPECIAL, Vocabulary
+from compresslab.models.gguf.words import BYTES, PATTERNS, PHI3_KEEPS, SPACE, WHOLE_WORDS
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-
-GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
-PATTERNS = {  # one after the other
-    "gpt-2": [GPT2],
-    "smollm": [r"\p{N}", GPT2],
-    "llama-bpe": [f"{CONTRACTIONS}|{LETTERS}|\\p{{N}}{{1,3}}|{REST}"],
-    "qwen2": [f"{CONTRACTIONS}|{LETTERS}|\\p{{N}}|{REST}"],
-}
 
 
 class Cutter:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import cycle, islice
 
-from compresslab.exports.gguf_metadata import attention_width, head_dim, rope, window
 from compresslab.messages import Message
 from compresslab.models.families import FAMILIES
 from compresslab.models.family import Config, Gguf
+from compresslab.models.gguf.metadata import attention_width, head_dim, rope, window
 
 ROPES = ("default", "linear", "llama3")
 ACTIVATIONS = ("hidden_activation", "activation_function", "hidden_act")  # what configs call it

@@ -7,7 +7,6 @@ not written down but known by name, so only tokenizers that do one of these thin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,22 +15,24 @@ from typing import Any
 
 from compresslab.files.reading import read_json
 from compresslab.messages import Message
+from compresslab.models.gguf.words import (
+    BYTE,
+    BYTES,
+    CONTROL,
+    NORMAL,
+    PATTERNS,
+    PHI3,
+    PHI3_KEEPS,
+    SPACE,
+    UNKNOWN,
+    UNSEEN,
+    UNUSED,
+    USER_DEFINED,
+    WHOLE_WORDS,
+)
 
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)  # kinds of tokens in GGUF
 SPECIAL = (UNKNOWN, CONTROL, USER_DEFINED)  # that are found in a text before it is cut
-UNSEEN = -1e6  # the score of a token that no merge makes
-SPACE = "\u2581"
-CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-LETTERS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
-REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-SPLITS = {  # the regular expression of a split and the name that llama.cpp has for it
-    f"{CONTRACTIONS}|{LETTERS}|\\p{{N}}{{1,3}}|{REST}": "llama-bpe",
-    f"{CONTRACTIONS}|{LETTERS}|\\p{{N}}|{REST}": "qwen2",
-}
-WHOLE_WORDS = "llama-bpe"  # the split after which a word that is a token is not merged
-BYTES = tuple(f"<0x{number:02X}>" for number in range(256))
-PHI3 = re.compile(r"phi-?3", re.IGNORECASE)  # in general.name: blanks after special tokens are left out
-PHI3_KEEPS = {"<unk>", "<s>", "<|endoftext|>"}  # tokens after which they stay all the same
+SPLITS = {PATTERNS[name][0]: name for name in ("llama-bpe", "qwen2")}  # that stand in tokenizer.json as they are
 PHI3_HAS = PHI3_KEEPS | {"</s>"}  # without which such a file does not open
 ENDS = ("eos", "eot", "eom")  # keys for the tokens that end a text
 

@@ -16,11 +16,11 @@ from compresslab.engine.models.architecture import module_of
 from compresslab.errors import RunFailed
 from compresslab.exports.checkpoint_folder import Logits, logits_of_module
 from compresslab.exports.gguf_cutting import Cutter
-from compresslab.exports.gguf_metadata import Metadata, config_values
-from compresslab.exports.gguf_tensors import Array, by_halves, heads_by_pairs, model_name, norm_shift
 from compresslab.exports.gguf_tokenizer import Vocabulary
 from compresslab.models.families import FAMILIES
 from compresslab.models.family import Family
+from compresslab.models.gguf.metadata import Metadata, config_values
+from compresslab.models.gguf.tensors import Array, by_halves, heads_by_pairs, model_name, norm_shift
 from torch import Tensor
 from transformers import AutoConfig
 
@@ -48,7 +48,8 @@ def by_definition(file: Path) -> Logits:
     reader = gguf.GGUFReader(file)
     values = {tensor.name: gguf.quants.dequantize(tensor.data, tensor.tensor_type) for tensor in reader.tensors}
     family, metadata = _said(reader)
-    config = AutoConfig.for_model(family.model_type, **config_values(family, metadata, values))
+    shapes = {name: array.shape for name, array in values.items()}
+    config = AutoConfig.for_model(family.model_type, **config_values(family, metadata, shapes))
     factors = values.pop("rope_freqs.weight", None)
     weights = {_name(name, family): _value(name, array, family, metadata) for name, array in values.items()}
     module: Any = module_of(config, weights, torch.float32, torch.device("cpu"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,11 @@ import torch
 from compresslab.engine.models.model import effective
 from compresslab.engine.solvers.rounding import QuantizedWeight
 from compresslab.errors import BadInput, RunFailed
-from compresslab.exports import gguf_blocks, gguf_metadata, gguf_tensors, gguf_tokenizer
+from compresslab.exports import gguf_blocks, gguf_tokenizer
 from compresslab.models.families import FAMILIES
+from compresslab.models.gguf import metadata as gguf_metadata
+from compresslab.models.gguf import tensors as gguf_tensors
+from compresslab.models.gguf.rotation import FACTORS, factors
 from compresslab.models.weights import WeightPlan
 from torch import Tensor
 
@@ -43,9 +45,9 @@ def write(model: CompressedModel, layout: list[tuple[WeightPlan, str]], file: Pa
         heads = gguf_tensors.heads_by_pairs(found, family, sizes)
         in_order = data if heads is None else gguf_tensors.by_pairs(data, heads)
         writer.add_tensor(found, np.ascontiguousarray(in_order), raw_dtype=gguf.GGMLQuantizationType[kind])
-    factors = _rope_factors(config)
-    if factors is not None:
-        writer.add_tensor("rope_freqs.weight", factors)
+    stretched = _rope_factors(config)
+    if stretched is not None:
+        writer.add_tensor(FACTORS, stretched)
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -143,9 +145,4 @@ def _rope_factors(config: dict[str, Any]) -> Array | None:
     turning = gguf_metadata.rope(config)
     if turning.get("rope_type") != "llama3":
         return None
-    dim = gguf_metadata.head_dim(config)
-    waves = 2 * math.pi * turning["rope_theta"] ** (np.arange(0, dim, 2) / dim)
-    factor, low, high = turning["factor"], turning["low_freq_factor"], turning["high_freq_factor"]
-    context = turning["original_max_position_embeddings"]
-    smooth = np.clip((context / waves - low) / (high - low), 0, 1)  # 1: short waves, left as they are
-    return (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
+    return factors(turning, gguf_metadata.head_dim(config))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from compresslab.errors import BadInput
 from compresslab.models.anatomy import Anatomy, Heads, Task
-from compresslab.models.families import anatomy
+from compresslab.models.families import FAMILIES, anatomy
 from compresslab.models.generation_defaults import GenerationDefaults, read_generation_defaults
+from compresslab.models.gguf.folder import WEIGHTS as GGUF
+from compresslab.models.gguf.folder import weights_of
+from compresslab.models.packed_layout import file_bytes
 from compresslab.models.safetensors_header import Entry, read_header
 from compresslab.models.shared_tables import Held, resolve
 from compresslab.models.source import (
@@ -26,6 +31,7 @@ from compresslab.models.source import (
 from compresslab.models.weights import Role, WeightPlan
 
 KEPT_AS = {"F64": "F32", "F32": "F32", "F16": "F16", "BF16": "BF16"}  # float64 holds no more than training left in it
+DEQUANTIZED = "F16"  # what a block of a GGUF file comes to: its scale is a float16, and its codes have few bits
 NO_WEIGHTS = ("I64", "U64", "I32", "U32", "I16", "U16", "I8", "U8", "BOOL")  # counters, masks and tables
 MOST_OF_A_SIZE, LONGEST_WORD = 2**31, 80
 BLOCK = re.compile(r"(?:^|\.)(?:layers|h|layer|block)\.(\d{1,6})\.")
@@ -57,6 +63,7 @@ class ModelFacts:
     left_out: tuple[str, ...] = ()  # tensors of the files that the model has no place for
     generation: GenerationDefaults = field(default_factory=GenerationDefaults)
     stand_ins: tuple[tuple[str, str], ...] = ()  # a weight that no file holds, and the one with its values
+    types: tuple[tuple[str, int], ...] = ()  # of a GGUF file, and how many weights of matrices are kept in each
     stamps: Stamps = ()  # of the files that all this was read from
 
     @property
@@ -68,6 +75,16 @@ class ModelFacts:
     def digest(self) -> str:
         """Sixteen hex digits over config, generation config and tokenizer: what the weights do not say."""
         return digest_beside_weights(self.folder, self.stamps)
+
+    @property
+    def rounded_to(self) -> tuple[str, ...]:
+        """The types of blocks that the baseline itself was rounded to, the most used first: of a GGUF file alone."""
+        return tuple(kind for kind, _ in self.types if kind not in KEPT_AS)
+
+    @property
+    def baseline_bytes(self) -> int:
+        """Before compression: the GGUF file as people have it; else the weights laid out as those of a run are."""
+        return self.file_bytes if self.types else file_bytes(self.weights)
 
     def held_as(self, name: str) -> str:
         """The weight under whose name the files hold this one's values."""
@@ -96,7 +113,7 @@ def _facts(name: str, folder: Path, as_of: Stamps) -> ModelFacts:
     parts = anatomy(config)
     keys = parts.keys
     depth = _size(config, name, keys.depth)
-    held, left_out = _held(files, parts, depth, name)
+    held, left_out = _held(files, config, parts, depth, name)
     tables = resolve(held, parts, config, name)
     weights = [_weight(full, tensor.entry, parts, depth) for full, tensor in tables.held.items()]
     shapes = {w.name: w.shape for w in weights}
@@ -120,6 +137,7 @@ def _facts(name: str, folder: Path, as_of: Stamps) -> ModelFacts:
         left_out=left_out,
         generation=read_generation_defaults(folder, config, name),
         stand_ins=tables.stand_ins,
+        types=_types(tables.held) if files[0].name == GGUF else (),
         stamps=as_of,
     )
 
@@ -193,9 +211,11 @@ def _size(config: dict[str, Any], name: str, *keys: str, default: int | None = N
     raise BadInput("model.config_lacks", name=name, key=keys[0])
 
 
-def _held(files: Iterable[Path], parts: Anatomy, depth: int, name: str) -> tuple[dict[str, Held], tuple[str, ...]]:
+def _held(
+    files: Iterable[Path], config: dict[str, Any], parts: Anatomy, depth: int, name: str
+) -> tuple[dict[str, Held], tuple[str, ...]]:
     """What the files hold of the model, by name, and the names of what else they hold. Raises BadInput."""
-    found = {key: Held(file, entry) for file in files for key, entry in read_header(file).tensors.items()}
+    found = {key: Held(file, entry) for file in files for key, entry in _entries(file, config, parts, name).items()}
     rooted = any(key.startswith(f"{parts.root}.") for key in found)
     held, left_out = {}, []
     for key, tensor in found.items():
@@ -205,11 +225,31 @@ def _held(files: Iterable[Path], parts: Anatomy, depth: int, name: str) -> tuple
         strange = rooted and full == f"{parts.root}.{key}"  # no old name: others of the file have their beginning
         if strange or _is_beyond(full, parts, depth) or dtype in NO_WEIGHTS:
             left_out.append(key)
-        elif dtype not in KEPT_AS:
+        elif dtype not in KEPT_AS and tensor.file.name != GGUF:
             raise BadInput("model.dtype", name=name, weight=key, dtype=dtype)
         else:
             held[full] = tensor
     return held, tuple(sorted(left_out))
+
+
+def _entries(file: Path, config: dict[str, Any], parts: Anatomy, name: str) -> dict[str, Entry]:
+    """The tensors of one file, in the shapes that a checkpoint of the family has."""
+    if file.name != GGUF:
+        return read_header(file).tensors
+    found = weights_of(file, FAMILIES[str(config["model_type"])], name)
+    turned = {key for key, tensor in found.items() if parts.conv1d and len(tensor.shape) == 2 and BLOCK.search(key)}
+    return {
+        key: Entry(tensor.kind, tensor.shape[::-1] if key in turned else tensor.shape, tensor.begin, tensor.end)
+        for key, tensor in found.items()
+    }
+
+
+def _types(held: dict[str, Held]) -> tuple[tuple[str, int], ...]:
+    counts: Counter[str] = Counter()
+    for tensor in held.values():
+        if len(tensor.entry.shape) > 1:
+            counts[tensor.entry.dtype] += prod(tensor.entry.shape)
+    return tuple(counts.most_common())
 
 
 def _is_beyond(name: str, parts: Anatomy, depth: int) -> bool:
@@ -239,7 +279,7 @@ def _weight(name: str, entry: Entry, parts: Anatomy, depth: int) -> WeightPlan:
     role = _role(name, shape, layer, parts)
     if parts.conv1d and role == "linear":
         shape = shape[::-1]  # Conv1D stores [in, out]
-    return WeightPlan(name, shape, KEPT_AS[entry.dtype], role, layer)
+    return WeightPlan(name, shape, KEPT_AS.get(entry.dtype, DEQUANTIZED), role, layer)
 
 
 def _role(name: str, shape: tuple[int, ...], layer: int | None, parts: Anatomy) -> Role:

@@ -41,7 +41,7 @@ class Gguf:
     """What llama.cpp calls a family, and what its graph of it does that the anatomy does not say.
 
     Tensors and sizes that follow from the anatomy are not repeated here. Names and keys are those of llama.cpp's own
-    converter and loader; `exports.gguf_tensors` and `exports.gguf_metadata` write and read by them.
+    converter and loader; `models.gguf.tensors` and `models.gguf.metadata` write and read by them.
     """
 
     architecture: str

@@ -28,6 +28,15 @@ def check_files(folder: Path, name: str) -> None:
         raise BadInput("model.folder_unreadable", name=name, folder=folder, reason=why) from None
 
 
+def check_file(entry: Path, folder: Path, name: str) -> None:
+    """As `check_files`, of one that the folder holds beside them."""
+    try:
+        _check(entry, _room(folder), name)
+    except (OSError, RuntimeError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise BadInput("model.folder_unreadable", name=name, folder=folder, reason=why) from None
+
+
 def _check(entry: Path, room: Path, name: str) -> None:
     if entry.is_symlink() and not entry.resolve().is_relative_to(room):
         raise BadInput("model.link", name=name, file=entry.name)

@@ -1,4 +1,4 @@
-"""Where a model comes from: the bundled one, a folder, or the Hub. Finds it, checks it, loads no weights."""
+"""Where a model comes from: the bundled one, a folder, a GGUF file, the Hub. Finds it, checks it, loads no weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from compresslab.files.paths import BUNDLED_MODEL, user_path
 from compresslab.files.reading import NotJson, read_json
 from compresslab.messages import Message
 from compresslab.models.families import FAMILIES, anatomy, titles
-from compresslab.models.own_files import check_files
+from compresslab.models.gguf import folder as gguf
+from compresslab.models.gguf.header import is_gguf
+from compresslab.models.own_files import check_file, check_files
 from compresslab.models.unsupported import UNSUPPORTED
 
 BUNDLED = "storyteller"
@@ -55,13 +57,24 @@ def locate(name: str) -> ModelSource:
         return ModelSource(name, "bundled", checked(BUNDLED_MODEL, name))
     folder = Path(name) if HUB_ID.fullmatch(name) and not Path(name).exists() else user_path(name)
     if folder.is_dir():
-        return ModelSource(name, "folder", checked(folder, name))
+        return ModelSource(name, "folder", _of_folder(folder, name))
+    if folder.is_file() and (folder.suffix == ".gguf" or is_gguf(folder)):
+        return ModelSource(name, "folder", checked(gguf.checkpoint_folder(folder, name), name))
     if folder.is_file():
         raise BadInput("model.is_file", path=name)
     if not HUB_ID.fullmatch(name) or name.startswith((".", "/", "~")):
         raise BadInput("model.no_folder", path=name, bundled=BUNDLED)
     cached = _cached(name)
     return ModelSource(name, "hub", checked(cached, name) if cached else None)
+
+
+def _of_folder(folder: Path, name: str) -> Path:
+    """The folder itself, or what is made of the one GGUF file in it."""
+    file = gguf.file_in(folder, name)
+    if file is None:
+        return checked(folder, name)
+    check_file(file, folder, name)
+    return checked(gguf.checkpoint_folder(file, name), name)
 
 
 def _cached(name: str) -> Path | None:
@@ -159,7 +172,7 @@ def stamps(folder: Path) -> Stamps:
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name == INDEX or entry.name.endswith(".safetensors") or _is_beside_weights(entry.name):
+            if entry.name == INDEX or entry.name.endswith((".safetensors", ".gguf")) or _is_beside_weights(entry.name):
                 with suppress(OSError):  # it was taken away this moment, or is a link to nowhere
                     status = entry.stat()
                     found.append((entry.name, status.st_size, status.st_mtime_ns))
@@ -181,7 +194,8 @@ def _is_beside_weights(name: str) -> bool:
 
 
 def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
-    """The safetensors files that make up the model, as transformers takes them; others in the folder do not count."""
+    """The safetensors files that make up the model, as transformers takes them, or the GGUF file that it comes from;
+    others in the folder do not count."""
     if (folder / WEIGHTS).is_file():
         return (folder / WEIGHTS,)
     if (folder / INDEX).is_file():
@@ -190,6 +204,8 @@ def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
         if missing:
             raise BadInput("model.shard_missing", name=name, file=missing)
         return files
+    if (folder / gguf.WEIGHTS).is_file():
+        return (folder / gguf.WEIGHTS,)
     if [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]:
         raise BadInput("model.pickle", name=name)
     raise BadInput("model.no_weights", name=name, folder=folder, weights=WEIGHTS, index=INDEX)

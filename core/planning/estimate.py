@@ -44,7 +44,7 @@ def estimate(plan: Plan, table: SensitivityTable | None = None) -> Estimate:
     zeros = sum(w.count - w.nonzero for w in linear if w.nonzero is not None)
     compressed = file_bytes(plan.weights)
     return Estimate(
-        baseline_bytes=file_bytes(plan.facts.weights),
+        baseline_bytes=plan.facts.baseline_bytes,
         compressed_bytes=compressed,
         exact=plan.exact,
         parameters=sum(w.count for w in plan.weights),

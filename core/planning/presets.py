@@ -13,7 +13,6 @@ from typing import Literal
 
 from compresslab.errors import BadInput
 from compresslab.models.facts import ModelFacts
-from compresslab.models.packed_layout import file_bytes
 from compresslab.planning.allocation import BITS, allocate
 from compresslab.planning.estimate import Estimate, estimate
 from compresslab.profiles.sensitivity_table import SensitivityTable
@@ -60,7 +59,7 @@ class _Chooser:
 
     def half(self) -> Preset:
         """Within half the bytes, what is expected to lose least."""
-        budget = file_bytes(self.facts.weights) // 2
+        budget = self.facts.baseline_bytes // 2
         found = [p for p in (*self.uniform(), *self.fitted(budget)) if p.estimate.compressed_bytes <= budget]
         if not found:
             raise BadInput("preset.no_half", model=self.facts.name)
@@ -78,7 +77,7 @@ class _Chooser:
         """The least bytes whose predicted perplexity stays within TELLS of the baseline's. Needs a table."""
         if self.table is None:
             raise BadInput("preset.not_measured", model=self.facts.name)
-        low, high = 0, file_bytes(self.facts.weights)
+        low, high = 0, self.facts.baseline_bytes
         best: Preset | None = None
         for _ in range(ROUNDS):
             middle = (low + high) // 2

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from compresslab.errors import BadInput
 from compresslab.files.paths import store_url
 from compresslab.models.facts import read_facts
-from compresslab.models.packed_layout import file_bytes
 from compresslab.planning.allocation import allocate
 from compresslab.planning.estimate import Estimate, estimate
 from compresslab.planning.presets import Goal, Preset, choose
@@ -99,7 +98,7 @@ class Workspace:
         if table is None:
             raise BadInput("sensitivity.missing", model=recipe.model)
         if ratio is not None:
-            budget_bytes = int(file_bytes(plan.facts.weights) / ratio)
+            budget_bytes = int(plan.facts.baseline_bytes / ratio)
         if budget_bytes is None:
             raise BadInput("budget.not_given")
         return allocate(plan, table, budget_bytes)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 SAMPLE_SECONDS = 0.001
 WRITTEN = Message("footprint.packed_file")
+AS_IT_IS = Message("footprint.gguf_file")
 LAID_OUT = Message("footprint.packed_estimate")
 CPU_PEAK = Message("footprint.process_memory")
 CUDA_PEAK = Message("footprint.device_memory")
@@ -69,15 +70,15 @@ def _read(model: CompressedModel, window: Tensor) -> None:
 
 
 def _disk(context: MeasureContext) -> list[Measurement]:
-    if context.written is None:
-        return [
-            _bytes("size_on_disk_bytes", "baseline", file_bytes(context.baseline.layout()), LAID_OUT),
-            _bytes("size_on_disk_bytes", "compressed", file_bytes(context.compressed.layout()), LAID_OUT),
-        ]
-    baseline = context.session.written_bytes(context.baseline)
+    facts, written = context.baseline.facts, context.written
+    if written is None:
+        baseline, compressed, note = facts.baseline_bytes, file_bytes(context.compressed.layout()), LAID_OUT
+    else:
+        baseline = facts.file_bytes if facts.types else context.session.written_bytes(context.baseline)
+        compressed, note = written.stat().st_size, WRITTEN
     return [
-        _bytes("size_on_disk_bytes", "baseline", baseline, WRITTEN),
-        _bytes("size_on_disk_bytes", "compressed", context.written.stat().st_size, WRITTEN),
+        _bytes("size_on_disk_bytes", "baseline", baseline, AS_IT_IS if facts.types else note),
+        _bytes("size_on_disk_bytes", "compressed", compressed, note),
     ]
 
 

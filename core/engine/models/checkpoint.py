@@ -1,4 +1,4 @@
-"""Reading a checkpoint: safetensors and config.json, never code, never pickles."""
+"""Reading a checkpoint: safetensors or GGUF, and config.json, never code, never pickles."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from compresslab.engine.models.architecture import module_and_extra
 from compresslab.engine.models.device import Choice
+from compresslab.engine.models.gguf_weights import readers
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.offload import load_offloaded
 from compresslab.engine.models.on_disk import usable
@@ -49,7 +50,10 @@ def load_baseline(name: str, choice: Choice, *, offloaded: bool = False) -> Comp
 def _read_tensors(folder: Path, facts: ModelFacts) -> dict[str, Tensor]:
     """Every weight that the facts name, [out, in] for matrices, in the dtype of the checkpoint."""
     tensors: dict[str, Tensor] = {}
-    for file in weight_files(folder, facts.name):
+    files = weight_files(folder, facts.name)
+    if facts.types:
+        return {name: read() for name, read in readers(facts, files[0]).items()}
+    for file in files:
         try:
             loaded = load_file(file)
         except (SafetensorError, OSError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from compresslab.engine.models import gguf_weights
 from compresslab.engine.models.architecture import module_and_extra
 from compresslab.engine.models.device import Choice, return_freed_memory
 from compresslab.engine.models.model import CompressedModel, effective
@@ -153,6 +154,8 @@ def load_offloaded(folder: Path, facts: ModelFacts, config: Any, tokenizer: Any,
 
 def _readers(folder: Path, facts: ModelFacts) -> dict[str, Any]:
     """Where in the checkpoint every weight is found."""
+    if facts.types:
+        return dict(gguf_weights.readers(facts, weight_files(folder, facts.name)[0]))
     places: dict[str, tuple[Path, str]] = {}
     for file in weight_files(folder, facts.name):
         with safe_open(file, "pt") as opened:

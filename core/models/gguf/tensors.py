@@ -9,9 +9,9 @@ import re
 from typing import Any
 
 import numpy as np
-from compresslab.exports.gguf_metadata import Metadata, row_of
 from compresslab.models.anatomy import Anatomy
 from compresslab.models.family import Family
+from compresslab.models.gguf.metadata import Metadata, row_of
 
 Array = np.ndarray[Any, Any]
 IN_BLOCK = re.compile(r"^blk\.(\d+)\.(\w+)\.(weight|bias)$")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from compresslab.models.anatomy import Anatomy
@@ -86,27 +86,32 @@ def _context(config: Config, longest: int, row: Gguf) -> int:
     return longest if SLIDING in row.layer_types else min(longest, window(config) or longest)
 
 
-def config_values(family: Family, found: Mapping[str, Any], tensors: Mapping[str, Collection[Any]]) -> dict[str, Any]:
-    """The way back: what the config of a file's model says. `tensors` are those of the file, by name."""
+def config_values(family: Family, found: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The way back: what the config of a file's model says. `shapes` are those of its tensors, by name."""
     row = row_of(family)
     values = {name: found.get(key) for key, name in _names(family.anatomy).items()}
     values |= {number.config: found.get(number.key) for number in row.numbers}
-    values |= {switch: f"blk.0.{tensor}.bias" in tensors for switch, tensor in row.biases.items()}
+    values = {name: value for name, value in values.items() if value is not None}
+    values |= {switch: f"blk.0.{tensor}.bias" in shapes for switch, tensor in row.biases.items()}
     if row.attention_scale:
-        sizes = ("block_count", "embedding_length", "attention.head_count", "attention.key_length")
-        values[row.attention_scale] = attention_width(row, *(found[key] for key in sizes))
+        depth, width, heads = (found[key] for key in ("block_count", "embedding_length", "attention.head_count"))
+        values[row.attention_scale] = attention_width(row, depth, width, heads, _rows_of_head(found))
     if row.rotary:
         values["rope_parameters"] = _rope_parameters(found)
-    values |= {"vocab_size": len(tensors["token_embd.weight"]), "pad_token_id": None}
-    return values | {"tie_word_embeddings": "output.weight" not in tensors}
+    values |= {"vocab_size": shapes["token_embd.weight"][0], "pad_token_id": None}
+    return values | {"tie_word_embeddings": "output.weight" not in shapes}
+
+
+def _rows_of_head(found: Mapping[str, Any]) -> int:
+    return int(found.get("attention.key_length") or found["embedding_length"] // found["attention.head_count"])
 
 
 def _rope_parameters(found: Mapping[str, Any]) -> dict[str, Any]:
-    factor = found.get("rope.scaling.factor")
-    dim = found.get("attention.key_length") or found["embedding_length"] // found["attention.head_count"]
+    factor, dim = found.get("rope.scaling.factor"), _rows_of_head(found)
+    rows = found.get("rope.dimension_count", dim)
     return {
-        "rope_theta": found["rope.freq_base"],
-        "partial_rotary_factor": found["rope.dimension_count"] / dim,
+        "rope_theta": found.get("rope.freq_base", 10000.0),
+        **({"partial_rotary_factor": rows / dim} if rows != dim else {}),
         **({"rope_type": "linear", "factor": factor} if factor else {"rope_type": "default"}),
     }
 
