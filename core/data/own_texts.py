@@ -66,7 +66,7 @@ def _trial(content: bytes, name: str) -> Iterator[Path]:
 
 def _folder() -> Path:
     folder = home() / "texts"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(0o700, exist_ok=True)
     return folder
 
 

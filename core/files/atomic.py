@@ -35,7 +35,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """The whole text in UTF-8, or the file as it was before; its folder is made where there is none. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     with new_file(path) as part:
         part.write_text(text, encoding="utf-8")
 
@@ -57,12 +57,24 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     part = _part(folder)
     try:
-        part.mkdir(0o700 if is_private(folder) else 0o777, parents=True)
+        _make(folder.parent)
+        part.mkdir(0o700 if is_private(folder) else 0o777)
         yield part
         if part.exists():
             _take_the_place(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _make(folder: Path) -> None:
+    """With the folders above it: as private as the data folder within it."""
+    if is_private(folder):
+        for above in reversed(folder.parents):
+            if is_private(above):
+                above.mkdir(0o700, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _take_the_place(part: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from compresslab.files.paths import home
 from compresslab.store import Store
 from compresslab.store.retention import Old
 
-PLACES = ("statistics", "exports", "runs", "sensitivity", "profiles", "texts")  # of the data folder, where parts arise
+PLACES = ("statistics", "exports", "runs", "sensitivity", "layers", "texts")  # of the data folder, where parts arise
 ABANDONED_SECONDS = 24 * 3600.0  # without a change: a part whose writer is not known is nobody's any more
 
 

@@ -24,9 +24,11 @@ from compresslab.records.results import RunRecord, Stage
 from compresslab.store import Store
 from compresslab.store.votes import VoteStore
 from compresslab.work import leftovers
+from compresslab.work.holdings import Holding, holdings
 from compresslab.work.jobs import RunJob, new_run_id, submit
 from compresslab.work.leftovers import Leftovers
 from compresslab.work.sweeps import Sweeps
+from compresslab.work.visitors import HERE, Visitor, check_machine
 from compresslab.workspace.exports import Exports
 from compresslab.workspace.jobs import Jobs
 from compresslab.workspace.models import Models
@@ -65,9 +67,17 @@ class Workspace:
         """What people preferred in blind tests."""
         return self.store.votes
 
-    def clean(self, *, only_look: bool = True) -> Leftovers:
+    def holdings(self) -> list[Holding]:
+        """What lies where in the data folder, how much of it and since when; files are counted one by one. Raises
+        BadInput."""
+        return holdings()
+
+    def clean(self, *, only_look: bool = True, by: Visitor = HERE) -> Leftovers:
         """What killed processes left half-written and what is older than anybody needs; taken away unless this should
-        `only_look`. Runs, texts and what models wrote are not among it. Raises CompresslabError."""
+        `only_look`. Runs, texts and what models wrote are not among it. Raises CompresslabError, also for visitors of a
+        server who are no admins."""
+        if not only_look:
+            check_machine(by)
         return leftovers.find(self.store) if only_look else leftovers.clean(self.store)
 
     # -- recipes, nothing run ---------------------------------------------------------------

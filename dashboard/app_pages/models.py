@@ -10,6 +10,7 @@ from compresslab.errors import CompresslabError
 from compresslab.models.hub import Cached, Found
 from compresslab.store import JobRow
 from compresslab.work.visitors import refusal_of_machine
+from compresslab_dashboard.app_pages.data_folder import data_folder
 from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.editing.room import largest_model, room_text
 from compresslab_dashboard.jobs import live
@@ -42,6 +43,7 @@ def draw() -> None:
         _downloads(words)
         _here(words)
         _hub(words)
+        data_folder(words)
         frame.below()
     address.write(_params())
 
