@@ -15,7 +15,7 @@ from compresslab.files.locks import quiet_lock
 from compresslab.files.paths import store_url
 from compresslab.recipes.generation_request import GenerateRequest, Pane
 from compresslab.store import Store
-from compresslab.work import jobs
+from compresslab.work import jobs, warm_child
 from compresslab.work.jobs import GenerateJob, RunJob, WarmJob
 from compresslab.work.warm_child import WarmChild
 from compresslab.work.worker import Limits, Worker
@@ -136,6 +136,21 @@ def test_a_failure_is_said_in_words_and_the_queue_goes_on(store, start, own_home
     assert ended(store, next_one).state == "done"
     if behaviour == "defect":
         assert "Traceback" in (own_home / "logs" / "child.log").read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+def test_a_log_on_a_full_disk_costs_no_job(own_home, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(warm_child, "log_file", lambda name: Path("/dev/full"))
+    child = WarmChild(COMMAND)
+    try:
+        for number, (behaviour, state) in enumerate({"quick": "done", "defect": "failed"}.items()):
+            child.send("job", number, payload=RunJob(recipe={"model": f"fake/{behaviour}"}).model_dump())
+            (end,) = wait(lambda: [said for said in child.receive(0.1) if said["type"] == "end"])
+            assert end["state"] == state
+    finally:
+        child.kill()
+        child.bury()
 
 
 def test_a_recipe_that_is_none_fails_its_job(store, start):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import json
 import os
 import signal
@@ -18,8 +19,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, cast
 
 from compresslab.errors import BadInput, Cancelled, CompresslabError, RunFailed
 from compresslab.exports.format import Exporter
@@ -163,10 +165,23 @@ def warm(session: ChildSession, model: str) -> None:
         print(f"{model} was not warmed: {error}", file=sys.stderr, flush=True)
 
 
+class _Log(io.TextIOBase):
+    """Standard error; where its disk is full the line is lost, and not the job that printed it."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            os.write(2, text.encode(errors="replace"))
+        return len(text)
+
+    def fileno(self) -> int:
+        return 2
+
+
 def _own_stdout() -> TextIO:
     """The pipe to the worker; from now on whatever is printed goes to the log instead."""
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    sys.stdout = sys.stderr = cast(TextIO, _Log())
     return pipe
 
 
