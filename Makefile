@@ -8,7 +8,7 @@ ARGS    ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check docs bench
+.PHONY: help setup run test check docs bench chaos
 
 help: ## list these commands
 	@echo "make COMMAND [NAME=value]"
@@ -18,7 +18,7 @@ help: ## list these commands
 	@echo "  PYTHON   the Python to install with (now $(PYTHON)), 3.11 or newer"
 	@echo "  PORT     where make run serves the dashboard"
 	@echo "  WORKERS  how many processes make test uses (now $(WORKERS))"
-	@echo "  ARGS     more for make test or make bench, for example ARGS='-k prune'"
+	@echo "  ARGS     more for make test, bench or chaos, for example ARGS='-k prune'"
 
 setup: ## install everything into .venv, if something changed
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name one, for example PYTHON=python3.12." >&2; exit 1; }
@@ -47,3 +47,6 @@ lowest: ## run all tests that need no browser with the oldest packages that pypr
 
 bench: setup ## time and measure the product on this machine
 	$(BIN)/python -m benchmarks.run $(ARGS)
+
+chaos: setup ## strike the work in every phase: kills, stops, full disks, clocks; nothing may be lost
+	$(BIN)/python -m benchmarks.chaos $(ARGS)

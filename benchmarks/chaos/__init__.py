@@ -1,0 +1,1 @@
+"""Faults of every kind in every phase of the work: nothing may be lost, nobody orphaned, nothing left lying about."""
