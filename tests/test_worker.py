@@ -17,8 +17,9 @@ from compresslab.recipes.generation_request import GenerateRequest, Pane
 from compresslab.store import Store
 from compresslab.work import jobs, warm_child
 from compresslab.work.jobs import GenerateJob, RunJob, WarmJob
+from compresslab.work.seat import Limits
 from compresslab.work.warm_child import WarmChild
-from compresslab.work.worker import Limits, Worker
+from compresslab.work.worker import Worker
 
 from tests.fake_session import STEP_SECONDS
 from tests.patience import PATIENCE
@@ -80,7 +81,7 @@ def writing(prompt):
 
 
 def child_of(worker):
-    return wait(lambda: worker._device and worker._child).pid
+    return wait(lambda: worker.main.device and worker.main.child).pid
 
 
 def test_a_run_is_done_and_kept(store, start):
@@ -196,7 +197,7 @@ def test_a_hanging_child_is_killed(store, start, behaviour, limits, said):
     child_of(worker)
     job = submit(store, behaviour)
     assert said in str(ended(store, job).error)
-    worker._limits = Limits()  # the next child may take longer to start than that
+    worker.main.limits = Limits()  # the next child may take longer to start than that
     next_one = submit(store, "quick", run_id="r2")
     assert ended(store, next_one).state == "done"
 
@@ -246,10 +247,10 @@ def test_a_job_that_no_child_had_begun_is_done_by_the_next_one(store, start, num
     worker = start()
     first = child_of(worker)
     os.kill(first, number)
-    worker._limits = replace(Limits(), without_beat=2.0)
+    worker.main.limits = replace(Limits(), without_beat=2.0)
     job = submit(store, "quick")
-    wait(lambda: worker._child is not None and worker._child.pid != first)
-    worker._limits = Limits()  # the next child may take longer to start than that
+    wait(lambda: worker.main.child is not None and worker.main.child.pid != first)
+    worker.main.limits = Limits()  # the next child may take longer to start than that
     assert ended(store, job).state == "done"
 
 
@@ -257,9 +258,9 @@ def test_a_child_that_froze_while_it_had_nothing_to_do_costs_no_job(store, start
     worker = start()
     child = psutil.Process(child_of(worker))
     child.suspend()
-    worker._limits = replace(Limits(), without_beat=0.5)
+    worker.main.limits = replace(Limits(), without_beat=0.5)
     wait(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
-    worker._limits = Limits()
+    worker.main.limits = Limits()
     job = submit(store, "quick")
     assert ended(store, job).state == "done"
 
@@ -269,7 +270,7 @@ def test_a_job_that_kills_every_child_before_it_begins_fails_in_the_end(store, s
     job = submit(store, "quick")
 
     def over():
-        worker._next_start = 0.0  # the next child comes at once
+        worker.main.next_start = 0.0  # the next child comes at once
         return store.job(job).over
 
     wait(over)
@@ -330,7 +331,7 @@ def test_a_child_that_can_not_start_fails_the_job_that_waits_for_it(store, start
     row = ended(store, job)
     assert row.state == "failed"
     assert "exit code 1" in str(row.error)
-    assert worker._next_start > begun + 2.0  # and the next one is given time
+    assert worker.main.next_start > begun + 2.0  # and the next one is given time
 
 
 def process(store, follow=False):
@@ -411,6 +412,70 @@ def test_two_workers_share_the_queue(store, start):
     submitted = [submit(store, "quick", run_id=f"r{n}") for n in range(12)]
     assert {ended(store, job).state for job in submitted} == {"done"}
     assert len(store.runs()) == 12
+
+
+def draft(store, behaviour, **options):
+    return submit(store, behaviour, stage="draft", run_id="d1", live=True, owner="me", **options)
+
+
+def long_run(store):
+    job = submit(store, "long")
+    wait(lambda: reported(store, job))
+    return job
+
+
+def test_a_draft_has_its_turn_beside_a_long_run(store, start):
+    """In a child of its own: what happens to that one is nothing to the run."""
+    worker = start()
+    run = long_run(store)
+    assert ended(store, draft(store, "quick")).state == "done"
+    second = worker.beside.seat.child.pid
+    assert second != worker.main.child.pid
+    killed = draft(store, "long")
+    wait(lambda: reported(store, killed))
+    os.kill(second, signal.SIGKILL)
+    assert "was killed by the system" in str(ended(store, killed).error)
+    stopped = draft(store, "long")
+    wait(lambda: reported(store, stopped))
+    assert store.job(run).state == "running"
+    children = [seat.child.pid for seat in (worker.main, worker.beside.seat)]
+    worker.stop()
+    assert [ended(store, job).error.code for job in (run, stopped)] == ["worker.stopped"] * 2
+    wait(lambda: not any(psutil.pid_exists(pid) for pid in children) and not store.workers(stale=True))
+
+
+def test_only_live_jobs_have_their_turn_beside_a_long_run(store, start):
+    worker = start()
+    long_run(store)
+    final = submit(store, "quick", run_id="r2")
+    assert ended(store, draft(store, "quick")).state == "done"
+    assert store.job(final).state == "queued"
+    assert worker.beside.seat.doing is None
+
+
+def test_without_memory_for_a_second_child_a_draft_waits(store, start, monkeypatch):
+    asked = []
+    monkeypatch.setattr("compresslab.recipes.memory.free", lambda: asked.append(1) or 0)
+    worker = start()
+    run, waiting = long_run(store), draft(store, "quick")
+    wait(lambda: len(asked) > 5)
+    assert worker.beside.seat.child is None
+    assert store.job(waiting).state == "queued"
+    store.request_cancel(run)
+    assert ended(store, waiting).state == "done"
+
+
+def test_the_second_child_is_ready_before_the_next_slider_and_gives_way_to_a_large_job(store, start, monkeypatch):
+    monkeypatch.setattr("compresslab.work.second_child.LONG_SECONDS", 0.0)
+    worker = start()
+    assert ended(store, draft(store, "quick")).state == "done"
+    run = long_run(store)
+    wait(lambda: worker.beside.seat.device)
+    monkeypatch.setattr("compresslab.work.second_child.need", lambda row: 10**15)
+    second = worker.beside.seat.child.pid
+    store.request_cancel(run)
+    assert ended(store, submit(store, "quick", run_id="r2")).state == "done"
+    assert not psutil.pid_exists(second)
 
 
 def test_the_worker_never_imports_torch():

@@ -100,6 +100,14 @@ def kept_warm() -> int:
     return sum(_kept(process) for process in others if WARM in (process.info["cmdline"] or ()))
 
 
+def kept_by(pid: int) -> int:
+    """Bytes that a warm process holds of models and caches; 0 of one that has ended."""
+    try:
+        return _kept(psutil.Process(pid))
+    except psutil.Error:
+        return 0
+
+
 def _kept(process: psutil.Process) -> int:
     """Without the pages of files: those count as free already."""
     try:

@@ -220,9 +220,24 @@ class Store(RunStore):
 
     # -- jobs: working -------------------------------------------------------------------
 
-    def claim(self, worker_id: str) -> JobRow | None:
-        """The next job, now this worker's own, or None. One statement: no two workers get the same."""
-        waiting = select(JOBS.c.id).where(self._waits).order_by(JOBS.c.priority, JOBS.c.id).limit(1)
+    def next_live(self) -> JobRow | None:
+        """The live job whose turn is next, of somebody who waits for it."""
+        query = select(JOBS).where(self._waits, JOBS.c.live).order_by(JOBS.c.priority, JOBS.c.id).limit(1)
+        with self.database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _job(row)
+
+    def live_since(self, seconds: float) -> bool:
+        """Whether anybody submitted a live job in the last so many seconds."""
+        last = select(JOBS.c.created).where(JOBS.c.live).order_by(JOBS.c.id.desc()).limit(1).scalar_subquery()
+        with self.database.read() as connection:
+            return bool(connection.execute(select(self.database.now - last < seconds)).scalar_one())
+
+    def claim(self, worker_id: str, only: int | None = None) -> JobRow | None:
+        """The next job, or that one if it still waits, now this worker's own; None where there is none. One statement:
+        no two workers get the same."""
+        which = self._waits if only is None else and_(self._waits, JOBS.c.id == only)
+        waiting = select(JOBS.c.id).where(which).order_by(JOBS.c.priority, JOBS.c.id).limit(1)
         with self.database.read() as connection:  # the usual case, without a lock: nothing to do
             if connection.execute(waiting).first() is None:
                 return None
