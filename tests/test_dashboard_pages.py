@@ -12,6 +12,8 @@ from compresslab.messages import plain
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.events import Draft, Loss, Notice, PaneDone, PaneStarted, Progress, Token, to_json
 from compresslab.records.results import Hardware, Measurement, RunRecord
+from compresslab.work import jobs
+from compresslab.work.jobs import WarmJob
 from compresslab.workspace import Workspace
 from compresslab_dashboard.session.job_view import JobView
 from compresslab_dashboard.texts import Words, words_of
@@ -358,6 +360,21 @@ def test_a_waiting_job_shows_its_place(workspace: Workspace) -> None:
     assert workspace.jobs.queue_place(job.id) == 3
     bar = next(element for element in app.get("progress"))
     assert "3" in bar.proto.text
+
+
+def test_a_waiting_job_names_the_one_it_waits_for(workspace: Workspace) -> None:
+    workspace.store.beat("w", host="here", pid=1, device="cpu", state="busy")
+    for model in ("storyteller", "/models/large"):
+        ahead = jobs.submit(workspace.store, WarmJob(model=model))
+    first = workspace.store.claim("w", ahead)
+    told = Progress(stage="evaluate", done=1, total=2, fraction=0.5, seconds_left=180.0)
+    workspace.store.append_events(first.id, [to_json(told), to_json(Notice(text=plain("no progress")))])
+    app = opened(live="off", recipe="quantize_rtn,bits=3")
+    app.button(key="compress").click().run()
+    text = next(element for element in app.get("progress")).proto.text
+    assert f"Waiting for job {first.id} on large" in text
+    assert "3\N{NARROW NO-BREAK SPACE}min left" in text
+    assert "2 before it" in text
 
 
 def test_an_empty_prompt_is_refused(workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from compresslab.errors import BadInput
 from compresslab.messages import Message
-from compresslab.records.events import Event, from_json
+from compresslab.records.events import Event, Progress, from_json
 from compresslab.store.database import BUSY_SECONDS
 from compresslab.store.people import PeopleStore
 from compresslab.store.retention import Retention
@@ -203,6 +203,13 @@ class Store(RunStore):
         with self.database.read() as connection:
             return [_job(row) for row in connection.execute(query)]
 
+    def running_longest(self) -> JobRow | None:
+        """Of the running jobs, the one that others wait for: no live one, where there is another; the oldest."""
+        query = select(JOBS).where(JOBS.c.state == "running").order_by(JOBS.c.live, JOBS.c.started).limit(1)
+        with self.database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _job(row)
+
     def queue_place(self, job_id: int) -> int:
         """How many jobs are done before this one, the running ones included; 0 when it is running or over."""
         job = self.job(job_id)
@@ -295,6 +302,19 @@ class Store(RunStore):
         )
         with self.database.read() as connection:
             return [(row.seq, from_json(row.body)) for row in connection.execute(query)]
+
+    def progress(self, job_id: int) -> Progress | None:
+        """What the job last said of how far it is."""
+        query = (
+            select(EVENTS.c.body)
+            .where(EVENTS.c.job_id == job_id, EVENTS.c.body.like('%"kind":"progress"%'))
+            .order_by(EVENTS.c.seq.desc())
+            .limit(1)
+        )
+        with self.database.read() as connection:
+            body = connection.execute(query).scalar_one_or_none()
+        event = None if body is None else from_json(body)
+        return event if isinstance(event, Progress) else None
 
     def prune_events(self, keep: int = KEPT_LIVE_JOBS) -> None:
         """Forget what the live runs before the newest `keep` reported that came to an end, and those that gave way to

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from compresslab.messages import Message
-from compresslab.records.events import Event
+from compresslab.records.events import Event, Progress
 from compresslab.store import OPEN, JobRow, Store, WorkerRow
 from compresslab.work import visitors
 from compresslab.work.visitors import HERE, Visitor
@@ -30,6 +30,14 @@ class Jobs:
     def queue_place(self, job_id: int) -> int:
         """How many jobs come before this one; 0 when it is next or running. Raises BadInput."""
         return self._store.queue_place(job_id)
+
+    def running_longest(self) -> JobRow | None:
+        """The running job that those in the queue wait for, None where none runs: a live one is soon over."""
+        return self._store.running_longest()
+
+    def progress(self, job_id: int) -> Progress | None:
+        """What the job last said of how far it is; None before it says so."""
+        return self._store.progress(job_id)
 
     def events(self, job_id: int, after: int = 0) -> list[tuple[int, Event]]:
         """Events with a number greater than `after`, in order: a cursor that loses nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compresslab.store import JobRow
-from compresslab_dashboard.recipe.words import steps_text
+from compresslab_dashboard.recipe.words import model_text, steps_text
 from compresslab_dashboard.session import state
 from compresslab_dashboard.session.state import State
 from compresslab_dashboard.texts import Words, formats
@@ -34,5 +34,23 @@ def progress_text(session: State, job: JobRow, words: Words) -> str:
 
 
 def queue_text(job_id: int, words: Words) -> str:
-    before = state.workspace().jobs.queue_place(job_id)
-    return words("job.queued", before=before) if before else words("job.queued.next")
+    """How many jobs come before it, and which one all wait for."""
+    jobs = state.workspace().jobs
+    before = jobs.queue_place(job_id)
+    if not before:
+        return words("job.queued.next")
+    running = jobs.running_longest()
+    if running is None or running.live:
+        return words("job.queued", before=before)
+    progress = jobs.progress(running.id)
+    left = formats.seconds_left(progress.seconds_left, words.language) if progress else ""
+    others = words("job.queued.place", before=before) if before > 1 else ""
+    behind = words("job.queued.behind", job=running.id, model=model_text(_model(running)))
+    return " · ".join(filter(None, [behind, left, others]))
+
+
+def _model(job: JobRow) -> str:
+    """Of a job of any kind, from plain data: it may be one of another version."""
+    told = job.payload
+    panes = told.get("request", {}).get("panes", [])
+    return str((told.get("recipe") or told.get("run") or (panes[0] if panes else told)).get("model", ""))
