@@ -306,19 +306,39 @@ def delete(run: str, undo: bool) -> None:
 @click.option("--set", "changes", multiple=True, metavar="SETTING=VALUE", help="strategy, max_new_tokens, seed, ...")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--runtime", type=click.Choice(["auto", "torch", "onnxruntime"]), default="auto", show_default=True)
+@click.option("--chat/--plain", "as_chat", default=None, help="A question, or a text to continue; by the tokenizer.")
+@click.option("--system", default="", help="What a chat begins with: who the model is to be.")
+@click.option("--template", help="The chat template of that name, where the tokenizer has several.")
 @json_option
-def generate(weights: tuple[str, ...], prompt: str, changes: tuple[str, ...], as_json: bool, **where: Any) -> None:
-    """Write the same prompt on with several weights, one after the other, from the same seed."""
+def generate(
+    weights: tuple[str, ...],
+    prompt: str,
+    changes: tuple[str, ...],
+    as_chat: bool | None,
+    system: str,
+    template: str | None,
+    as_json: bool,
+    **where: Any,
+) -> None:
+    """Answer the same question, or continue the same text, with several weights, one after the other.
+
+    All start from the same seed. It is a question where every model's tokenizer has a chat template.
+    """
     from compresslab.commands import output
+    from compresslab.models.facts import read_facts
+    from compresslab.recipes.generation_request import chat_of
 
     workspace = open_workspace()
     panes = tuple(_pane(workspace, name) for name in weights)
+    offered = as_chat is None and all(read_facts(pane.model).chat.named for pane in panes)
+    where["chat"] = chat_of(as_chat, system, template, offered=offered)
     writer = output.PaneWriter(quiet=as_json)
     request = _request(prompt, panes, changes, where)
     with redirect_stdout(sys.stderr) if as_json else nullcontext(), interruptible() as cancelled:
         workspace.texts.write(request, writer.show, cancelled)
     if as_json:
-        output.print_json({"prompt": prompt, "decoding": request.decoding.model_dump(), "panes": writer.panes})
+        said = {"prompt": prompt, "chat": request.chat and request.chat.model_dump()}
+        output.print_json(said | {"decoding": request.decoding.model_dump(), "panes": writer.panes})
 
 
 def _pane(workspace: Workspace, name: str) -> Pane:

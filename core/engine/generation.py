@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from compresslab.engine.job import Job
 from compresslab.engine.measuring.timing import runtime_label
+from compresslab.engine.models.chat import Prompt, token_ids
 from compresslab.engine.models.model import CompressedModel
 from compresslab.engine.models.tasks import start_of_answer
-from compresslab.engine.models.tokens import check_known, prompt_ids, reading, start_token
+from compresslab.engine.models.tokens import check_known, start_token
 from compresslab.engine.runtimes import Runtime
 from compresslab.engine.runtimes.decoding import writer_of
 from compresslab.errors import BadInput, first_line
@@ -47,7 +48,7 @@ def check_writes(model: CompressedModel) -> None:
 
 
 def write_pane(
-    author: Author, prompt: str, decoding: Decoding, pane: int, label: str, job: Job, *, words: bool = True
+    author: Author, prompt: Prompt, decoding: Decoding, pane: int, label: str, job: Job, *, words: bool = True
 ) -> str:
     """Generate one pane, and tell every token if `words`; returns the text. Raises BadInput, Cancelled."""
     model = author.model
@@ -70,13 +71,8 @@ def write_pane(
     return writer.text
 
 
-def _prompt_ids(model: CompressedModel, prompt: str) -> list[int]:
-    with reading(model):
-        if model.facts.task == "seq2seq":  # read by the encoder, which knows a text by its end
-            found = list(model.tokenizer(prompt, verbose=False).input_ids)
-        else:
-            (found,) = prompt_ids(model.tokenizer, [prompt])
-    ids = found or start_token(model.tokenizer)
+def _prompt_ids(model: CompressedModel, prompt: Prompt) -> list[int]:
+    ids = token_ids(model, prompt) or start_token(model.tokenizer)
     if not ids:
         raise BadInput("generate.empty_prompt")
     check_known(ids, model)

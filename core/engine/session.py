@@ -25,6 +25,7 @@ from compresslab.engine.measuring.baseline_scores import BaselineScores, Subject
 from compresslab.engine.measuring.examples import Encoded, encode_labelled, encode_pair
 from compresslab.engine.measuring.scores import EncodedQuestion, encode_question
 from compresslab.engine.models import packing, tokens
+from compresslab.engine.models.chat import Prompt, token_ids
 from compresslab.engine.models.checkpoint import load_baseline
 from compresslab.engine.models.device import Choice, available, choose, room_on
 from compresslab.engine.models.model import CompressedModel
@@ -35,7 +36,7 @@ from compresslab.engine.steps.solution_cache import Solutions
 from compresslab.errors import BadInput
 from compresslab.files.paths import run_folder
 from compresslab.messages import Message
-from compresslab.models.facts import read_facts
+from compresslab.models.facts import ModelFacts, read_facts
 from compresslab.models.hub import fetch
 from compresslab.models.source import BUNDLED, stamps
 from compresslab.profiles.layer_profile import LayerProfile
@@ -124,8 +125,9 @@ class Session:
             for number, pane in enumerate(request.panes):
                 model = self._pane(pane, request, job)
                 job.check()
-                author = self._author(model, request.runtime, request.prompts, job)
-                for place, prompt in enumerate(request.prompts):
+                asked = request.asked(pane)
+                author = self._author(model, request.runtime, asked, job)
+                for place, prompt in enumerate(asked):
                     place = number + place * len(request.panes)
                     write_pane(author, prompt, request.decoding, place, pane.label, job, words=not request.further)
 
@@ -151,9 +153,13 @@ class Session:
         recipe = recipe.replace(model=compressed.facts.name)
         return pipeline.measure_only(self, recipe, self._baseline_of(compressed), compressed)
 
-    def generate_text(self, model: str | CompressedModel, prompt: str, decoding: Decoding) -> str:
+    def generate_text(
+        self, model: str | CompressedModel, ask: Callable[[ModelFacts], Prompt], decoding: Decoding
+    ) -> str:
+        """What the model writes when it is asked as its own facts let one ask it. Raises BadInput."""
         self._begin()
         model = self._resolve(model)
+        prompt = ask(model.facts)
         with pipeline.clear_failures():
             return write_pane(
                 self._author(model, "auto", [prompt], silent_job()), prompt, decoding, 0, "", silent_job()
@@ -367,10 +373,9 @@ class Session:
             return self.compress(recipe, job)[0]
         return self.saved_run(pane.run_id or "", where)
 
-    def _author(self, model: CompressedModel, asked: RuntimeChoice, prompts: Sequence[str], job: Job) -> Author:
+    def _author(self, model: CompressedModel, asked: RuntimeChoice, prompts: Sequence[Prompt], job: Job) -> Author:
         check_writes(model)
-        with tokens.reading(model):
-            longest = max(len(model.tokenizer(prompt, verbose=False).input_ids) for prompt in prompts)
+        longest = max(len(token_ids(model, prompt)) for prompt in prompts)
         chosen = self.runtimes.choose(model, asked, longest)
         if asked == "onnxruntime" and chosen.runtime.name == "torch":
             job.notice("generate.in_torch", reason=chosen.why)

@@ -13,6 +13,7 @@ from typing import Any
 
 from compresslab.errors import BadInput
 from compresslab.models.anatomy import Anatomy, Heads, Task
+from compresslab.models.chat_templates import ChatTemplates, read_chat_templates
 from compresslab.models.families import FAMILIES, anatomy
 from compresslab.models.generation_defaults import GenerationDefaults, read_generation_defaults
 from compresslab.models.gguf.folder import WEIGHTS as GGUF
@@ -62,6 +63,7 @@ class ModelFacts:
     labels: tuple[str, ...] = ()  # of a classifier, in the order of its outputs
     left_out: tuple[str, ...] = ()  # tensors of the files that the model has no place for
     generation: GenerationDefaults = field(default_factory=GenerationDefaults)
+    chat: ChatTemplates = field(default_factory=ChatTemplates)  # of a causal model's tokenizer
     stand_ins: tuple[tuple[str, str], ...] = ()  # a weight that no file holds, and the one with its values
     types: tuple[tuple[str, int], ...] = ()  # of a GGUF file, and how many weights of matrices are kept in each
     stamps: Stamps = ()  # of the files that all this was read from
@@ -136,6 +138,7 @@ def _facts(name: str, folder: Path, as_of: Stamps) -> ModelFacts:
         labels=_labels(config, parts, shapes, name),
         left_out=left_out,
         generation=read_generation_defaults(folder, config, name),
+        chat=read_chat_templates(folder) if parts.task == "causal" else ChatTemplates(),
         stand_ins=tables.stand_ins,
         types=_types(tables.held) if files[0].name == GGUF else (),
         stamps=as_of,

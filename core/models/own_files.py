@@ -23,6 +23,8 @@ def check_files(folder: Path, name: str) -> None:
         for entry in folder.iterdir():
             if entry.name == TEMPLATES or any(fnmatchcase(entry.name, pattern) for pattern in MODEL_FILES):
                 _check(entry, room, name)
+        for entry in (folder / TEMPLATES).glob("*"):
+            _check(entry, room, name)
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         why = reason(error) if isinstance(error, OSError) else str(error)
         raise BadInput("model.folder_unreadable", name=name, folder=folder, reason=why) from None

@@ -18,7 +18,7 @@ from compresslab.messages import Message
 from compresslab.models.families import FAMILIES, anatomy, titles
 from compresslab.models.gguf import folder as gguf
 from compresslab.models.gguf.header import is_gguf
-from compresslab.models.own_files import check_file, check_files
+from compresslab.models.own_files import TEMPLATES, check_file, check_files
 from compresslab.models.unsupported import UNSUPPORTED
 
 BUNDLED = "storyteller"
@@ -171,11 +171,13 @@ def stamps(folder: Path) -> Stamps:
     """
     found = []
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name == INDEX or entry.name.endswith((".safetensors", ".gguf")) or _is_beside_weights(entry.name):
-                with suppress(OSError):  # it was taken away this moment, or is a link to nowhere
-                    status = entry.stat()
-                    found.append((entry.name, status.st_size, status.st_mtime_ns))
+        names = [entry.name for entry in entries]
+    names += [f"{TEMPLATES}/{file.name}" for file in (folder / TEMPLATES).glob("*.jinja")]
+    for name in names:
+        if name == INDEX or name.endswith((".safetensors", ".gguf")) or _is_beside_weights(name):
+            with suppress(OSError):  # it was taken away this moment, or is a link to nowhere
+                status = (folder / name).stat()
+                found.append((name, status.st_size, status.st_mtime_ns))
     return tuple(sorted(found))
 
 
@@ -190,7 +192,7 @@ def digest_beside_weights(folder: Path, files: Stamps) -> str:
 
 
 def _is_beside_weights(name: str) -> bool:
-    return name in CONFIGS | TOKENIZERS or name.endswith(".model")
+    return name in CONFIGS | TOKENIZERS or name.endswith(".model") or name.startswith(f"{TEMPLATES}/")
 
 
 def weight_files(folder: Path, name: str) -> tuple[Path, ...]:

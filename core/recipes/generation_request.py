@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from compresslab.data.conversations import Conversation, Turn
+from compresslab.errors import BadInput
 from compresslab.settings import MOST_SEED, Settings, setting
 from pydantic import BaseModel, ConfigDict
 
@@ -85,6 +87,37 @@ class Pane(BaseModel):
     model: str = "storyteller"  # for "baseline"
     run_id: str | None = None  # for "run"
     recipe: dict[str, Any] | None = None  # for "recipe"
+    earlier: tuple[Turn, ...] = ()  # questions and this pane's own answers, in a chat that goes on
+
+
+class Chat(BaseModel):
+    """Prompts are questions of a chat, which the template of that name renders; None: the tokenizer's first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system: str = ""
+    template: str | None = None
+
+    def conversation(self, question: str, earlier: tuple[Turn, ...] = ()) -> Conversation:
+        """Raises BadInput for turns that do not alternate."""
+        return self.continued((*earlier, Turn(role="user", content=question)))
+
+    def continued(self, turns: tuple[Turn, ...]) -> Conversation:
+        """Of turns that end with a question. Raises BadInput as `conversation` does."""
+        system = (Turn(role="system", content=self.system),) if self.system else ()
+        return Conversation((*system, *turns), self.template)
+
+
+def chat_of(chat: bool | None, system: str, template: str | None, *, offered: bool) -> Chat | None:
+    """Whether prompts are questions of a chat; where it is not said, whether that is `offered` decides.
+
+    Raises BadInput for what only a chat has, given for a plain text.
+    """
+    only_in_chats = bool(system) or template is not None
+    if chat is False and only_in_chats:
+        raise BadInput("generate.only_in_chats")
+    wanted = chat if chat is not None else offered or only_in_chats
+    return Chat(system=system, template=template) if wanted else None
 
 
 class GenerateRequest(BaseModel):
@@ -100,6 +133,7 @@ class GenerateRequest(BaseModel):
     further: tuple[str, ...] = ()
     panes: tuple[Pane, ...]
     decoding: Decoding = Decoding()
+    chat: Chat | None = None  # None: prompts are the beginnings of texts
     device: str = "auto"
     dtype: str = "auto"
     runtime: RuntimeChoice = "auto"
@@ -107,3 +141,9 @@ class GenerateRequest(BaseModel):
     @property
     def prompts(self) -> tuple[str, ...]:
         return (self.prompt, *self.further)
+
+    def asked(self, pane: Pane) -> tuple[str | Conversation, ...]:
+        """What a pane reads: the prompts, or conversations that end with them. Raises BadInput."""
+        if self.chat is None:
+            return self.prompts
+        return tuple(self.chat.conversation(prompt, pane.earlier) for prompt in self.prompts)

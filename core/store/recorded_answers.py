@@ -59,7 +59,9 @@ def _generations(store: Store) -> Iterator[tuple[GenerateRequest, list[str]]]:
         for number, payload, body in connection.execute(query):
             jobs.setdefault(number, (payload, []))[1].append(body)
     for payload, bodies in jobs.values():
-        yield GenerateRequest.model_validate(json.loads(payload)["request"]), bodies
+        request = GenerateRequest.model_validate(json.loads(payload)["request"])
+        if request.chat is None:  # what is said in a chat answers more than its last question
+            yield request, bodies
 
 
 def _panes(request: GenerateRequest, bodies: list[str]) -> Iterator[RecordedAnswer]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compresslab.data.conversations import Conversation, parse_turns
 from compresslab.errors import BadInput
 from compresslab.files.atomic import new_model_folder
 from compresslab.messages import Message
 from compresslab.methods.distill_logits import DistillLogits
-from compresslab.recipes.generation_request import Decoding
+from compresslab.recipes.generation_request import Decoding, chat_of
 from compresslab.recipes.method import METHODS, Method
 from compresslab.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from compresslab.engine.models.model import CompressedModel
+    from compresslab.models.facts import ModelFacts
     from compresslab.records.results import Measurement
 
 
@@ -54,11 +57,34 @@ def evaluate(model: str | CompressedModel, recipe: Recipe | None = None) -> list
     return shared_session().evaluate(model, recipe or Recipe())
 
 
-def generate(model: str | CompressedModel, prompt: str, decoding: Decoding | None = None) -> str:
-    """`generate("storyteller", "Mia had a")`: the text that follows. Raises BadInput for a prompt that does not fit."""
+def generate(
+    model: str | CompressedModel,
+    prompt: str | Sequence[Mapping[str, str]],
+    decoding: Decoding | None = None,
+    *,
+    chat: bool | None = None,
+    system: str = "",
+    template: str | None = None,
+) -> str:
+    """`generate("storyteller", "Mia had a")`: the text that follows.
+
+    Where the tokenizer has a chat template, the prompt is a question that the model answers, with `system` before it
+    and by the `template` of that name if it has several; `chat=False` has it continued as a text all the same. A list
+    of messages, dictionaries with `role` and `content`, is a conversation so far. Raises BadInput for a prompt that
+    does not fit.
+    """
     from compresslab.engine.session import shared_session
 
-    return shared_session().generate_text(model, prompt, decoding or Decoding())
+    def ask(facts: ModelFacts) -> str | Conversation:
+        messages = not isinstance(prompt, str)
+        form = chat_of(True if messages and chat is None else chat, system, template, offered=bool(facts.chat.named))
+        if isinstance(prompt, str):
+            return prompt if form is None else form.conversation(prompt)
+        if form is None:
+            raise BadInput("generate.only_in_chats")
+        return form.continued(parse_turns(prompt))
+
+    return shared_session().generate_text(model, ask, decoding or Decoding())
 
 
 def save(model: CompressedModel, folder: str | Path) -> None:
