@@ -79,7 +79,7 @@ def marks(one: StudioPage) -> Locator:
 
 def stops(workspace: Workspace) -> int:
     """Of the slider: as many as the runs of which none beats another, and the baseline."""
-    return 1 + len(sizes_of(workspace.runs.all(), "storyteller"))
+    return 1 + len(sizes_of(workspace.runs.rows(), "storyteller"))
 
 
 def test_arrow_keys_make_it_smaller_and_the_words_depart(room: StudioPage, prepared: Dashboard) -> None:
@@ -164,7 +164,7 @@ def test_the_tour_is_driven_by_keys(room: StudioPage, prepared: Dashboard) -> No
 
 
 def test_a_blind_vote_is_counted_and_the_names_appear(room: StudioPage, prepared: Dashboard) -> None:
-    smallest = sizes_of(prepared.workspace.runs.all(), "storyteller")[-1].record
+    smallest = prepared.workspace.runs.find(sizes_of(prepared.workspace.runs.rows(), "storyteller")[-1].run.run_id)
     show(room, f"?mode=guess&size={smallest.run_id}")
     panes = room.page.locator(".guess .pane")
     expect(panes).to_have_count(2)
@@ -187,8 +187,8 @@ def test_nothing_of_the_engine_room_is_seen(room: StudioPage) -> None:
 
 def test_a_report_and_a_table_are_handed_out(room: StudioPage, prepared: Dashboard) -> None:
     """From the History: with the answers that the page recorded, and as a table without formulas."""
-    shown = sizes_of(prepared.workspace.runs.all(), "storyteller")
-    first, last = shown[0].record, shown[-1].record
+    shown = sizes_of(prepared.workspace.runs.rows(), "storyteller")
+    first, last = shown[0].run, shown[-1].run
     room.page.goto(f"{room.url}/history?run={first.run_id},{last.run_id}")
     settle(room.page)
     with room.page.expect_download() as report:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from compresslab.planning.estimate import Estimate
 from compresslab.records.results import Hardware, LossPoint, Measurement, RunRecord
+from compresslab.records.run_row import RunRow
 from compresslab_dashboard.charts import figures, style
 from compresslab_dashboard.components import static, window
 from compresslab_dashboard.results.verdict import make_verdict, verdict_html
@@ -173,7 +174,7 @@ def test_kinds_name_the_one_that_lost_most_and_show_every_name_as_it_is() -> Non
 
 def test_history_holds_a_point_for_every_measured_run() -> None:
     runs = [record(f"r{i}", "a" if i % 2 else EVIL, perplexity(10.0, stage="final") + sizes()) for i in range(5)]
-    figure = figures.history_scatter([*runs, record("bare", "a", [])], WORDS)
+    figure = figures.history_scatter([RunRow.of(run) for run in (*runs, record("bare", "a", []))], WORDS)
     assert sorted(run for trace in figure.data for run in trace.customdata) == [f"r{i}" for i in range(5)]
     assert figure.data[0].x[0] == 25.0 and figure.data[0].y[0] == pytest.approx(1.1)
     assert figure.data[0].marker.symbol != figure.data[1].marker.symbol

@@ -57,7 +57,7 @@ def kept(workspace: Workspace) -> list[RunRecord]:
 
 
 def members(workspace: Workspace, *keys: str) -> list[Member]:
-    return members_of(workspace, keys, workspace.runs.all(), EN)[0]
+    return members_of(workspace, keys, workspace.runs.rows(), EN)[0]
 
 
 def compare(**params: str) -> AppTest:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from compresslab.records.results import RunRecord, WeightReport
+from compresslab.records.results import WeightReport
+from compresslab.records.run_row import RunRow
 from compresslab.workspace import Workspace
 from compresslab_dashboard.charts.style import COMPRESSED, FURTHER, tint
 from compresslab_dashboard.explore import charts, sentences
@@ -57,9 +58,9 @@ def test_more_is_better_where_the_measure_says_so() -> None:
 def test_a_run_is_read_once() -> None:
     asked: list[list[str]] = []
 
-    def fetch(run_ids: list[str]) -> list[RunRecord]:
+    def fetch(run_ids: list[str]) -> list[RunRow]:
         asked.append(run_ids)
-        return [record(run_id) for run_id in run_ids if run_id != "gone"]
+        return [RunRow.of(record(run_id)) for run_id in run_ids if run_id != "gone"]
 
     kept = Readings()
     assert set(kept.of(["a", "b"], fetch)) == {"a", "b"}
@@ -70,7 +71,7 @@ def test_a_run_is_read_once() -> None:
 
 
 def test_a_reading_holds_what_charts_need() -> None:
-    found = reading(record("a", worse=4.0, share=0.25))
+    found = reading(RunRow.of(record("a", worse=4.0, share=0.25)))
     assert found.values["perplexity"] == pytest.approx((1.04, 0.005))
     assert found.values["size"] == (0.25, 0.0) and found.values["accuracy"] == (0.8, 0.02)
     assert found.values["decode"][0] == pytest.approx(1.5) and found.values["decode"][1] > 0
@@ -142,7 +143,7 @@ def with_estimate(scene: Scene) -> Scene:
 
 
 def test_a_simulated_speed_is_struck_through_and_said() -> None:
-    dots = tuple(run_dots(["a"], {"a": reading(record("a"))}))
+    dots = tuple(run_dots(["a"], {"a": reading(RunRow.of(record("a")))}))
     (name,) = [
         trace.name for trace in pareto(Scene("s", (), dots, "perplexity", "decode"), EN).data if trace.showlegend
     ]
@@ -181,7 +182,7 @@ def test_a_thousand_runs_are_one_light_chart(workspace: Workspace) -> None:
         made = record(f"run{number:07d}", GPTQ.replace(seed=number), worse=number % 97, share=0.1 + number / 1500)
         workspace.store.save_run(made.model_copy(update={"weights": weights}))
     run_ids = workspace.sweeps.runs_of("storyteller")
-    dots = run_dots(run_ids, Readings().of(run_ids, workspace.sweeps.numbers))
+    dots = run_dots(run_ids, Readings().of(run_ids, workspace.sweeps.rows))
     scene = Scene("runs", (), tuple(dots), "perplexity", "size")
     text = pareto(scene, EN).to_json()
     sentences.describe_front(scene, EN)
@@ -220,7 +221,7 @@ def test_numbers_as_people_read_them() -> None:
     assert number_text("size", (0.25, 0.0), EN) == "4.0×"
     assert number_text("decode", (1.5, 0.1), EN) == "1.50 ± 0.10×"
     assert number_text("accuracy", None, EN) == "–"
-    rounded = run_dots(["a"], {"a": reading(record("a"))})[0]
+    rounded = run_dots(["a"], {"a": reading(RunRow.of(record("a")))})[0]
     assert told(rounded, "decode", EN).endswith("(simulated)") and "simulated" not in told(rounded, "size", EN)
     assert dot_text(dot("a", 1, 1, at=(4, 0.5)), (BITS, RATE), EN) == "4 bit, Rate 50 %"
 

@@ -16,7 +16,7 @@ from compresslab.records.results import RunRecord
 from compresslab.store.runs import Annotation
 from compresslab.workspace import Workspace
 from compresslab_dashboard.results.csv_text import csv_bytes
-from compresslab_dashboard.results.tables import change_text, everything, matching, runs_table
+from compresslab_dashboard.results.tables import change_text, everything
 from compresslab_dashboard.texts import words_of
 from sqlalchemy import Engine, event
 from streamlit.testing.v1 import AppTest
@@ -101,8 +101,8 @@ def test_a_search_that_finds_nothing_says_so(workspace: Workspace) -> None:
     app = history()
     app.text_input(key="filter").set_value("qwen [x]").run()
     assert "qwen" in said(healthy(app))
-    table = runs_table([record()], {}, words_of("en"))
-    assert len(matching(table, "STORY")) == 1 and matching(table, "(").empty
+    app.text_input(key="filter").set_value("STORY").run()
+    assert len(healthy(app).dataframe[0].value) == 1
 
 
 def test_many_runs_take_no_more_statements_than_few(workspace: Workspace) -> None:
@@ -114,6 +114,28 @@ def test_many_runs_take_no_more_statements_than_few(workspace: Workspace) -> Non
             assert len(history().dataframe[0].value) == many
         counted.append(len(asked))
     assert max(counted) <= MOST_STATEMENTS, counted  # the same few, however many rows
+
+
+def test_a_long_list_is_shown_page_by_page_and_sorted_as_a_whole(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("wanted", "listed"):
+        monkeypatch.setattr(f"compresslab_dashboard.history.{part}.ROWS", 2)
+    for number in range(5):
+        kept = record(number)
+        worse = [m.model_copy(update={"change": (number - 3.0) ** 2}) for m in kept.measurements]
+        workspace.store.save_run(kept.model_copy(update={"measurements": worse}))
+
+    def shown(app: AppTest) -> list[int]:
+        return [int(run[-1]) for run in healthy(app).dataframe[0].value["run"]]
+
+    app = history(run="run0000000")
+    assert shown(app) == [4, 3] and EN("history.count", count=5) in said(app)
+    assert app.button(key="delete_run")  # the chosen one stands on another page
+    assert shown(app.selectbox(key="history_page").set_value(2).run()) == [0]
+    assert shown(app.selectbox(key="history_order").set_value("best").run()) == [3, 4]
+    assert shown(app.selectbox(key="history_page").set_value(1).run()) == [2, 1]
+    assert shown(app.text_input(key="filter").set_value("run0000004").run()) == [4]
 
 
 @contextmanager
@@ -145,8 +167,9 @@ def test_tags_and_a_note_are_kept_and_found_again(workspace: Workspace) -> None:
     assert again.dataframe[0].value["note"].tolist() == ["**the** one", ""]
     again.multiselect(key="filter_tags").set_value(["good"]).run()
     assert list(healthy(again).dataframe[0].value["run"]) == ["run0000001"]
-    found = matching(runs_table(workspace.runs.all(), workspace.runs.annotations(), EN), "to sh")
-    assert list(found["run"]) == ["run0000001"]
+    for text in ("to sh", "**The", "0000001"):
+        healthy(again.text_input(key="filter").set_value(text).run())
+        assert list(again.dataframe[0].value["run"]) == ["run0000001"], text
 
 
 @pytest.mark.parametrize(

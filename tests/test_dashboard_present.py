@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from compresslab.data.texts import example_prompts
 from compresslab.recipes.recipe import Recipe
 from compresslab.records.results import Measurement, RunRecord
+from compresslab.records.run_row import RunRow
 from compresslab.store.votes import Tally
 from compresslab.workspace import Workspace
 from compresslab_dashboard.present import guess, ladder
 from compresslab_dashboard.present.plain import plain, size_name, untouched
 from compresslab_dashboard.present.prepared import prepare
-from compresslab_dashboard.present.sizes import MOST_SIZES, Size, models_with_sizes, sizes_of
+from compresslab_dashboard.present.sizes import MOST_SIZES, models_with_sizes, sizes_of
 from compresslab_dashboard.present.tour import STEPS
 from compresslab_dashboard.present.view import BASELINE, Showing
 from compresslab_dashboard.texts import words_of
@@ -95,24 +97,28 @@ def with_worker(workspace: Workspace) -> None:
 # -- which sizes ---------------------------------------------------------------------------------------------------
 
 
+def rows(runs: Iterable[RunRecord]) -> list[RunRow]:
+    return [RunRow.of(run) for run in runs]
+
+
 def test_a_run_that_another_beats_in_both_is_left_out() -> None:
     runs = [sized(0, 0.5, 1.0), sized(1, 0.4, 0.5), sized(2, 0.2, 9.0), sized(3, 0.2, 9.0), sized(4, 0.3, 9.5)]
-    assert [size.record.run_id for size in sizes_of(runs, "storyteller")] == ["run0000001", "run0000002"]
+    assert [size.run.run_id for size in sizes_of(rows(runs), "storyteller")] == ["run0000001", "run0000002"]
 
 
 def test_what_is_no_smaller_or_was_not_measured_is_left_out() -> None:
     bare = sized(0, 0.3, 1.0).model_copy(update={"measurements": measured("accuracy", 0.9, 0.8, "fraction")})
     draft = sized(1, 0.3, 1.0).model_copy(update={"stage": "draft"})
     other = sized(2, 0.3, 1.0).model_copy(update={"model": "another"})
-    assert sizes_of([bare, draft, other, sized(3, 0.99, 0.0)], "storyteller") == []
-    assert models_with_sizes([bare, other]) == ["another"]
+    assert sizes_of(rows([bare, draft, other, sized(3, 0.99, 0.0)]), "storyteller") == []
+    assert models_with_sizes(rows([bare, other])) == ["another"]
 
 
 def test_many_are_thinned_and_both_ends_stay() -> None:
     runs = [sized(n, 0.9 - 0.04 * n, float(n)) for n in range(20)]
-    shown = sizes_of(runs, "storyteller")
+    shown = sizes_of(rows(runs), "storyteller")
     assert len(shown) == MOST_SIZES
-    assert (shown[0].record.run_id, shown[-1].record.run_id) == ("run0000000", "run0000019")
+    assert (shown[0].run.run_id, shown[-1].run.run_id) == ("run0000000", "run0000019")
     shares = [size.share for size in shown]
     assert shares == sorted(shares, reverse=True)
 
@@ -158,7 +164,7 @@ def test_a_size_has_a_name(share: float, name: str) -> None:
 
 @pytest.mark.parametrize(("flipped", "same"), [(0.0, 100), (0.0025, 99), (0.04, 96), (0.999, 0), (1.0, 0)])
 def test_all_answers_are_the_same_only_where_none_changed(flipped: float, same: int) -> None:
-    told = plain(Size(sized(0, 0.25, 1.0, flipped=flipped), 0.25, 1.0), EN)
+    told = plain(sized(0, 0.25, 1.0, flipped=flipped), 0.25, EN)
     assert told.same == same
     assert ("all 400" in told.answers) == (same == 100)
     assert told.size == "A quarter of the size: 2.00\u202fMB instead of 8.00\u202fMB."
@@ -166,7 +172,7 @@ def test_all_answers_are_the_same_only_where_none_changed(flipped: float, same: 
 
 def test_without_questions_the_text_speaks() -> None:
     found = measured("perplexity", 3.0, 3.3)
-    told = plain(Size(record().model_copy(update={"measurements": found}), 0.25, 10.0), EN)
+    told = plain(record().model_copy(update={"measurements": found}), 0.25, EN)
     assert "10 %" in told.answers and told.same is None
     assert told.speed == EN("present.speed.unknown") and told.pace is None
 
@@ -183,13 +189,13 @@ def test_without_questions_the_text_speaks() -> None:
 )
 def test_nothing_is_called_faster_that_was_not(now: float, error: float, kernel: str, key: str) -> None:
     found = measured("decode_tokens_per_second", 100.0, now, "tokens/s", kernel=kernel, error=error)
-    told = plain(Size(record().model_copy(update={"measurements": found}), 0.25, 10.0), EN)
+    told = plain(record().model_copy(update={"measurements": found}), 0.25, EN)
     assert told.speed == EN(key, times="2.0") if "{" in EN(key) else told.speed == EN(key)
 
 
 def test_faster_with_imitated_numbers_says_both() -> None:
     found = measured("decode_tokens_per_second", 100.0, 200.0, "tokens/s", kernel="simulated", error=1.0)
-    told = plain(Size(record().model_copy(update={"measurements": found}), 0.25, 10.0), EN)
+    told = plain(record().model_copy(update={"measurements": found}), 0.25, EN)
     assert told.imitated and EN("present.speed.though", said=EN("present.speed.faster", times="2.0")) == told.speed
 
 

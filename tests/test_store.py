@@ -8,8 +8,10 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+import alembic.command
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -17,8 +19,11 @@ from compresslab.errors import BadInput, CompresslabError, RunFailed
 from compresslab.files.paths import run_folder
 from compresslab.messages import plain
 from compresslab.records.events import Notice, Token, to_json
+from compresslab.records.run_row import RunRow
 from compresslab.store import SUPERSEDED, Store, migrations
-from compresslab.store.tables import METADATA, RUNS, WORKERS
+from compresslab.store.database import Database
+from compresslab.store.runs import Labels, RunFilter
+from compresslab.store.tables import METADATA, RECORDS, RUNS, WORKERS
 from sqlalchemy import create_engine, make_url, text, update
 
 from tests.fake_session import record
@@ -318,6 +323,79 @@ def test_models_used_last_first(store):
     for day, model in enumerate(("a/x", "b/y", "a/x"), start=1):
         store.save_run(record(f"r{day}", model=model, created=f"2026-01-0{day}T00:00:00Z"))
     assert store.models_used() == ["a/x", "b/y"]
+
+
+# -- lists of runs -----------------------------------------------------------------------------
+
+
+def listed(store, order="newest", **which):
+    return [row.run_id for row in store.rows(RunFilter(**which), order)]
+
+
+def test_a_list_says_what_the_records_say(store):
+    first = record("r1", value=4.0)
+    store.save_run(first)
+    store.annotate("r1", ["good"], "to show")
+    (row,) = store.rows()
+    assert row == RunRow.of(first)._replace(tags=("good",), note="to show")
+    assert (row.perplexity, row.recipe) == (4.0, {"model": first.model, "steps": []})
+    assert store.rows_by_id(["r1", "gone"]) == [row]
+    store.save_run(record("r1", value=5.0))
+    assert [row.perplexity for row in store.rows()] == [5.0]
+
+
+def test_the_database_filters_sorts_counts_and_cuts(store):
+    for place, (model, change) in enumerate((("a/x", 3.0), ("b/y", None), ("a/x", 1.0), ("c/z", 2.0))):
+        kept = record(f"r{place}", model=model, created=f"2026-01-0{place + 1}T00:00:00Z")
+        changed = [m.model_copy(update={"change": change}) for m in kept.measurements]
+        store.save_run(kept.model_copy(update={"measurements": changed}))
+    store.annotate("r0", ["Good"], "50 % off")
+    store.annotate("r1", ["good", 'the "b"'], "")
+    assert listed(store) == ["r3", "r2", "r1", "r0"]
+    assert listed(store, "best") == ["r2", "r3", "r0", "r1"]  # what was not measured stands last
+    assert [row.run_id for row in store.rows(offset=1, limit=2)] == ["r2", "r1"]
+    assert listed(store, models=("a/x", "c/z")) == ["r3", "r2", "r0"]
+    assert listed(store, tags=("good",)) == ["r1"] and listed(store, tags=('the "b"', "good")) == ["r1"]
+    assert listed(store, text="A/X") == ["r2", "r0"] and listed(store, text="0 %") == ["r0"]
+    assert (
+        listed(store, text="%") == ["r0"] and listed(store, text='"B"') == ["r1"] and listed(store, text='", "') == []
+    )
+    assert listed(store, text="nowhere", steps=tuple(store.steps_used())) == ["r3", "r2", "r1", "r0"]
+    assert [store.count(), store.count(RunFilter(models=("a/x",)))] == [4, 2]
+    assert store.labels() == Labels(["c/z", "a/x", "b/y"], ["Good", "good", 'the "b"'])
+    store.delete_run("r0")
+    assert store.count() == 3 and store.labels().tags == ["good", 'the "b"']
+
+
+def test_a_list_of_many_reads_no_record(store):
+    for place in range(30):
+        store.save_run(record(f"r{place:02d}"))
+    with store.database.write() as connection:
+        connection.execute(update(RECORDS).values(record="not even JSON"))
+    assert len(store.rows()) == store.count() == 30 and store.models_used()
+
+
+def test_columns_of_an_older_store_are_filled_from_its_records(url, monkeypatch):
+    whole = record("r1", value=4.0)
+    with monkeypatch.context() as older:
+        older.setattr("compresslab.store.database.head", lambda: "0006")
+        older.setattr("alembic.command.upgrade", partial(_to_version, alembic.command.upgrade, "0006"))
+        database = Database(url)
+    for run_id, text_of in (("r1", whole.to_json()), ("r2", "damaged")):
+        values = {"id": run_id, "record": text_of, "created": whole.created, "model": whole.model}
+        with database.write() as connection:
+            columns = "run_id, record, created, model, tags"
+            connection.execute(
+                text(f"INSERT INTO runs ({columns}) VALUES (:id, :record, :created, :model, '[\"kept\"]')"), values
+            )
+    database.close()
+    store = Store(url)
+    assert {row.run_id: row.perplexity for row in store.rows()} == {"r1": 4.0, "r2": None}
+    assert store.run("r1") == whole and store.rows_by_id(["r1"])[0].tags == ("kept",)
+
+
+def _to_version(upgrade, version, config, _head):
+    upgrade(config, version)
 
 
 # -- workers ----------------------------------------------------------------------------------

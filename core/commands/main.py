@@ -253,7 +253,7 @@ def runs(limit: int, as_json: bool) -> None:
     if as_json:
         output.print_json_list("runs", (record.model_dump(mode="json") for record in found.each(limit)))
     else:
-        output.print_runs(found.numbers(limit))
+        output.print_runs(found.rows(limit=limit))
 
 
 @cli.command()

@@ -22,7 +22,8 @@ from compresslab.recipes.method import Method
 from compresslab.recipes.metric import Metric
 from compresslab.recipes.recipe import Recipe
 from compresslab.records import events
-from compresslab.records.results import ExportRecord, MeasuredValue, Measurement, RunNumbers, RunRecord
+from compresslab.records.results import ExportRecord, Measurement, RunRecord
+from compresslab.records.run_row import RunRow
 from compresslab.settings import Control, Settings, allowed
 from compresslab.store import JobRow, WorkerRow
 from compresslab.work.leftovers import Leftovers
@@ -32,6 +33,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 KINDS = {"inputs": "statistics of inputs", "baseline": "what the baseline said"}
+NOTHING = {"value": None, "unit": ""}
 MOST_DRAWN = 1000  # rows
 PIPE_WIDTH = 160  # columns, where no terminal says how wide it is
 LINE_SECONDS = 5.0  # between lines of progress in a log
@@ -83,11 +85,16 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
-def measured(measurement: MeasuredValue | None) -> str:
+def _cell(value: float | None, unit: str, error: float | None = None) -> str:
+    """Empty for what was not measured."""
+    return "" if value is None else number(value, unit, error)
+
+
+def measured(measurement: Measurement | None) -> str:
     return "" if measurement is None else number(measurement.value, measurement.unit, measurement.error)
 
 
-def change(measurement: MeasuredValue | None) -> str:
+def change(measurement: Measurement | None) -> str:
     if measurement is None or measurement.change is None:
         return ""
     if measurement.change_unit == "fraction":
@@ -96,7 +103,7 @@ def change(measurement: MeasuredValue | None) -> str:
     return f"{measurement.change:+.3g}{error} {measurement.change_unit}".rstrip()
 
 
-def steps_of(record: RunNumbers) -> str:
+def steps_of(record: RunRecord) -> str:
     return _steps_of(json.dumps(record.recipe.get("steps", [])))
 
 
@@ -139,8 +146,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 def _print_aligned(rows: list[list[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    click.echo("\n".join(lines))
 
 
 def print_record(record: RunRecord) -> None:
@@ -184,11 +191,18 @@ def print_exports(exports: Sequence[ExportRecord]) -> None:
             OUT.print(f"{export.format}: {escape(str(note))}", style="dim")
 
 
-def print_runs(runs: Iterable[RunNumbers]) -> None:
-    names = ("size_on_disk_bytes", "perplexity", "accuracy")
+def print_runs(runs: Iterable[RunRow]) -> None:
     rows = [
-        (r.run_id, r.created[:16].replace("T", " "), r.model, steps_of(r), *(measured(r.find(name)) for name in names))
-        for r in runs
+        (
+            run.run_id,
+            run.created[:16].replace("T", " "),
+            run.model,
+            _steps_of(run.steps),
+            _cell(run.size, "bytes"),
+            _cell(run.perplexity, "perplexity", run.perplexity_error),
+            _cell(run.accuracy, "fraction", run.accuracy_error),
+        )
+        for run in runs
     ]
     if not rows:
         OUT.print("There are no runs yet; `compresslab run --set quantize_rtn.bits=4` makes one.")
@@ -240,12 +254,8 @@ def print_memory(memory: CacheMemory) -> None:
 
 def print_comparison(rows: list[dict[str, Any]]) -> None:
     columns = list(rows[0]) if rows else ["metric"]
-    cells = [[row["metric"], *(_cell(row[name]) for name in columns[1:])] for row in rows]
+    cells = [[row["metric"], *(_cell(**(row[name] or NOTHING)) for name in columns[1:])] for row in rows]
     print_table(columns, cells)
-
-
-def _cell(cell: dict[str, Any] | None) -> str:
-    return "" if cell is None else number(cell["value"], cell["unit"], cell["error"])
 
 
 def print_estimate(estimate: Estimate) -> None:

@@ -1,7 +1,7 @@
 """What a run leaves behind, readable without torch."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Self, TypeVar
+from collections.abc import Iterable
+from typing import Any, Literal, Self
 
 from compresslab.errors import RunFailed
 from compresslab.messages import Message
@@ -14,14 +14,12 @@ Direction = Literal["lower", "higher", "neutral"]
 Kernel = Literal["real", "simulated"]
 
 
-class MeasuredValue(BaseModel):
-    """One value with its unit and standard error.
+class Measurement(Record):
+    """One value with its unit and standard error, and what it was measured on.
 
     `change` is the paired difference to the baseline on the same tokens or questions, in the unit
     that `change_unit` names; its error is far smaller than that of two separate measurements.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     metric: str
     variant: Variant
@@ -34,13 +32,6 @@ class MeasuredValue(BaseModel):
     change_error: float | None = None
     change_unit: str = ""
     kernel: Kernel | None = None
-
-
-class Measurement(MeasuredValue):
-    """A value with what it was measured on, and in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     dataset: Message | None = None
     samples: int = 0
     sample_unit: str = ""
@@ -51,10 +42,7 @@ class Measurement(MeasuredValue):
     by_kind: dict[str, float] | None = None
 
 
-V = TypeVar("V", bound=MeasuredValue)
-
-
-def find(values: Iterable[V], metric: str, variant: Variant = "compressed") -> V | None:
+def find(values: Iterable[Measurement], metric: str, variant: Variant = "compressed") -> Measurement | None:
     """The one of that name and variant, or None."""
     return next((value for value in values if value.metric == metric and value.variant == variant), None)
 
@@ -112,8 +100,8 @@ class ExportRecord(Record):
     pushed_to: str | None = None
 
 
-class RunNumbers(BaseModel):
-    """What a chart or a list of thousands of runs reads of each: the rest of a record is not even looked at."""
+class RunSummary(BaseModel):
+    """The record without its long parts, the weights and the losses: the rest is not even looked at."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -122,16 +110,6 @@ class RunNumbers(BaseModel):
     model: str
     stage: Stage = "final"
     created: str  # ISO 8601, UTC
-    measurements: Sequence[MeasuredValue]
-
-    def find(self, metric: str, variant: Variant = "compressed") -> MeasuredValue | None:
-        """The value of that name, or None."""
-        return find(self.measurements, metric, variant)
-
-
-class RunSummary(RunNumbers):
-    """What a list of a thousand runs says of each: the record without its long parts, the weights and the losses."""
-
     measurements: list[Measurement]
     recipe_hash: str
     named_files: str = (

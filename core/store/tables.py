@@ -1,11 +1,14 @@
 """The tables of the store. Times are seconds since 1970, UTC, by the database's clock."""
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from compresslab.messages import Message
 from sqlalchemy import (
     Boolean,
     Column,
+    Double,
     Float,
     ForeignKey,
     Index,
@@ -32,6 +35,20 @@ class _Said(TypeDecorator[Message]):
         return None if value is None else Message.loads(value)
 
 
+class _Tags(TypeDecorator[tuple[str, ...]]):
+    """Short texts as a JSON list."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Iterable[str] | None, dialect: Any) -> str | None:
+        return None if value is None else json.dumps(list(value), ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> tuple[str, ...] | None:
+        return None if value is None else NO_TAGS if value == "[]" else tuple(json.loads(value))
+
+
+NO_TAGS: tuple[str, ...] = ()
 METADATA = MetaData()
 
 JOBS = Table(
@@ -71,16 +88,47 @@ RUNS = Table(
     Column("job_id", Integer),
     Column("model", Text, nullable=False),
     Column("created", String(40), nullable=False),  # ISO 8601, UTC, as in the record
-    Column("record", Text, nullable=False),
     Column("deleted", Float),
     Column("recipe_hash", String(12), nullable=False, server_default=""),
     Column("named_files", String(16), nullable=False, server_default=""),  # model and texts as they were, if known
     Column("stage", String(16), nullable=False, server_default="final"),  # draft: kept for a sweep alone
-    Column("tags", Text, nullable=False, server_default="[]"),  # JSON list
+    Column("tags", _Tags, nullable=False, server_default="[]"),
     Column("note", Text, nullable=False, server_default=""),
     Column("owner", String(64), nullable=False, server_default=""),  # of the job; nobody's from the command line
+    Column("steps", Text, nullable=False, server_default="[]"),  # of the recipe, as JSON
+    Column("seconds", Double, nullable=False, server_default="0"),
+    Column("device", Text, nullable=False, server_default=""),
+    Column("versions", Text, nullable=False, server_default=""),
+    Column("size", Double),  # bytes on disk
+    Column("size_share", Double),  # of the baseline's
+    Column("memory_share", Double),
+    Column("perplexity", Double),
+    Column("perplexity_error", Double),  # a standard error, as all of them
+    Column("perplexity_change", Double),  # %, on the same tokens as the baseline
+    Column("perplexity_change_error", Double),
+    Column("accuracy", Double),
+    Column("accuracy_error", Double),
+    Column("accuracy_before", Double),  # the baseline's
+    Column("accuracy_change", Double),
+    Column("flipped", Double),  # fraction of the answers
+    Column("flipped_error", Double),
+    Column("decode", Double),  # speed of writing, times the baseline's
+    Column("decode_error", Double),
+    Column("prefill", Double),  # and of reading
+    Column("prefill_error", Double),
+    Column("simulated", String(32), nullable=False, server_default=""),  # speeds without a kernel: "decode prefill"
     Index("runs_by_time", "created"),
     Index("runs_by_recipe", "recipe_hash"),
+    Index("runs_by_model", "model", "created"),
+    Index("runs_by_size", "size_share"),
+    Index("runs_by_perplexity", "perplexity_change"),
+)
+
+RECORDS = Table(
+    "run_records",
+    METADATA,
+    Column("run_id", String(32), ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("record", Text, nullable=False),  # JSON; apart, for a list to read the small rows alone
 )
 
 WORKERS = Table(

@@ -14,7 +14,8 @@ from compresslab.recipes.named_files import named_files
 from compresslab.recipes.recipe import Recipe
 from compresslab.recipes.sweep import Point, Sweep, SweepStage
 from compresslab.records.events import Event, Progress
-from compresslab.records.results import RunNumbers, RunRecord, Stage
+from compresslab.records.results import RunRecord, Stage
+from compresslab.records.run_row import RunRow
 from compresslab.store import Store
 from compresslab.store.sweeps import NewPoint, PointRow, SweepRow
 from compresslab.work import limits, visitors
@@ -69,9 +70,9 @@ class Sweeps:
         """Of the runs that points name, in no order."""
         return self._store.runs_by_id(run_ids)
 
-    def numbers(self, run_ids: Iterable[str]) -> list[RunNumbers]:
-        """As `records`, for those who read measurements alone: many times as fast."""
-        return self._store.numbers_by_id(run_ids)
+    def rows(self, run_ids: Iterable[str]) -> list[RunRow]:
+        """As `records`, what lists and charts say of them alone: many times as fast."""
+        return self._store.rows_by_id(run_ids)
 
     def runs_of(self, model: str, limit: int = 1000) -> list[str]:
         """Final runs of a model, of whatever sweep or none, newest first."""

@@ -9,9 +9,10 @@ from compresslab.errors import BadInput
 from compresslab.messages import Message
 from compresslab.recipes.named_files import named_files
 from compresslab.recipes.recipe import Recipe
-from compresslab.records.results import Measurement, RunNumbers, RunRecord, RunSummary
+from compresslab.records.results import Measurement, RunRecord, RunSummary
+from compresslab.records.run_row import RunRow
 from compresslab.store import Store
-from compresslab.store.runs import Annotation
+from compresslab.store.runs import EVERY, Annotation, Labels, Order, RunFilter
 from compresslab.work import visitors
 from compresslab.work.visitors import HERE, Visitor
 
@@ -28,17 +29,39 @@ class Runs:
         """As `all`, one after the other."""
         return self._store.each_run(limit)
 
-    def numbers(self, limit: int = 1000) -> Iterator[RunNumbers]:
-        """As `each`, of every run what was measured alone: for lists of thousands."""
-        return self._store.numbers(limit)
+    def rows(
+        self, which: RunFilter = EVERY, order: Order = "newest", *, offset: int = 0, limit: int = 1000
+    ) -> list[RunRow]:
+        """What a list says of each, so many from that place on: thousands of them in the time of a few records."""
+        return self._store.rows(which, order, offset=offset, limit=limit)
 
-    def summaries(self, limit: int = 1000) -> list[RunSummary]:
-        """As `all`, without what became of every weight: for lists of many."""
-        return self._store.summaries(limit)
+    def rows_by_id(self, run_ids: Iterable[str]) -> list[RunRow]:
+        """Of those that are there, in no order."""
+        return self._store.rows_by_id(run_ids)
+
+    def count(self, which: RunFilter = EVERY) -> int:
+        """How many the list has."""
+        return self._store.count(which)
+
+    def summaries(self, which: RunFilter = EVERY, limit: int | None = None) -> Iterator[RunSummary]:
+        """Newest first, one after the other, without what became of every weight."""
+        return self._store.summaries(which, limit)
+
+    def steps_used(self) -> list[str]:
+        """The steps of all recipes, as JSON, each once."""
+        return self._store.steps_used()
+
+    def labels(self) -> Labels:
+        """Models and tags of those in the list."""
+        return self._store.labels()
 
     def find(self, run_id: str) -> RunRecord:
         """By its id or the unambiguous start of it. Raises BadInput."""
         return self._store.run(run_id)
+
+    def by_id(self, run_ids: Iterable[str]) -> list[RunRecord]:
+        """Those that are there, in no order."""
+        return self._store.runs_by_id(run_ids)
 
     def of(self, recipe: Recipe) -> str | None:
         """The newest final run of a recipe on the model and texts as they are now; None where there is none."""

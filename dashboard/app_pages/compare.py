@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
-from compresslab.records.results import RunSummary
+from compresslab.records.run_row import RunRow
 from compresslab_dashboard.answers.panes import writes
 from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.compare.answers import answers
@@ -27,7 +27,7 @@ LISTED = 200  # runs that can be chosen from here; older ones are compared from 
 
 def draw() -> None:
     words = state.words()
-    records = state.workspace().runs.summaries(limit=LISTED)
+    records = state.workspace().runs.rows(limit=LISTED)
     frame.notices()
     if records or state.own(Comparing).members:
         members, problems = members_of(state.workspace(), state.own(Comparing).members, records, words)
@@ -65,7 +65,7 @@ def _no_runs(words: Words) -> None:
 # -- who is compared -------------------------------------------------------------------------------------------
 
 
-def _chooser(records: Sequence[RunSummary], members: Sequence[Member], words: Words) -> None:
+def _chooser(records: Sequence[RunRow], members: Sequence[Member], words: Words) -> None:
     """Runs, and the baselines of their models; those of a link may be older than the list."""
     comparing = state.own(Comparing)
     names = {BASELINE + model: baseline_name(model, words) for model in dict.fromkeys(r.model for r in records)}
@@ -103,14 +103,14 @@ def _take_members() -> None:
     state.own(Comparing).choose(list(st.session_state["compare_members"]))
 
 
-def _too_few(records: Sequence[RunSummary], words: Words) -> None:
+def _too_few(records: Sequence[RunRow], words: Words) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="compare_few"):
         st.markdown(words("compare.few", most=MOST), width="stretch")
         if records:
             st.button(words("compare.newest"), key="compare_newest", type="primary", on_click=_newest, args=(records,))
 
 
-def _newest(records: Sequence[RunSummary]) -> None:
+def _newest(records: Sequence[RunRow]) -> None:
     """The newest run, two others of the same model at most, and their baseline."""
     same = [record.run_id for record in records if record.model == records[0].model]
     state.own(Comparing).choose([BASELINE + records[0].model, *same[:3]])
@@ -133,7 +133,7 @@ def _compare(members: Sequence[Member], words: Words) -> None:
             on_change=_take_view,
             width="stretch",
         )
-        runs = [m.record for m in members if m.record is not None and m.variant == "compressed"]
+        runs = [m.record.run_id for m in members if m.record is not None and m.variant == "compressed"]
         report_button(runs, words, disabled=not runs)
     if comparing.view == "numbers":
         _numbers(members, words)

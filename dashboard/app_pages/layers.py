@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 from compresslab.errors import CompresslabError
+from compresslab.store.runs import RunFilter
 from compresslab_dashboard.app_pages.page import Page
 from compresslab_dashboard.editing.fit import fit_to_size
 from compresslab_dashboard.editing.head import recipe_head
@@ -65,9 +66,7 @@ PAGE = Page("layers", draw, _take)
 def _source(session: State, words: Words) -> None:
     """The Studio's recipe, or a run of its model."""
     model = session.recipe.model
-    runs = {
-        record.run_id: record for record in state.workspace().runs.summaries(limit=MOST_RUNS) if record.model == model
-    }
+    runs = {row.run_id: row for row in state.workspace().runs.rows(RunFilter(models=(model,)), limit=MOST_RUNS)}
     chosen = state.own(Looking).run
     names = {
         run_id: words("layers.of.run", steps=steps_text(r.recipe, words), run=run_id) for run_id, r in runs.items()

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import plotly.graph_objects as go
 from compresslab.planning.estimate import Estimate
-from compresslab.records.results import LossPoint, MeasuredValue, Measurement, RunSummary, find
+from compresslab.records.paces import SPEED_METRICS, Pace, paces
+from compresslab.records.results import LossPoint, Measurement, find
+from compresslab.records.run_row import RunRow
 from compresslab_dashboard.charts.style import (
     BASELINE,
     COMPRESSED,
@@ -31,13 +33,6 @@ from compresslab_dashboard.charts.style import (
 )
 from compresslab_dashboard.recipe.words import model_text
 from compresslab_dashboard.texts import Words, formats
-
-_SPEEDS = ("decode", "prefill", "ttft")
-_SPEED_METRICS = {
-    "decode": "decode_tokens_per_second",
-    "prefill": "prefill_tokens_per_second",
-    "ttft": "ttft_seconds",
-}
 
 
 class DraftLike(Protocol):
@@ -175,43 +170,6 @@ def _rounded(value: float) -> float:
 # -- finished charts -------------------------------------------------------------------------------------------
 
 
-M = TypeVar("M", bound=MeasuredValue)
-
-
-@dataclass(frozen=True)
-class Pace(Generic[M]):
-    """Speed of both models at one thing; `ratio` above 1 is faster than the baseline."""
-
-    name: str
-    baseline: M
-    compressed: M
-
-    @property
-    def ratio(self) -> float:
-        old, new = self.baseline.value, self.compressed.value
-        if self.compressed.direction == "lower":
-            old, new = new, old
-        return new / old if old else math.nan
-
-    @property
-    def ratio_error(self) -> float:
-        """Standard error of the ratio, from those of both models."""
-        return self.ratio * math.hypot(self.relative_error(self.baseline), self.relative_error(self.compressed))
-
-    def relative_error(self, measurement: M) -> float:
-        return (measurement.error or 0.0) / measurement.value if measurement.value else 0.0
-
-
-def paces(measurements: Sequence[M]) -> list[Pace[M]]:
-    found = []
-    for name in _SPEEDS:
-        baseline = find(measurements, _SPEED_METRICS[name], "baseline")
-        compressed = find(measurements, _SPEED_METRICS[name], "compressed")
-        if baseline and compressed:
-            found.append(Pace(name, baseline, compressed))
-    return found
-
-
 def speed_chart(measurements: Sequence[Measurement], words: Words) -> go.Figure:
     """Times the baseline's speed, longer is faster; the labels are what was timed."""
     found = list(reversed(paces(measurements)))
@@ -235,15 +193,15 @@ def speed_chart(measurements: Sequence[Measurement], words: Words) -> go.Figure:
     return styled(figure, f"{words('chart.speed.x')}<br>{key}", bars=True)
 
 
-def _row(pace: Pace[Measurement], words: Words) -> str:
+def _row(pace: Pace, words: Words) -> str:
     return f"{words(f'chart.speed.{pace.name}')}<br>{_shown_in(pace, words)[1]}"
 
 
-def _timed(pace: Pace[Measurement], measurement: Measurement, words: Words) -> str:
+def _timed(pace: Pace, measurement: Measurement, words: Words) -> str:
     return spaced(formats.number(_shown_in(pace, words)[0] * measurement.value))
 
 
-def _shown_in(pace: Pace[Measurement], words: Words) -> tuple[float, str]:
+def _shown_in(pace: Pace, words: Words) -> tuple[float, str]:
     """Factor and unit; both bars of a row are shown in the same."""
     if pace.compressed.unit == "s" and max(pace.baseline.value, pace.compressed.value) < 1:
         return 1000.0, formats.unit("ms", words.language)
@@ -252,7 +210,7 @@ def _shown_in(pace: Pace[Measurement], words: Words) -> tuple[float, str]:
 
 def describe_speed(measurements: Sequence[Measurement], words: Words) -> str:
     ratios = {pace.name: formats.times(pace.ratio) for pace in paces(measurements)}
-    return words("chart.speed.describe", **{name: ratios.get(name, formats.UNKNOWN) for name in _SPEEDS})
+    return words("chart.speed.describe", **{name: ratios.get(name, formats.UNKNOWN) for name in SPEED_METRICS})
 
 
 def accuracy_by_kind_chart(measurements: Sequence[Measurement], words: Words) -> go.Figure:
@@ -345,38 +303,32 @@ def describe_size(sizes: Estimate | Sequence[Measurement], words: Words) -> str:
 
 
 def history_scatter(
-    records: Sequence[RunSummary], words: Words, label: Callable[[RunSummary], str] = lambda record: record.run_id
+    rows: Sequence[RunRow], words: Words, label: Callable[[RunRow], str] = lambda row: row.run_id
 ) -> go.Figure:
     """Size against quality, one point a run, one colour and symbol a model; `customdata` holds the run's id."""
     figure = go.Figure()
-    for place, model in enumerate(dict.fromkeys(record.model for record in records)):
-        runs = [r for r in records if r.model == model and (p := r.find("perplexity")) and p.change is not None]
-        figure.add_scatter(**_runs(runs, place, label), name=plain(model_text(model)))
+    for place, model in enumerate(dict.fromkeys(row.model for row in rows)):
+        drawn = [row for row in rows if row.model == model and row.perplexity_change is not None]
+        figure.add_scatter(**_runs(drawn, place, label), name=plain(model_text(model)))
     figure.add_hline(y=1, line={"color": BASELINE, "width": 1, "dash": "dot"})
     figure.update_xaxes(title_text=words("chart.history.x"), ticksuffix=" %", rangemode="tozero")
     figure.update_yaxes(title_text=words("chart.history.y"), ticksuffix="×", type="log", nticks=6)
     return styled(figure)
 
 
-def _runs(runs: Sequence[RunSummary], place: int, label: Callable[[RunSummary], str]) -> dict[str, Any]:
-    changes = [run.find("perplexity") for run in runs]
+def _runs(rows: Sequence[RunRow], place: int, label: Callable[[RunRow], str]) -> dict[str, Any]:
     color = (COMPRESSED, *FURTHER)[place % (1 + len(FURTHER))]
     return {
-        "x": [100 * _size_share(run) for run in runs],
-        "y": [1 + (m.change or 0.0) / 100 for m in changes if m],
-        "error_y": {**error_bars([(m.change_error or 0.0) / 100 for m in changes if m]), "width": 0},
-        "customdata": [run.run_id for run in runs],
-        "text": [plain(label(run)) for run in runs],
+        "x": [math.nan if row.size_share is None else 100 * row.size_share for row in rows],
+        "y": [1 + (row.perplexity_change or 0.0) / 100 for row in rows],
+        "error_y": {**error_bars([(row.perplexity_change_error or 0.0) / 100 for row in rows]), "width": 0},
+        "customdata": [row.run_id for row in rows],
+        "text": [plain(label(row)) for row in rows],
         "mode": "markers",
         "marker": {"color": color, "size": 10, "symbol": SYMBOLS[place % len(SYMBOLS)], "opacity": 0.85},
         "hovertemplate": "%{text}<br>%{x:.1f} %, %{y:.3f}×<extra></extra>",
     }
 
 
-def _size_share(record: RunSummary) -> float:
-    before, after = disk_bytes(record.measurements)
-    return after / before if before else math.nan
-
-
-def describe_history(records: Sequence[RunSummary], words: Words) -> str:
-    return words("chart.history.describe", count=len(records))
+def describe_history(count: int, words: Words) -> str:
+    return words("chart.history.describe", count=count)

@@ -9,6 +9,7 @@ from compresslab.errors import BadInput
 from compresslab.messages import Message
 from compresslab.recipes.generation_request import Pane
 from compresslab.records.results import Measurement, RunSummary, Variant
+from compresslab.records.run_row import RunRow
 from compresslab.workspace import Workspace
 from compresslab_dashboard.charts.style import BASELINE as GREY
 from compresslab_dashboard.charts.style import COMPRESSED, FURTHER
@@ -51,7 +52,7 @@ class Member:
 
 
 def members_of(
-    workspace: Workspace, keys: Iterable[str], others: Sequence[RunSummary], words: Words
+    workspace: Workspace, keys: Iterable[str], others: Sequence[RunRow], words: Words
 ) -> tuple[list[Member], list[Message]]:
     """In that order, and a sentence for everyone who is not there any more. `others` know of their baselines."""
     records: dict[str, RunSummary] = {}
@@ -70,12 +71,21 @@ def members_of(
             found.append(Member(key, run_name(records[key], words), next(colors), records[key].model, records[key]))
         elif key.startswith(BASELINE):
             model = key.removeprefix(BASELINE)
-            beside = next((record for record in (*records.values(), *others) if record.model == model), None)
+            beside = _beside(workspace, model, records.values(), others)
             found.append(Member(key, baseline_name(model, words), GREY, model, beside))
     return found, problems
 
 
-def run_name(record: RunSummary, words: Words) -> str:
+def _beside(
+    workspace: Workspace, model: str, records: Iterable[RunSummary], others: Iterable[RunRow]
+) -> RunSummary | None:
+    """A run that the model was measured beside; the first of the others is read for it where no one else was."""
+    known = next((record for record in records if record.model == model), None)
+    listed = next((row.run_id for row in others if row.model == model), None)
+    return known or next(iter(workspace.runs.by_id([listed] if listed and known is None else [])), None)
+
+
+def run_name(record: RunSummary | RunRow, words: Words) -> str:
     return f"{steps_text(record.recipe, words)} · {record.run_id[:6]}"
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from compresslab.errors import CompresslabError
 from compresslab.recipes.sweep import Sweep
-from compresslab.records.results import RunNumbers
+from compresslab.records.run_row import RunRow
 from compresslab.store.sweeps import PointRow, SweepRow
 from compresslab_dashboard.components.stream_chart import figure_chart
 from compresslab_dashboard.explore import charts, point, sentences
@@ -119,8 +119,8 @@ def _runs_scene(model: str) -> Scene:
     return _scene(f"runs of {model}", (), run_dots(run_ids, _readings().of(run_ids, _fetch)))
 
 
-def _fetch(run_ids: list[str]) -> list[RunNumbers]:
-    return state.workspace().sweeps.numbers(run_ids)
+def _fetch(run_ids: list[str]) -> list[RunRow]:
+    return state.workspace().sweeps.rows(run_ids)
 
 
 def _scene(name: str, axes: tuple[SceneAxis, ...], dots: list[Dot]) -> Scene:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 from compresslab.errors import BadInput, CompresslabError
 from compresslab.files import plain_yaml
 from compresslab.messages import Message
 from compresslab.recipes.recipe import Recipe
-from compresslab.records.results import RunRecord, RunSummary
-from compresslab.store.runs import Annotation
+from compresslab.records.results import RunRecord
+from compresslab.records.run_row import RunRow
 from compresslab_dashboard.history.picked import Picked
 from compresslab_dashboard.recipe.words import model_text, steps_text
 from compresslab_dashboard.report.button import report_button
@@ -25,18 +25,18 @@ RECIPE_HEIGHT = 300  # pixels
 WIDTHS = {"baseline": 160, "compressed": 170, "change": 120, "dataset": 200, "label": 220}  # pixels, of the numbers
 
 
-def several(session: State, records: Sequence[RunSummary], words: Words) -> None:
+def several(session: State, rows: Sequence[RunRow], words: Words) -> None:
     """Side by side, as one report, or away with them."""
-    too_many = len(records) > MOST_COMPARED
+    too_many = len(rows) > MOST_COMPARED
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="several"):
-        said = words("history.chosen", count=len(records))
+        said = words("history.chosen", count=len(rows))
         st.markdown(f"{said} {words('history.too_many', most=MOST_COMPARED)}" if too_many else said, width="stretch")
         if st.button(words("history.compare"), key="compare_runs", type="primary", disabled=too_many):
-            params = {"lang": session.language, "runs": ",".join(record.run_id for record in records)}
+            params = {"lang": session.language, "runs": ",".join(row.run_id for row in rows)}
             st.switch_page(state.page("compare"), query_params=params)
-        report_button(records, words, disabled=too_many)
-        refusal = _refusal([record.run_id for record in records])
-        _delete_button([record.run_id for record in records], refusal, words)
+        report_button([row.run_id for row in rows], words, disabled=too_many)
+        refusal = _refusal([row.run_id for row in rows])
+        _delete_button([row.run_id for row in rows], refusal, words)
     _whose(refusal, words)
 
 
@@ -58,7 +58,7 @@ def _whose(refusal: Message | None, words: Words) -> None:
 # -- one, whole ------------------------------------------------------------------------------------------------
 
 
-def details(session: State, record: RunRecord, annotations: Mapping[str, Annotation], words: Words) -> None:
+def details(session: State, record: RunRecord, row: RunRow, words: Words) -> None:
     refusal = _refusal([record.run_id])
     with st.container(border=True, key="details"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -68,10 +68,10 @@ def details(session: State, record: RunRecord, annotations: Mapping[str, Annotat
                 _open(session, record)
             if st.button(words("history.again"), key="run_again", help=words("history.again.help")):
                 _run_again(session, record)
-            report_button([record], words)
+            report_button([record.run_id], words)
             _delete_button([record.run_id], refusal, words)
         _whose(refusal, words)
-        _annotation(record.run_id, annotations, refusal is not None, words)
+        _annotation(row, refusal is not None, words)
         _head(words("history.numbers"))
         widths = {words(f"measure.{name}"): st.column_config.Column(width=pixels) for name, pixels in WIDTHS.items()}
         st.dataframe(
@@ -134,22 +134,20 @@ def _run_again(session: State, record: RunRecord) -> None:
 # -- tags and a note -------------------------------------------------------------------------------------------
 
 
-def _annotation(run_id: str, annotations: Mapping[str, Annotation], fixed: bool, words: Words) -> None:
+def _annotation(row: RunRow, fixed: bool, words: Words) -> None:
     """Kept as soon as it is changed."""
-    mine = annotations.get(run_id, Annotation())
-    known = sorted({tag for annotation in annotations.values() for tag in annotation.tags})
-    keys = f"tags.{run_id}", f"note.{run_id}"
-    st.session_state[keys[0]], st.session_state[keys[1]] = list(mine.tags), mine.note
+    keys = f"tags.{row.run_id}", f"note.{row.run_id}"
+    st.session_state[keys[0]], st.session_state[keys[1]] = list(row.tags), row.note
     tags, note = st.columns([2, 3], gap="medium")
     tags.multiselect(
         words("history.tags"),
-        options=known,
+        options=state.workspace().runs.labels().tags,
         key=keys[0],
         placeholder=words("history.tags.placeholder"),
         accept_new_options=True,
         disabled=fixed,
         on_change=_annotate,
-        args=(run_id, *keys),
+        args=(row.run_id, *keys),
     )
     note.text_input(
         words("history.note"),
@@ -157,7 +155,7 @@ def _annotation(run_id: str, annotations: Mapping[str, Annotation], fixed: bool,
         placeholder=words("history.note.placeholder"),
         disabled=fixed,
         on_change=_annotate,
-        args=(run_id, *keys),
+        args=(row.run_id, *keys),
     )
 
 

@@ -1,21 +1,23 @@
-"""All runs as a table and as points; what is chosen in either."""
+"""A page of the runs as a table and as points; what is chosen in either."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import streamlit as st
-from compresslab.records.results import RunSummary
-from compresslab.store.runs import Annotation
+from compresslab.records.run_row import RunRow
+from compresslab.store.runs import EVERY, RunFilter
+from compresslab.workspace.runs import Runs
 from compresslab_dashboard.charts import figures
 from compresslab_dashboard.history.picked import Picked
-from compresslab_dashboard.recipe.words import steps_text
+from compresslab_dashboard.history.wanted import ROWS, page_and_order
+from compresslab_dashboard.recipe.words import phrase_of
 from compresslab_dashboard.results.csv_text import csv_bytes
-from compresslab_dashboard.results.tables import everything
+from compresslab_dashboard.results.tables import everything, runs_table
 from compresslab_dashboard.session import state
-from compresslab_dashboard.session.state import State
 from compresslab_dashboard.texts import Words, formats
 
 LISTED_DATE = "MM-DD HH:mm"
@@ -24,20 +26,37 @@ CHART_HEIGHT = 260  # at least, however few runs there are
 ROW_HEIGHT = 35
 
 
-def listed(
-    session: State,
-    table: pd.DataFrame,
-    records: Sequence[RunSummary],
-    annotations: Mapping[str, Annotation],
-    count: str,
-    words: Words,
-) -> None:
-    """`records` are those of the table's rows, in their order."""
+@dataclass(frozen=True)
+class Listed:
+    """One page of the list: its rows, how many the filter lets through, and of how many."""
+
+    which: RunFilter
+    rows: list[RunRow]
+    count: int
+    of: int
+
+    @classmethod
+    def read(cls, runs: Runs, which: RunFilter, picked: Picked) -> Listed:
+        rows = runs.rows(which, picked.order, offset=ROWS * picked.page, limit=ROWS)
+        if picked.page and not rows:  # the filter lets through less than before, or somebody deleted
+            picked.page = 0
+            rows = runs.rows(which, picked.order, limit=ROWS)
+        whole = picked.page == 0 and len(rows) < ROWS
+        count = len(rows) if whole else runs.count(which)
+        return cls(which, rows, count, count if which == EVERY else runs.count())
+
+
+def listed(page: Listed, words: Words) -> None:
+    count = words("history.count", count=page.count)
+    if page.count < page.of:
+        count = words("history.count.some", count=page.count, all=page.of)
+    runs = state.workspace().runs
     with st.container(horizontal=True, vertical_alignment="center", key="history_count"):
         st.caption(count, width="stretch")
+        page_and_order(page.count, words)
         st.download_button(
             words("history.csv"),
-            data=lambda: csv_bytes(everything(records, annotations, words)),
+            data=lambda: csv_bytes(everything(runs.summaries(page.which), runs.annotations(), words)),
             file_name="compresslab-runs.csv",
             mime="text/csv",
             key="history_csv",
@@ -46,16 +65,16 @@ def listed(
         )
     board = st.container(key="history_board")
     left, right = board.columns([3, 2], gap="medium")
-    height = min(TABLE_HEIGHT, ROW_HEIGHT * (len(table) + 1) + 3)
+    height = min(TABLE_HEIGHT, ROW_HEIGHT * (len(page.rows) + 1) + 3)
     with left:
-        _table(session, table, words, height)
+        _table(runs_table(page.rows, words), words, height)
         if not state.own(Picked).runs:
             st.caption(words("history.select"))
     with right:
-        _scatter(session, records, words, max(CHART_HEIGHT, height))
+        _scatter(page.rows, words, max(CHART_HEIGHT, height))
 
 
-def _table(session: State, table: pd.DataFrame, words: Words, height: int) -> None:
+def _table(table: pd.DataFrame, words: Words, height: int) -> None:
     """The key changes when a run is deleted: the mark on its row goes with it."""
     key = f"runs_table.{state.own(Picked).deletions}"
     run_ids = list(table["run"])
@@ -104,8 +123,8 @@ def _take_rows(key: str, run_ids: Sequence[str]) -> None:
     state.own(Picked).runs = [run_ids[row] for row in st.session_state[key].selection.rows]
 
 
-def _scatter(session: State, records: Sequence[RunSummary], words: Words, height: int) -> None:
-    figure = figures.history_scatter(records, words, label=lambda record: steps_text(record.recipe, words))
+def _scatter(rows: Sequence[RunRow], words: Words, height: int) -> None:
+    figure = figures.history_scatter(rows, words, label=lambda row: phrase_of(row.steps, words))
     key = f"runs_chart.{state.own(Picked).deletions}"
     st.plotly_chart(
         figure,
@@ -115,7 +134,7 @@ def _scatter(session: State, records: Sequence[RunSummary], words: Words, height
         selection_mode="points",
         config={"displayModeBar": False},
         theme=None,  # style.css colours text and grid
-        alt=figures.describe_history(records, words),
+        alt=figures.describe_history(len(rows), words),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compresslab.records.results import Measurement, RunSummary
-from compresslab_dashboard.charts.figures import Pace, disk_bytes, paces
-from compresslab_dashboard.present.sizes import Size
+from compresslab.records.paces import Pace, paces
+from compresslab.records.results import RunSummary
+from compresslab_dashboard.charts.figures import disk_bytes
 from compresslab_dashboard.results.verdict import clear_speed, same_speed
 from compresslab_dashboard.texts import Words, formats
 
@@ -29,10 +29,10 @@ class Plain:
     bytes: str  # on disk
 
 
-def plain(size: Size, words: Words) -> Plain:
-    record = size.record
+def plain(record: RunSummary, share: float, words: Words) -> Plain:
+    """`share` of the baseline's bytes."""
     before, after = disk_bytes(record.measurements)
-    name = size_name(size.share, words)
+    name = size_name(share, words)
     sizes = {"before": formats.file_size(before), "after": formats.file_size(after)}
     pace = next((pace for pace in paces(record.measurements) if pace.name == "decode"), None)
     return Plain(
@@ -40,7 +40,7 @@ def plain(size: Size, words: Words) -> Plain:
         size=words("present.size", name=_capital(name), **sizes),
         answers=_answers(record, words),
         speed=_speed(pace, words),
-        share=size.share,
+        share=share,
         same=same_answers(record),
         pace=pace.ratio if pace else None,
         imitated=pace is not None and pace.compressed.kernel == "simulated",
@@ -89,7 +89,7 @@ def _answers(record: RunSummary, words: Words) -> str:
     return words("present.reads.worse", percent=f"{perplexity.change:.0f}")
 
 
-def _speed(pace: Pace[Measurement] | None, words: Words) -> str:
+def _speed(pace: Pace | None, words: Words) -> str:
     """Nothing is called faster that was not surely so."""
     if pace is None:
         return words("present.speed.unknown")

@@ -30,13 +30,10 @@ class Prepared:
     model: str
     models: list[str]
     sizes: list[Size]
+    records: list[RunSummary]  # of the sizes
     stops: list[Plain]
     prompts: list[Prompt]
     written: Written
-
-    @property
-    def records(self) -> list[RunSummary]:
-        return [size.record for size in self.sizes]
 
     @property
     def lacking(self) -> bool:
@@ -50,7 +47,7 @@ class Prepared:
 
     @property
     def ids(self) -> list[str]:
-        return [BASELINE, *(size.record.run_id for size in self.sizes)]
+        return [BASELINE, *(size.run.run_id for size in self.sizes)]
 
     @property
     def first_look(self) -> int:
@@ -59,15 +56,21 @@ class Prepared:
 
 
 def prepare(workspace: Workspace, showing: Showing, words: Words) -> Prepared:
-    records = workspace.runs.summaries(limit=MOST_RUNS)
-    models = models_with_sizes(records)
+    runs = workspace.runs.rows(limit=MOST_RUNS)
+    models = models_with_sizes(runs)
     model = showing.model if showing.model in models else models[0] if models else showing.model or BUNDLED
-    sizes = sizes_of(records, model)
-    shown = [size.record for size in sizes]
+    sizes = sizes_of(runs, model)
+    read = {record.run_id: record for record in workspace.runs.by_id(size.run.run_id for size in sizes)}
+    sizes = [size for size in sizes if size.run.run_id in read]  # another may delete one meanwhile
+    shown: list[RunSummary] = [read[size.run.run_id] for size in sizes]
     hashes = {weights for record in shown for weights in (record.baseline_hash, record.compressed_hash)}
     written = ladder.written(workspace.texts.recorded(hashes)) if shown else {}
-    stops = [untouched(shown[0], words), *(plain(size, words) for size in sizes)] if shown else []
-    return Prepared(model, models, sizes, stops, _prompts(shown, written, words) if written else [], written)
+    stops = (
+        [untouched(shown[0], words), *(plain(read[size.run.run_id], size.share, words) for size in sizes)]
+        if shown
+        else []
+    )
+    return Prepared(model, models, sizes, shown, stops, _prompts(shown, written, words) if written else [], written)
 
 
 def writes(workspace: Workspace, model: str) -> bool:

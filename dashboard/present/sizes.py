@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from compresslab.records.results import RunSummary
-from compresslab_dashboard.charts.figures import disk_bytes
+from compresslab.records.run_row import RunRow
 
 MOST_SIZES = 7
 NEARLY_WHOLE = 0.97  # of the baseline's bytes: nobody sees a difference from there on
@@ -17,42 +16,40 @@ NEARLY_WHOLE = 0.97  # of the baseline's bytes: nobody sees a difference from th
 class Size:
     """A run that no other run beats in both: `share` of the baseline's bytes, `loss` of quality (lower is better)."""
 
-    record: RunSummary
+    run: RunRow
     share: float
     loss: float
 
 
-def sizes_of(records: Sequence[RunSummary], model: str) -> list[Size]:
+def sizes_of(runs: Sequence[RunRow], model: str) -> list[Size]:
     """Of one model, the largest first; thinned so that every stop of the slider is worth its place."""
-    return _thinned(_front(record for record in records if record.model == model))
+    return _thinned(_front(run for run in runs if run.model == model))
 
 
-def models_with_sizes(records: Sequence[RunSummary]) -> list[str]:
+def models_with_sizes(runs: Sequence[RunRow]) -> list[str]:
     """Those with the most sizes first."""
-    models = dict.fromkeys(record.model for record in records)
-    counts = {model: len(_front(record for record in records if record.model == model)) for model in models}
+    models = dict.fromkeys(run.model for run in runs)
+    counts = {model: len(_front(run for run in runs if run.model == model)) for model in models}
     return sorted((model for model in counts if counts[model]), key=lambda model: -counts[model])
 
 
-def _size(record: RunSummary) -> Size | None:
-    before, after = disk_bytes(record.measurements)
-    loss = _loss(record)
-    if record.stage != "final" or loss is None or not before or not 0 < after <= NEARLY_WHOLE * before:
+def _size(run: RunRow) -> Size | None:
+    loss = _loss(run)
+    if run.stage != "final" or loss is None or run.size_share is None or not 0 < run.size_share <= NEARLY_WHOLE:
         return None
-    return Size(record, after / before, loss)
+    return Size(run, run.size_share, loss)
 
 
-def _loss(record: RunSummary) -> float | None:
+def _loss(run: RunRow) -> float | None:
     """How much worse than its own baseline: perplexity where there is one, else right answers; both in percent."""
-    perplexity, accuracy = record.find("perplexity"), record.find("accuracy")
-    if perplexity is not None and perplexity.change is not None:
-        return perplexity.change
-    return None if accuracy is None or accuracy.change is None else -100 * accuracy.change
+    if run.perplexity_change is not None:
+        return run.perplexity_change
+    return None if run.accuracy_change is None else -100 * run.accuracy_change
 
 
-def _front(records: Iterable[RunSummary]) -> list[Size]:
+def _front(runs: Iterable[RunRow]) -> list[Size]:
     """The Pareto front, the largest first. Of the same size and loss the first given one, which is the newest."""
-    known = [size for record in records if (size := _size(record)) is not None]
+    known = [size for run in runs if (size := _size(run)) is not None]
     front: list[Size] = []
     for size in sorted(known, key=lambda size: (size.share, size.loss)):
         if not front or size.loss < front[-1].loss:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-from compresslab.records.results import RunSummary
 from compresslab_dashboard.report.page import file_name
 from compresslab_dashboard.report.writing import make
 from compresslab_dashboard.session import state
 from compresslab_dashboard.texts import Words
 
 
-def report_button(records: Sequence[RunSummary], words: Words, *, disabled: bool = False) -> None:
+def report_button(run_ids: Sequence[str], words: Words, *, disabled: bool = False) -> None:
     workspace, language = state.workspace(), words.language
     st.download_button(
         words("report.download"),
-        data=lambda: make(workspace, [workspace.runs.find(r.run_id) for r in records], language).encode(),
-        file_name=file_name(records),
+        data=lambda: make(workspace, [workspace.runs.find(run_id) for run_id in run_ids], language).encode(),
+        file_name=file_name(run_ids),
         mime="text/html",
         key="report",
         help=words("report.download.help"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
+from compresslab.records.paces import paces
 from compresslab.records.results import Measurement, RunRecord
 from compresslab_dashboard.charts import figures
 from compresslab_dashboard.charts.style import (
@@ -51,7 +52,7 @@ def _of_one(record: RunRecord, words: Words) -> list[Drawn]:
         drawn.append(
             Drawn("size", words("verdict.size"), figures.size_chart(found, words), figures.describe_size(found, words))
         )
-    if figures.paces(found):
+    if paces(found):
         figure, described = figures.speed_chart(found, words), figures.describe_speed(found, words)
         drawn.append(Drawn("speed", words("panel.speed"), figure, described))
     if figures.kinds(found):
@@ -98,7 +99,7 @@ def _overview(records: Sequence[RunRecord], words: Words) -> Drawn | None:
     figure.add_hline(y=1, line={"color": BASELINE, "width": 1, "dash": "dot"})
     figure.update_xaxes(title_text=words("chart.history.x"), ticksuffix=" %", rangemode="tozero")
     figure.update_yaxes(title_text=words("chart.history.y"), ticksuffix="×", type="log", nticks=6)
-    described = figures.describe_history(records, words)
+    described = figures.describe_history(len(records), words)
     return Drawn("overview", words("report.chart.overview"), styled(figure), described, height=HEIGHT + 60)
 
 

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 import compresslab
-from compresslab.records.results import RunRecord, RunSummary
+from compresslab.records.results import RunRecord
 from compresslab.store.recorded_answers import RecordedAnswer
 from compresslab_dashboard.report import caveats, figures, sections
 from compresslab_dashboard.texts import Words
@@ -93,6 +93,6 @@ def _page(title: str, body: str, language: str) -> str:
 """
 
 
-def file_name(records: Sequence[RunSummary]) -> str:
+def file_name(run_ids: Sequence[str]) -> str:
     """What a browser calls the file: the runs' ids."""
-    return f"compresslab-{'-'.join(record.run_id for record in records)}.html"
+    return f"compresslab-{'-'.join(run_ids)}.html"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
 from compresslab.records.results import Measurement, RunRecord, RunSummary
+from compresslab.records.run_row import RunRow
 from compresslab.store import JobRow
 from compresslab.store.runs import Annotation
-from compresslab_dashboard.charts import figures
-from compresslab_dashboard.recipe.words import model_text, steps_text
+from compresslab_dashboard.recipe.words import model_text, phrase_of, steps_text
 from compresslab_dashboard.texts import Words, formats
 
 COLUMNS = (
@@ -18,53 +18,32 @@ COLUMNS = (
 ).split()
 
 
-def runs_table(records: Sequence[RunSummary], annotations: Mapping[str, Annotation], words: Words) -> pd.DataFrame:
-    """One row a run, in the records' order: numbers stay numbers, so that a click on a head sorts them."""
-    rows = [_row(record, annotations.get(record.run_id, Annotation()), words) for record in records]
-    return pd.DataFrame(rows, columns=COLUMNS)
+def runs_table(rows: Sequence[RunRow], words: Words) -> pd.DataFrame:
+    """One row a run, in that order: numbers stay numbers, so that a click on a head sorts them."""
+    return pd.DataFrame([_row(row, words) for row in rows], columns=COLUMNS)
 
 
-def _row(record: RunSummary, annotation: Annotation, words: Words) -> dict[str, object]:
-    perplexity = record.find("perplexity")
-    before, after = figures.disk_bytes(record.measurements)
-    speed = next((pace.ratio for pace in figures.paces(record.measurements) if pace.name == "decode"), None)
+def _row(row: RunRow, words: Words) -> dict[str, object]:
     return {
-        "run": record.run_id,
-        "date": datetime.fromisoformat(record.created),
-        "model": model_text(record.model),
-        "recipe": steps_text(record.recipe, words),
-        "size": before / after if after else None,
-        "perplexity": None if perplexity is None else perplexity.change,
-        "perplexity_error": None if perplexity is None else perplexity.change_error,
-        "accuracy": _value(record.find("accuracy")),
-        "flipped": _value(record.find("flipped_answers")),
-        "speed": speed,
-        "seconds": record.seconds,
-        "tags": list(annotation.tags),
-        "note": annotation.note,
-        "device": record.hardware.device,
-        "versions": _versions(record),
+        "run": row.run_id,
+        "date": datetime.fromisoformat(row.created),
+        "model": model_text(row.model),
+        "recipe": phrase_of(row.steps, words),
+        "size": 1 / row.size_share if row.size_share else None,
+        "perplexity": row.perplexity_change,
+        "perplexity_error": row.perplexity_change_error,
+        "accuracy": row.accuracy,
+        "flipped": row.flipped,
+        "speed": row.decode,
+        "seconds": row.seconds,
+        "tags": list(row.tags),
+        "note": row.note,
+        "device": row.device,
+        "versions": row.versions,
     }
 
 
-def _versions(record: RunSummary) -> str:
-    return ", ".join(f"{name} {version}" for name, version in record.hardware.versions.items())
-
-
-def _value(measurement: Measurement | None) -> float | None:
-    return None if measurement is None else measurement.value
-
-
-def matching(table: pd.DataFrame, text: str) -> pd.DataFrame:
-    """Rows whose run, model, recipe, tags or note hold the text."""
-    if not text.strip():
-        return table
-    words = table["run"] + " " + table["model"] + " " + table["recipe"] + " " + table["note"] + " "
-    words += table["tags"].map(" ".join)
-    return table[words.str.contains(text.strip(), case=False, regex=False)]
-
-
-def everything(records: Sequence[RunSummary], annotations: Mapping[str, Annotation], words: Words) -> pd.DataFrame:
+def everything(records: Iterable[RunSummary], annotations: Mapping[str, Annotation], words: Words) -> pd.DataFrame:
     """One row a run, for a file: every measurement in its own unit, the machine, what people wrote on it."""
     return pd.DataFrame([_whole(record, annotations.get(record.run_id, Annotation()), words) for record in records])
 
@@ -89,7 +68,7 @@ def _whole(record: RunSummary, annotation: Annotation, words: Words) -> dict[str
         "dtype": machine.dtype,
         "threads": machine.threads,
         "memory_bytes": machine.memory_bytes,
-        "versions": _versions(record),
+        "versions": RunRow.of(record).versions,
         "baseline_hash": record.baseline_hash,
         "compressed_hash": record.compressed_hash,
     }
@@ -160,7 +139,7 @@ def machine_table(record: RunRecord, words: Words) -> pd.DataFrame:
         (words("machine.dtype"), words("machine.why", what=machine.dtype, why=words.said(machine.dtype_reason))),
         (words("machine.threads"), str(machine.threads)),
         (words("machine.memory"), formats.file_size(machine.memory_bytes)),
-        (words("machine.versions"), _versions(record)),
+        (words("machine.versions"), RunRow.of(record).versions),
         (words("history.hash.baseline"), record.baseline_hash),
         (words("history.hash.compressed"), record.compressed_hash),
     ]

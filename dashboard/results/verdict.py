@@ -13,8 +13,9 @@ from typing import Literal
 
 from compresslab.planning.estimate import NO_TABLE, Estimate
 from compresslab.planning.prediction import Prediction
+from compresslab.records.paces import Pace, paces
 from compresslab.records.results import Kernel, Measurement, Stage, find
-from compresslab_dashboard.charts.figures import Pace, disk_bytes, paces
+from compresslab_dashboard.charts.figures import disk_bytes
 from compresslab_dashboard.texts import Words, formats
 
 CLEAR = 1.0  # percent of perplexity: a wider error says nothing about quality yet
@@ -265,12 +266,12 @@ def _speed(estimate: Estimate | None, measurements: Sequence[Measurement], words
     )
 
 
-def same_speed(pace: Pace[Measurement]) -> bool:
+def same_speed(pace: Pace) -> bool:
     """Within two standard errors of the baseline: nothing is called faster that was not surely so."""
     return abs(pace.ratio - 1) <= max(NOTICEABLE, 2 * pace.ratio_error)
 
 
-def clear_speed(pace: Pace[Measurement]) -> bool:
+def clear_speed(pace: Pace) -> bool:
     return not same_speed(pace) or 2 * pace.ratio_error <= STEADY
 
 
@@ -301,7 +302,7 @@ def _gain_words(measurements: Sequence[Measurement], words: Words) -> str:
     )
 
 
-def _spread(pace: Pace[Measurement]) -> str:
+def _spread(pace: Pace) -> str:
     """From two standard errors below to two above: 0.9–1.3×."""
     low, high = pace.ratio - 2 * pace.ratio_error, pace.ratio + 2 * pace.ratio_error
     return f"{formats.number(max(0.0, low), 2)}–{formats.times(high)}"
@@ -312,7 +313,7 @@ def _bytes(estimate: Estimate | None, measurements: Sequence[Measurement]) -> tu
     return (before, after) if before and after else disk_bytes(estimate) if estimate else (0.0, 0.0)
 
 
-def _decode(measurements: Sequence[Measurement]) -> Pace[Measurement] | None:
+def _decode(measurements: Sequence[Measurement]) -> Pace | None:
     return next((pace for pace in paces(measurements) if pace.name == "decode"), None)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 from compresslab.recipes.recipe import Recipe
+from compresslab.records.paces import paces
 from compresslab.store import JobRow
 from compresslab_dashboard.charts import figures
 from compresslab_dashboard.components.stream_chart import figure_chart, stream_chart
@@ -93,7 +94,7 @@ def _said(session: State, outcome: Outcome, words: Words) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(escaped(_label(session, outcome, words)), width="stretch")
             if outcome.record is not None:
-                report_button([outcome.record], words)
+                report_button([outcome.record.run_id], words)
 
 
 def _label(session: State, outcome: Outcome, words: Words) -> str:
@@ -122,7 +123,7 @@ def _charts(recipe: Recipe, outcome: Outcome, words: Words) -> None:
         rows = figures.kinds(outcome.measurements)
         _figure("accuracy", bool(rows), figures.accuracy_by_kind_chart, figures.describe_kinds, outcome, words)
     with next(columns), _card("speed", words):
-        timed = figures.paces(outcome.measurements)
+        timed = paces(outcome.measurements)
         _figure("speed", bool(timed), figures.speed_chart, figures.describe_speed, outcome, words)
 
 

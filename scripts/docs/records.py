@@ -15,7 +15,7 @@ While a job works it reports events, as plain data: `Workspace.run(recipe, repor
 yours, `Workspace.jobs.events(job, after)` reads those of a job in the queue, and the store keeps each as one JSON
 object. `kind` says which one it is. Fields without a default are always there; a field that is `None` is left out of
 the JSON."""
-RECORDS = (results.RunRecord, results.RunSummary, results.RunNumbers)
+RECORDS = (results.RunRecord, results.RunSummary)
 PARTS = (results.Measurement, results.Hardware, results.WeightReport, results.LossPoint, results.ExportRecord)
 
 
@@ -23,7 +23,7 @@ def events() -> str:
     kinds = get_args(get_args(Event)[0])
     listed = [_entry(kind, str(kind.model_fields["kind"].default)) for kind in kinds]
     about = """
-What `compresslab run --json` prints and `Workspace.run` returns. A run record has the fields of all three tables."""
+What `compresslab run --json` prints and `Workspace.run` returns. A run record has the fields of both tables."""
     records = ["## Run records\n", about.strip(), *(_table(kind) for kind in RECORDS)]
     parts = [f"### {kind.__name__}\n\n{docstring(kind)}\n\n{_table(kind)}" for kind in PARTS]
     return page("Events and records", ABOUT, "## Events", *listed, *records, *parts)

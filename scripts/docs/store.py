@@ -18,7 +18,8 @@ in UTC, by the database's clock."""
 PURPOSES = {
     "jobs": "The queue: one row a job, from the moment it is asked for until long after it has ended.",
     "events": "What jobs report while they work, in order; see [events](events.md).",
-    "runs": "Finished runs, as [run records](events.md#run-records).",
+    "runs": "Finished runs: what lists and charts of thousands say of each, and what people wrote on it.",
+    "run_records": "The whole of each, as a [run record](events.md#run-records).",
     "workers": "Who is there to do the work. A worker whose heart has stopped beating loses its job.",
     "sweeps": "Sweeps that were asked for.",
     "sweep_points": "Their points: one row for each combination of settings.",
