@@ -59,6 +59,27 @@ def test_who_waits_behind_others_looks_seldom(workspace: Workspace, monkeypatch:
     assert not live.turn_has_come([second], 0.2, 0.2)  # it is looked at often already
 
 
+def test_who_waits_for_many_looks_hardly_at_all(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "workspace", lambda: workspace)
+    jobs = [workspace.submit(FOUR_BITS) for _ in range(live.FAR + 1)]
+    assert live.pace(jobs[-1:], 0.2) == live.FAR_POLL_SECONDS
+    assert not live.turn_has_come(jobs[-1:], live.FAR_POLL_SECONDS, 0.2)
+    workspace.jobs.cancel(jobs[0])
+    assert live.pace(jobs[-1:], 0.2) == live.SLOW_POLL_SECONDS
+    assert live.turn_has_come(jobs[-1:], live.FAR_POLL_SECONDS, 0.2)  # the page is drawn anew, to look more often
+
+
+def test_a_moved_slider_looks_up_its_store_and_asks_for_room_once_a_model(
+    studio: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for module, name in ((state, "store_url"), (Workspace, "fit")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, real=real, name=name: (asked.append(name), real(*args))[1])
+    healthy(studio.slider(key="step.quantize.bits").set_value(3).run())
+    assert asked == ["fit", "fit"]  # the only model in the list, and the line below it
+
+
 def test_the_history_reads_only_the_chosen_run_whole(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         workspace.store.save_run(record(number))
@@ -81,4 +102,4 @@ def test_a_summary_says_what_the_record_says(workspace: Workspace) -> None:
         workspace.store.save_run(record(number))
     whole = [run.model_dump(include=set(RunSummary.model_fields)) for run in workspace.runs.all()]
     assert [summary.model_dump() for summary in workspace.runs.summaries()] == whole
-    assert len(workspace.runs.summaries(limit=1)) == 1
+    assert len(list(workspace.runs.summaries(limit=1))) == 1

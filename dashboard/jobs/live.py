@@ -12,6 +12,7 @@ from compresslab_dashboard.session.state import State
 POLL_SECONDS = 0.2  # verdict, progress and charts
 TEXT_POLL_SECONDS = 0.1  # words that appear one by one
 SLOW_POLL_SECONDS = 1.0  # what takes minutes, or waits for others
+FAR, FAR_POLL_SECONDS = 8, 4.0  # what waits for so many others: each of them takes a second at the least
 
 
 def watched(session: State) -> list[int]:
@@ -26,17 +27,18 @@ def is_open(session: State, job_id: int | None) -> bool:
 def pace(jobs: Sequence[int], seconds: float) -> float | None:
     """How often to look at these jobs: never without any, seldom while others are done before them.
 
-    Ten people who wait behind one job would look fifty times a second, and nothing would have changed.
+    Ten people who wait behind one job would look fifty times a second, and nothing would have changed; a hundred who
+    wait for each other's drafts would keep the server busy with looking.
     """
     if not jobs:
         return None
-    place = state.workspace().jobs.queue_place
-    return SLOW_POLL_SECONDS if all(place(job) for job in jobs) else seconds
+    next_one = min(map(state.workspace().jobs.queue_place, jobs))
+    return FAR_POLL_SECONDS if next_one >= FAR else SLOW_POLL_SECONDS if next_one else seconds
 
 
 def turn_has_come(jobs: Sequence[int], every: float | None, seconds: float) -> bool:
-    """They were looked at seldom, and no other work is before them now."""
-    return every == SLOW_POLL_SECONDS and pace(jobs, seconds) == seconds
+    """They were looked at seldom, and no other work is before them now, or little."""
+    return every in (SLOW_POLL_SECONDS, FAR_POLL_SECONDS) and (pace(jobs, seconds) or every) < every
 
 
 def catch_up(session: State) -> None:

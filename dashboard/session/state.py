@@ -75,8 +75,11 @@ def _workspace(url: str) -> Workspace:
 
 
 def workspace() -> Workspace:
-    """One for the whole process."""
-    return _workspace(store_url())
+    """One for the whole process; where its store lies is looked up once a session, not dozens of times a move."""
+    if "workspace" not in st.session_state:
+        st.session_state["workspace"] = _workspace(store_url())
+    found: Workspace = st.session_state["workspace"]
+    return found
 
 
 def current() -> State:

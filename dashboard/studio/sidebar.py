@@ -52,13 +52,14 @@ def sidebar() -> None:
 
 def _model(words: Words) -> ModelFacts | None:
     current = state.current().recipe.model
-    names = [*state.workspace().models.names(), current, st.session_state["model"]]
+    names = dict.fromkeys(filter(None, [*state.workspace().models.names(), current, st.session_state["model"]]))
+    shown = {name: model_name(name, words) for name in names}  # Streamlit asks for each more than once
     asked = st.selectbox(
         words("model"),
-        options=list(dict.fromkeys(filter(None, names))),
+        options=list(names),
         key="model",
         help=words("model.help"),
-        format_func=lambda name: model_name(name, words),
+        format_func=lambda name: shown.get(name) or model_name(name, words),
         placeholder=words("model.placeholder"),
         accept_new_options=True,
     )
