@@ -369,13 +369,15 @@ class ProgressBar:
         self._begun, self._over = time.monotonic(), threading.Event()
 
     def __enter__(self) -> ProgressBar:
-        self._bar.start()
         if self._bar.disable:
             threading.Thread(target=self._tell, daemon=True).start()
+        else:
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if not self._bar.disable:  # before rich 15 one that never began leaves an empty line
+            self._bar.stop()
         self._over.set()
 
     def show(self, event: events.Event) -> None:
