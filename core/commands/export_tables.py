@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from compresslab.commands.output import OUT, describe, number, print_table
-from compresslab.exports.format import Format
+from compresslab.exports.format import Format, opens_in
 from compresslab.settings import allowed
 from compresslab.work.exporting import Offer
 from rich.markup import escape
 
-ABOUT = ("name", "label", "plain", "help", "opened_by")
+ABOUT = ("name", "label", "plain", "help", "opened_by", "untried")
 
 
 def print_offers(offers: Iterable[Offer]) -> None:
@@ -19,7 +19,7 @@ def print_offers(offers: Iterable[Offer]) -> None:
         (
             offer.form.name,
             "" if offer.estimated_bytes is None else f"about {number(offer.estimated_bytes, 'bytes')}",
-            ", ".join(offer.programs),
+            ", ".join(map(str, opens_in(offer.form, offer.programs))),
             str(offer.refusal or "") or " ".join(map(str, offer.remarks)) or "as measured",
         )
         for offer in offers
@@ -30,7 +30,8 @@ def print_offers(offers: Iterable[Offer]) -> None:
 def print_formats(forms: Iterable[type[Format]]) -> None:
     for form in forms:
         OUT.print(f"\n[bold]{form.name}[/bold]  {escape(form.label)}: {escape(form.plain)}")
-        OUT.print(f"{escape(form.help)} Opens in {', '.join(form.opened_by)}.", style="dim")
+        programs = ", ".join(map(str, opens_in(form, form.opened_by)))
+        OUT.print(f"{escape(form.help)} Opens in {programs}.", style="dim")
         rows = [(f"{form.name}.{c.name}", c.default, f"{allowed(c)} {c.unit}".strip(), c.help) for c in form.controls()]
         if rows:
             print_table(("setting", "default", "takes", ""), rows)

@@ -48,6 +48,7 @@ class CompressedTensors(Format):
         "symmetric or not, per group or per row, widths mixed by config group. Embeddings are stored dense."
     )
     opened_by: ClassVar[tuple[str, ...]] = ("transformers", "vLLM")
+    untried: ClassVar[tuple[str, ...]] = ("vLLM",)
     weight_files: ClassVar[tuple[str, ...]] = ("*.safetensors",)
 
     widths: Literal["kernel", "true"] = setting(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from compresslab.messages import Message
+from compresslab.messages import Message, plain
 from compresslab.models.anatomy import Task
 from compresslab.models.facts import ModelFacts
 from compresslab.models.weights import WeightPlan
@@ -86,6 +86,7 @@ class Format(Settings):
     plain: ClassVar[str]  # for everyone
     help: ClassVar[str]  # for those who know the field's terms
     opened_by: ClassVar[tuple[str, ...]]  # the programs it is for: ("transformers", "vLLM")
+    untried: ClassVar[tuple[str, ...]] = ()  # those among them that no file of ours was opened with, here or in tests
     weight_files: ClassVar[tuple[str, ...]]  # what `estimated_bytes` speaks of, as patterns: ("*.safetensors",)
     tasks: ClassVar[tuple[Task, ...]] = ("causal",)
     keeps_input_rounding: ClassVar[bool] = False
@@ -157,6 +158,11 @@ def programs(form: Format, contents: Contents) -> list[str]:
     """Those that take this model."""
     shut_out = form.shut_out(contents)
     return [program for program in form.opened_by if program not in shut_out]
+
+
+def opens_in(form: Format | type[Format], programs: Iterable[str]) -> list[Message]:
+    """The programs as they are told: one that nobody tried is said to be so."""
+    return [Message("export.untried", program=by) if by in form.untried else plain(by) for by in programs]
 
 
 def loading_lines(form: Format, contents: Contents, place: str) -> dict[str, str]:

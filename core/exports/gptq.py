@@ -53,6 +53,7 @@ class Gptq(Format):
         "stored dense."
     )
     opened_by: ClassVar[tuple[str, ...]] = ("GPTQModel", "vLLM", "transformers")
+    untried: ClassVar[tuple[str, ...]] = ("vLLM", "transformers")
     weight_files: ClassVar[tuple[str, ...]] = ("*.safetensors",)
 
     def refuses(self, contents: Contents) -> Message | None:

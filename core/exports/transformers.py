@@ -46,6 +46,7 @@ class Transformers(Format):
         "Dense safetensors of the effective weights, with config and tokenizer: what AutoModel.from_pretrained loads."
     )
     opened_by: ClassVar[tuple[str, ...]] = ("transformers", "vLLM")
+    untried: ClassVar[tuple[str, ...]] = ("vLLM",)
     weight_files: ClassVar[tuple[str, ...]] = ("*.safetensors",)
     tasks: ClassVar[tuple[Task, ...]] = ("causal", "classification", "seq2seq")
 

@@ -6,6 +6,7 @@ from html import escape
 from typing import Literal
 
 import pandas as pd
+from compresslab.exports.format import opens_in
 from compresslab.models.facts import read_facts
 from compresslab.records.results import ExportRecord, RunRecord
 from compresslab.work.exporting import Offer
@@ -44,7 +45,11 @@ def what_it_is(offer: Offer, words: Words) -> str:
     """Plain words, the programs, and what would be lost; markdown."""
     form = offer.form
     plain = words.known(f"format.{form.name}.plain", form.plain)
-    programs = words("export.opens", programs=", ".join(offer.programs)) if offer.programs else ""
+    programs = (
+        words("export.opens", programs=", ".join(map(words.said, opens_in(form, offer.programs))))
+        if offer.programs
+        else ""
+    )
     return "  \n".join(escaped(part) for part in (f"{plain} {programs}", *map(words.said, offer.remarks)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from compresslab.data.texts import Calibration, Evaluation
-from compresslab.exports.format import Format
+from compresslab.exports.format import Format, opens_in
 from compresslab.exports.registry import FORMATS
 from compresslab.recipes.generation_request import Decoding
 from compresslab.recipes.method import METHODS, Method
@@ -80,7 +80,8 @@ def _format(form: type[Format]) -> str:
             f"## `{form.name}` {{ #{form.name} }}",
             f"**{form.label}.** {form.plain}",
             linked(form.help),
-            f"Opens in: {', '.join(form.opened_by)}. For: {', '.join(TASKS[task] for task in form.tasks)}.",
+            f"Opens in: {', '.join(map(str, opens_in(form, form.opened_by)))}. "
+            f"For: {', '.join(TASKS[task] for task in form.tasks)}.",
             _settings(form),
         ]
     )
