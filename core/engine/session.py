@@ -153,13 +153,14 @@ class Session:
         recipe = recipe.replace(model=compressed.facts.name)
         return pipeline.measure_only(self, recipe, self._baseline_of(compressed), compressed)
 
-    def generate_text(
-        self, model: str | CompressedModel, ask: Callable[[ModelFacts], Prompt], decoding: Decoding
-    ) -> str:
-        """What the model writes when it is asked as its own facts let one ask it. Raises BadInput."""
+    def facts_of(self, model: str | CompressedModel) -> ModelFacts:
+        """Of a model that is loaded for them, and stays so."""
+        self._begin()
+        return self._resolve(model).facts
+
+    def generate_text(self, model: str | CompressedModel, prompt: Prompt, decoding: Decoding) -> str:
         self._begin()
         model = self._resolve(model)
-        prompt = ask(model.facts)
         with pipeline.clear_failures():
             return write_pane(
                 self._author(model, "auto", [prompt], silent_job()), prompt, decoding, 0, "", silent_job()

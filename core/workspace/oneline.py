@@ -11,13 +11,12 @@ from compresslab.errors import BadInput
 from compresslab.files.atomic import new_model_folder
 from compresslab.messages import Message
 from compresslab.methods.distill_logits import DistillLogits
-from compresslab.recipes.generation_request import Decoding, chat_of
+from compresslab.recipes.generation_request import Chat, Decoding, chat_of
 from compresslab.recipes.method import METHODS, Method
 from compresslab.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from compresslab.engine.models.model import CompressedModel
-    from compresslab.models.facts import ModelFacts
     from compresslab.records.results import Measurement
 
 
@@ -75,16 +74,19 @@ def generate(
     """
     from compresslab.engine.session import shared_session
 
-    def ask(facts: ModelFacts) -> str | Conversation:
-        messages = not isinstance(prompt, str)
-        form = chat_of(True if messages and chat is None else chat, system, template, offered=bool(facts.chat.named))
-        if isinstance(prompt, str):
-            return prompt if form is None else form.conversation(prompt)
-        if form is None:
-            raise BadInput("generate.only_in_chats")
-        return form.continued(parse_turns(prompt))
+    session = shared_session()
+    messages = not isinstance(prompt, str)
+    offered = bool(session.facts_of(model).chat.named)
+    form = chat_of(True if messages and chat is None else chat, system, template, offered=offered)
+    return session.generate_text(model, _asked(prompt, form), decoding or Decoding())
 
-    return shared_session().generate_text(model, ask, decoding or Decoding())
+
+def _asked(prompt: str | Sequence[Mapping[str, str]], form: Chat | None) -> str | Conversation:
+    if isinstance(prompt, str):
+        return prompt if form is None else form.conversation(prompt)
+    if form is None:
+        raise BadInput("generate.only_in_chats")
+    return form.continued(parse_turns(prompt))
 
 
 def save(model: CompressedModel, folder: str | Path) -> None:
