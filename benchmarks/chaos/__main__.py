@@ -1,6 +1,6 @@
 """Faults of every kind in every phase, and fuzzed input at length: `make chaos`. Fails where anything was lost.
 
-A strike that failed is repeated by its lane: `python -m benchmarks.chaos.lane ENGINE COUNT SEED`.
+A strike that failed is repeated by its lane: `python -m benchmarks.chaos.lane ENGINE COUNT SEED MINUTES`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--house", type=int, default=6, metavar="N", help="faults of launcher and server")
     parser.add_argument("--fuzz", type=int, default=3, metavar="TIMES", help="as many examples as the tests take")
     parser.add_argument("--lanes", type=int, default=2, metavar="N", help="of the stand-in, at the same time")
+    parser.add_argument("--minutes", type=float, default=240.0, metavar="N", help="after which no fault begins")
     parser.add_argument("--seed", type=int, default=11)
     asked = parser.parse_args()
     begun = time.monotonic()
@@ -36,7 +37,11 @@ def main() -> None:
         lanes = _start(asked, Path(logs))
         outcomes = [outcome for lane in lanes for outcome in lane.outcomes()]
         fuzzed = _fuzz(asked.fuzz, Path(logs))
-    figures = summary(outcomes) | {"fuzzed": fuzzed, "seconds": round(time.monotonic() - begun), "asked": vars(asked)}
+    figures = summary(outcomes, asked.stand_in + asked.real + asked.house) | {
+        "fuzzed": fuzzed,
+        "seconds": round(time.monotonic() - begun),
+        "asked": vars(asked),
+    }
     print(write("chaos", figures))
     print(json.dumps(figures["strikes"]), json.dumps(figures["cost"]), json.dumps(fuzzed["tried"]))
     if any(figures["cost"].values()) or fuzzed["failed"]:
@@ -46,10 +51,10 @@ def main() -> None:
 class Lane:
     """A process that strikes, and what it has told."""
 
-    def __init__(self, engine: str, count: int, seed: int, folder: Path) -> None:
-        self.engine, self.count, self.seed = engine, count, seed
+    def __init__(self, engine: str, count: int, seed: int, minutes: float, folder: Path) -> None:
+        self.engine, self.seed = engine, seed
         self.told, self.errors = folder / f"{engine}-{seed}.jsonl", folder / f"{engine}-{seed}.log"
-        command = [sys.executable, "-m", "benchmarks.chaos.lane", engine, str(count), str(seed)]
+        command = [sys.executable, "-m", "benchmarks.chaos.lane", engine, str(count), str(seed), str(minutes)]
         with self.told.open("wb") as told, self.errors.open("wb") as errors:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=told, stderr=errors)
 
@@ -64,13 +69,12 @@ class Lane:
 
 def _start(asked: argparse.Namespace, folder: Path) -> list[Lane]:
     shares = [asked.stand_in // asked.lanes + (lane < asked.stand_in % asked.lanes) for lane in range(asked.lanes)]
-    lanes = [Lane("stand-in", share, asked.seed + number, folder) for number, share in enumerate(shares) if share]
-    lanes += [
-        Lane(engine, getattr(asked, engine), asked.seed, folder)
-        for engine in ("real", "house")
-        if getattr(asked, engine)
+    counts = [("stand-in", share) for share in shares] + [("real", asked.real), ("house", asked.house)]
+    return [
+        Lane(engine, count, asked.seed + number, asked.minutes, folder)
+        for number, (engine, count) in enumerate(counts)
+        if count
     ]
-    return lanes
 
 
 def _fuzz(times: int, folder: Path) -> dict[str, Any]:
@@ -83,12 +87,12 @@ def _fuzz(times: int, folder: Path) -> dict[str, Any]:
     return found
 
 
-def summary(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(outcomes: list[dict[str, Any]], asked: int) -> dict[str, Any]:
     struck = [outcome for outcome in outcomes if "fault" in outcome]
     return {
         "what": "faults struck while a job was under way; after each: all jobs ended or queued, records whole, the "
         "store sound, no half artefact under its name, no process but the worker and its child, no part left",
-        "strikes": {"all": len(struck)} | Counter(outcome["engine"] for outcome in struck),
+        "strikes": {"asked": asked, "all": len(struck)} | Counter(outcome["engine"] for outcome in struck),
         "reached_their_phase": sum(outcome["reached"] for outcome in struck),
         "cost": {cost: sum(len(outcome.get(cost, [])) for outcome in outcomes) for cost in COSTS},
         "by_fault": dict(sorted(Counter(outcome["fault"] for outcome in struck).items())),

@@ -85,8 +85,6 @@ def _cancelled(arena: Arena, begun: Begun, chance: random.Random) -> None:
         arena.store.stop_sweep(begun.sweep)
     for job in _unfinished(arena, begun):
         arena.store.request_cancel(job.id)
-    if begun.phase == "download":  # the Hub waits half-way, whoever reads
-        _on(arena)
     eventually(lambda: not _unfinished(arena, begun))
 
 

@@ -1,6 +1,6 @@
 """One series of faults, one after the other, in a data folder of its own; a line of JSON for each.
 
-`python -m benchmarks.chaos.lane stand-in 100 7` strikes a hundred times, as the seed 7 says.
+`python -m benchmarks.chaos.lane stand-in 100 7 30` strikes a hundred times, as the seed 7 says, or for 30 minutes.
 """
 
 from __future__ import annotations
@@ -58,10 +58,13 @@ def strike(place: Arena, phase: str, name: str, chance: random.Random) -> dict[s
     return {"phase": phase, "fault": name, "reached": reached, "seconds": seconds, **vars(cost)}
 
 
-def strikes(engine: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
+def strikes(engine: str, count: int, seed: int, minutes: float) -> Iterator[dict[str, Any]]:
+    until = time.monotonic() + 60.0 * minutes
     with tempfile.TemporaryDirectory(prefix="chaos-") as root, arena(Path(root), engine) as place:
         for number, outcome in enumerate(_each(place, count, seed)):
             yield {"engine": engine, "seed": seed, "number": number, **outcome}
+            if time.monotonic() > until:
+                break
         place.end_worker()
         cost = damage.Damage(
             orphans=[str(process) for process in place.ours()],
@@ -82,7 +85,7 @@ def _each(place: Arena, count: int, seed: int) -> Iterator[dict[str, Any]]:
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was begun and mounted is ended and taken away
     engine, count, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    for outcome in strikes(engine, count, seed):
+    for outcome in strikes(engine, count, seed, float(sys.argv[4])):
         print(json.dumps(outcome), flush=True)
 
 
