@@ -15,7 +15,15 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="si
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    for name in ("CHAOS_GATE", "CHAOS_CLOCK", "HF_ENDPOINT", "HF_HOME", "HF_HUB_DOWNLOAD_TIMEOUT", "TMPDIR"):
+    for name in (
+        "CHAOS_GATE",
+        "CHAOS_CLOCK",
+        "HF_ENDPOINT",
+        "HF_HOME",
+        "HF_HUB_DOWNLOAD_TIMEOUT",
+        "TMPDIR",
+        "TORCHINDUCTOR_CACHE_DIR",
+    ):
         monkeypatch.setenv(name, "")  # so that all of them are as before after the test
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     (tmp_path / "arena").mkdir()

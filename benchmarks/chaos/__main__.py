@@ -35,8 +35,8 @@ def main() -> None:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-logs-") as logs:
         lanes = _start(asked, Path(logs))
-        outcomes = [outcome for lane in lanes for outcome in lane.outcomes()]
         fuzzed = _fuzz(asked.fuzz, Path(logs))
+        outcomes = [outcome for lane in lanes for outcome in lane.outcomes()]
     figures = summary(outcomes, asked.stand_in + asked.real + asked.house) | {
         "fuzzed": fuzzed,
         "seconds": round(time.monotonic() - begun),

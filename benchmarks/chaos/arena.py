@@ -60,6 +60,7 @@ class Arena:
             "HF_HOME": str(self.home / "hub"),
             "HF_HUB_DOWNLOAD_TIMEOUT": str(int(PATIENCE)),
             "TMPDIR": str(self.root / "tmp"),
+            "TORCHINDUCTOR_CACHE_DIR": str(self.root / "torch"),  # one for each user, kept on purpose
             "OMP_NUM_THREADS": "1",
         }
         os.environ.pop("COMPRESSLAB_STORE", None)
