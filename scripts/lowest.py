@@ -1,4 +1,4 @@
-"""Every test that needs no browser, with the oldest packages that pyproject.toml allows: `make lowest`.
+"""Every test that needs no browser and no site, with the oldest packages that pyproject.toml allows: `make lowest`.
 
 Needs nothing but Python: an environment of its own is made in .lowest. torch is the one of constraints.txt, as a small
 build for the CPU: uv would fetch it with all of CUDA.
@@ -25,7 +25,7 @@ def main() -> None:
     run(BIN / "uv", "pip", "install", "--python", BIN / "python", "--no-deps", "-r", PINS)
     run(BIN / "pip", "install", "--quiet", "--no-deps", "--editable", ROOT)
     run(BIN / "pip", "check")
-    run(BIN / "python", "-m", "pytest", "-m", "not browser", *sys.argv[1:])
+    run(BIN / "python", "-m", "pytest", "-m", "not browser and not site", *sys.argv[1:])
 
 
 def resolve() -> None:

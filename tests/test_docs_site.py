@@ -24,6 +24,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.site
 def test_the_site_loads_nothing_from_the_network(site):
     for page in site.rglob("*.html"):
         loaded = re.findall(
