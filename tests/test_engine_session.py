@@ -447,11 +447,12 @@ def test_pruning_and_rounding_do_not_depend_on_the_compute_dtype(tiny_recipe):
     assert len(hashes) == 1
 
 
-def test_warm_loads_and_scores_ahead(tiny_recipe, monkeypatch, tiny_texts):
+def test_warm_loads_and_scores_ahead(tiny_recipe, monkeypatch, tiny_texts, tmp_path):
     from compresslab.data import texts
 
-    folder = tiny_texts[0].parent
-    monkeypatch.setattr(texts, "EVALUATION", folder)
+    monkeypatch.setattr(texts, "EVALUATION", tmp_path)
+    for name, file in (("stories.txt", tiny_texts[0]), ("general.jsonl", tiny_texts[1])):
+        (tmp_path / name).write_bytes(file.read_bytes())
     session = Session()
     recipe = tiny_recipe("llama")
     session.warm(recipe.model, "cpu", "float32")

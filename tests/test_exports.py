@@ -152,7 +152,7 @@ def test_the_queue_takes_the_same_way(workspace, ran, tmp_path):
     job = workspace.jobs.find(job_id)
     assert job.kind == "export" and job.run_id is None, "a failed export must not take the run's folder with it"
     ended = outcome(Session(), job.payload, lambda event: None, lambda: False)
-    Worker(workspace.store)._keep(job, ended)
+    Worker(workspace.store).main._keep(job, ended)
     (kept,) = workspace.runs.find(record.run_id).exports
     assert ended["state"] == "done" and Path(kept.folder) == tmp_path / folder_name(record, "transformers")
     assert (Path(kept.folder) / WEIGHTS).exists()

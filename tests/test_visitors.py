@@ -295,7 +295,7 @@ def test_a_model_larger_than_what_is_left_is_not_fetched(
         Workspace().models.submit_download(STORYTELLER, owner="me")
         row = store.claim("w")
         assert row is not None
-        given = row.payload | Worker(store, [])._allowance(row)
+        given = row.payload | Worker(store, []).main._allowance(row)
         ended = child.outcome(None, given, lambda event: None, lambda: False)  # type: ignore[arg-type]
     assert parse(given).most_bytes == 10**6  # type: ignore[union-attr]
     assert ended["state"] == "failed" and ended["error"]["code"] == "download.too_large"

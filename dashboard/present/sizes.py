@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -59,8 +60,22 @@ def _front(runs: Iterable[RunRow]) -> list[Size]:
 
 def _thinned(front: list[Size]) -> list[Size]:
     """Both ends stay; of the others the one that lies closest between its neighbours goes, until few are left."""
-    kept = list(front)
-    while len(kept) > MOST_SIZES:
-        gaps = [math.log(kept[i - 1].share / kept[i + 1].share) for i in range(1, len(kept) - 1)]
-        del kept[1 + gaps.index(min(gaps))]
-    return kept
+    before, after = [i - 1 for i in range(len(front))], [i + 1 for i in range(len(front))]
+    gap = {i: _gap(front, i - 1, i + 1) for i in range(1, len(front) - 1)}
+    nearest = [(width, i) for i, width in gap.items()]
+    heapq.heapify(nearest)
+    while len(gap) + 2 > MOST_SIZES and nearest:
+        width, i = heapq.heappop(nearest)
+        if gap.get(i) != width:  # it has gone, or has other neighbours since
+            continue
+        del gap[i]
+        after[before[i]], before[after[i]] = after[i], before[i]
+        for n in (before[i], after[i]):
+            if n in gap:
+                gap[n] = _gap(front, before[n], after[n])
+                heapq.heappush(nearest, (gap[n], n))
+    return [size for i, size in enumerate(front) if i in gap or i in (0, len(front) - 1)]
+
+
+def _gap(front: list[Size], larger: int, smaller: int) -> float:
+    return math.log(front[larger].share / front[smaller].share)
