@@ -193,8 +193,9 @@ def test_the_default_patience_with_a_cancelled_job_is_under_five_seconds():
     [("frozen", {"without_beat": 2.0}, "froze for 2 seconds"), ("deaf", {"without_event": 1.5}, "reported nothing")],
 )
 def test_a_hanging_child_is_killed(store, start, behaviour, limits, said):
-    worker = start(**limits)
+    worker = start()
     child_of(worker)
+    worker.main.limits = replace(Limits(), **limits)  # known to be awake: a child may take longer than that to start
     job = submit(store, behaviour)
     assert said in str(ended(store, job).error)
     worker.main.limits = Limits()  # the next child may take longer to start than that
